@@ -1,0 +1,204 @@
+"""What a front is, as the rest of a service sees it.
+
+A front speaks gRPC in the service's own process so that Python need not: it admits requests into a bounded queue a
+model-version, hands a worker thread a whole batch at a time, and sends the answers back. There are two with this
+interface: the native one (Rust) and `portable_front.py` (grpcio). Nothing above this module knows which it has.
+
+A front knows gRPC, bytes, tensors of the Open Inference Protocol, queues and time. It deliberately knows nothing of
+images, texts, tables or ONNX Runtime.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.runtime.errors import ServingError
+
+MEBIBYTE = 1 << 20
+
+# Rows, images and texts are numbers of every dtype that the Open Inference Protocol has; BYTES arrays hold `bytes`.
+Array: TypeAlias = NDArray[np.generic]
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """PEM files. With `client_ca` a client must show a certificate that it signed."""
+
+    certificate: Path
+    private_key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one connection and one message may cost."""
+
+    max_message_bytes: int = 64 * MEBIBYTE
+    max_metadata_bytes: int = 16 * 1024
+    max_connection_age_s: float = 600.0
+    keepalive_interval_s: float = 10.0
+    keepalive_timeout_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSignature:
+    """One input or output on the wire: -1 in `shape` varies; the first dimension counts rows."""
+
+    name: str
+    datatype: str  # as the Open Inference Protocol spells it: FP32, INT64, BYTES …
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What ModelInfer of one model-version reads and answers."""
+
+    inputs: tuple[TensorSignature, ...]
+    outputs: tuple[TensorSignature, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TypedRoute:
+    """A typed method that feeds a queue: `rows_field` is the number of the repeated field whose elements are rows."""
+
+    method: str  # '/argosy.v1.TextService/Embed'
+    rows_field: int
+    rows_name: str  # 'texts', for messages
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePolicy:
+    """How requests become batches: a batch leaves when a worker is free, or `max_wait_us` after its first request."""
+
+    max_batch_rows: int
+    capacity_rows: int
+    max_wait_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSpec:
+    """One model-version's queue: its typed methods and ModelInfer wait in it side by side, oldest first."""
+
+    model: str
+    version: str
+    routes: tuple[TypedRoute, ...]
+    signature: Signature
+    policy: QueuePolicy
+    device: str  # told to callers in the trailers: 'cpu', 'cuda:0'
+
+
+class Batch(Protocol):
+    """Requests of one method that run together. Each is answered once; what is dropped unanswered becomes INTERNAL."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def messages(self) -> Sequence[bytes]:
+        """The raw requests."""
+
+    @property
+    def row_counts(self) -> Sequence[int]:
+        """Rows in each request."""
+
+    def tensors(self) -> dict[str, Array]:
+        """ModelInfer only: each input with the rows of all requests, in order, [sum(row_counts), ...]."""
+
+    def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
+        """ModelInfer only: answer every request with its rows of each output. All outputs have the batch's rows."""
+
+    def reply(self, index: int, message: bytes) -> None:
+        """Answer one request with an encoded message."""
+
+    def fail(self, index: int, error: ServingError) -> None:
+        """Answer one request with an error."""
+
+    def on_abandoned(self, callback: Callable[[], None]) -> None:
+        """Call back, from any thread and at most once, when every caller of the batch has gone."""
+
+    def close(self) -> None:
+        """Answer INTERNAL to whatever is unanswered. Runs by itself when the batch is dropped."""
+
+
+class Queue(Protocol):
+    """The requests of one model-version, from the worker's side."""
+
+    def take(self) -> Batch | None:
+        """Wait for a batch, without the GIL. None once the queue is closed and empty."""
+
+    def close(self) -> None:
+        """Admit no more; what waits is still handed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of microseconds by upper bound; the last count is of everything above the last bound."""
+
+    bounds_us: tuple[int, ...]
+    counts: tuple[int, ...]
+    sum_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStats:
+    """What one queue has done since it was opened."""
+
+    model: str
+    version: str
+    waiting_rows: int
+    in_flight_requests: int
+    succeeded_requests: int
+    failed_requests: int
+    answered_rows: int
+    batches_by_rows: Mapping[int, int]
+    queue_time: Histogram
+    compute_time: Histogram
+    last_request_unix_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrontStats:
+    """What a front has done since it began to serve. `refusals` counts errors by ErrorInfo reason."""
+
+    queues: tuple[QueueStats, ...]
+    refusals: Mapping[str, int] = field(default_factory=dict)
+
+
+UnaryAnswer: TypeAlias = Callable[[bytes], bytes]
+StreamAnswer: TypeAlias = Callable[[bytes], Iterator[bytes]]
+
+
+class Front(Protocol):
+    """A gRPC server. It serves as soon as it is made; health says NOT_SERVING until told otherwise."""
+
+    @property
+    def address(self) -> str:
+        """host:port that it listens on, with the port that was given for 0."""
+
+    def open_queue(self, spec: QueueSpec) -> Queue:
+        """Admit requests for a model-version from now on. A queue of the same model-version that was open before is
+        closed, and no request falls between the two."""
+
+    def set_default_version(self, model: str, version: str | None) -> None:
+        """Which version answers a request that names none."""
+
+    def set_unready(self, model: str, version: str, error: ServingError | None) -> None:
+        """Answer requests for a version that has no queue with `error`; None forgets it, and NOT_FOUND is said again."""
+
+    def set_serving(self, name: str, serving: bool) -> None:
+        """What grpc.health.v1 says of a service or a model; '' is the whole process."""
+
+    def answer_unary(self, method: str, answer: UnaryAnswer) -> None:
+        """Answer a rare method outside the queues, on a thread of its own. `answer` may raise ServingError."""
+
+    def answer_stream(self, method: str, answer: StreamAnswer) -> None:
+        """The same for a method that streams its answers; the iterator is closed when the caller goes."""
+
+    def stats(self) -> FrontStats: ...
+
+    def drain(self, grace_s: float) -> None:
+        """Say NOT_SERVING, give balancers time to see it, finish what was accepted within `grace_s`, stop serving."""
