@@ -63,6 +63,11 @@ def invalid_input(message: str, field: str = "", reason: str = "INVALID_INPUT") 
     return ServingError(Cause.INVALID_INPUT, reason, message, field)
 
 
+def empty_request(field: str) -> ServingError:
+    """A request without a single row: the one answer to it in all services."""
+    return invalid_input(f"{field}: at least one is needed, got 0", field, "EMPTY_REQUEST")
+
+
 def unknown_model(model: str, version: str = "") -> ServingError:
     """No such model, or no such version of it. Says nothing of the models that there are."""
     if version:

@@ -77,6 +77,7 @@ class QueuePolicy:
     max_batch_rows: int
     capacity_rows: int
     max_wait_us: int = 0
+    instances: int = 1  # workers that take from the queue: what is ahead is shared among them
 
 
 @dataclass(frozen=True, slots=True)

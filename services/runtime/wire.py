@@ -1,0 +1,83 @@
+"""The few facts that a front reads from a message without knowing its type.
+
+Every request has its model in field 1 and its version in field 2; a typed request's rows are the elements of one
+repeated field. That is all that queueing needs, so the walk below passes over everything else. Like every protobuf
+parser it takes the last of a field that comes twice. Whether the rest of the message is right is the task's to say.
+
+Encoding: https://protobuf.dev/programming-guides/encoding/
+"""
+
+from dataclasses import dataclass
+
+from services.runtime.errors import ServingError, invalid_input
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a request says before it is understood."""
+
+    model: str
+    version: str
+    row_count: int
+
+
+def read_envelope(message: bytes, rows_field: int, message_name: str) -> Envelope:
+    """Model, version and the number of elements of `rows_field` (0: none is counted). Raises ServingError (INVALID_INPUT)."""
+    model = version = b""
+    row_count = 0
+    position, end = 0, len(message)
+    try:
+        while position < end:
+            tag, position = _varint(message, position)
+            number, kind = tag >> 3, tag & 7
+            start, position = _extent(message, position, kind)
+            if position > end or number == 0:
+                raise malformed(message_name)
+            if number == rows_field:
+                row_count += 1
+            elif number == 1 and kind == _BYTES:
+                model = message[start:position]
+            elif number == 2 and kind == _BYTES:
+                version = message[start:position]
+        return Envelope(model.decode(), version.decode(), row_count)
+    except (IndexError, UnicodeDecodeError):
+        raise malformed(message_name) from None
+
+
+def malformed(message_name: str) -> ServingError:
+    """The bytes are not a message of that name."""
+    return invalid_input(
+        f"{message_name}: the bytes are no valid message (cut short, nested too deep, or a string that is not UTF-8)",
+        reason="MALFORMED_MESSAGE",
+    )
+
+
+def _extent(message: bytes, position: int, kind: int) -> tuple[int, int]:
+    """Where a field's contents begin and end."""
+    if kind == _BYTES:
+        length, position = _varint(message, position)
+        return position, position + length
+    if kind == _VARINT:
+        return position, _varint(message, position)[1]
+    if kind == _FIXED64:
+        return position, position + 8
+    if kind == _FIXED32:
+        return position, position + 4
+    raise IndexError(kind)  # groups are not proto3
+
+
+def _varint(message: bytes, position: int) -> tuple[int, int]:
+    value = message[position]
+    position += 1
+    if value < 0x80:
+        return value, position
+    value &= 0x7F
+    for shift in range(7, 70, 7):
+        byte = message[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise IndexError(position)
