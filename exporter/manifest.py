@@ -1,0 +1,116 @@
+"""The manifest as a file, and what must hold before a version may be published.
+
+The text is YAML of protobuf's JSON mapping, so that the exporter, the services and callers share one schema. What is
+checked here can be known without running anything: names, the graph's signature, parity, the files that are spoken of.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Mapping
+
+import yaml
+from google.protobuf import json_format
+
+from argosy.v1 import manifest_pb2 as pb
+from exporter.errors import ManifestError, ParityError
+from exporter.parity import describe_failure
+from exporter.signature import Meaning, tensor_specs
+
+GRAPH_FILE = "model.onnx"
+MANIFEST_FILE = "model.yaml"
+
+_MODEL_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+_CLASS_ROLES = {pb.OUTPUT_ROLE_PROBABILITIES, pb.OUTPUT_ROLE_LOGITS, pb.OUTPUT_ROLE_TOKEN_LOGITS}
+
+
+def to_yaml(manifest: pb.ModelManifest) -> str:
+    """The text of model.yaml, in the order of the message's fields."""
+    mapping = json_format.MessageToDict(manifest, preserving_proto_field_name=True)
+    return yaml.safe_dump(mapping, sort_keys=False, allow_unicode=True, width=120)
+
+
+def from_yaml(text: str) -> pb.ModelManifest:
+    """The manifest of a model.yaml. Raises ManifestError where the text is none."""
+    try:
+        return json_format.ParseDict(yaml.safe_load(text) or {}, pb.ModelManifest())
+    except (yaml.YAMLError, json_format.ParseError, TypeError, AttributeError) as error:
+        raise ManifestError(f"no manifest: {' '.join(str(error).split())[:300]}") from error
+
+
+def digests(files: Mapping[str, bytes]) -> list[pb.FileDigest]:
+    """SHA-256 and size of every file, by path."""
+    return [
+        pb.FileDigest(path=path, sha256=hashlib.sha256(content).hexdigest(), size_bytes=len(content))
+        for path, content in sorted(files.items())
+    ]
+
+
+def check_publishable(manifest: pb.ModelManifest, graph: bytes, files: Mapping[str, bytes]) -> None:
+    """Raises ParityError or ManifestError, naming what has to be mended first."""
+    _check_names(manifest, files)
+    _check_parity(manifest)
+    _check_signature(manifest, graph)
+    _check_preprocessing(manifest, files)
+    _check_labels(manifest)
+
+
+def _check_names(manifest: pb.ModelManifest, files: Mapping[str, bytes]) -> None:
+    if not _MODEL_NAME.fullmatch(manifest.name):
+        raise ManifestError(
+            f"model name '{manifest.name}': lower-case letters, digits and '-', beginning with a letter"
+        )
+    if not _VERSION.fullmatch(manifest.version):
+        raise ManifestError(f"version '{manifest.version}' of '{manifest.name}': a positive integer is needed")
+    if not manifest.tasks:
+        raise ManifestError(f"'{manifest.name}' states no task")
+    for path in files:
+        if not _FILE_NAME.fullmatch(path) or path in {GRAPH_FILE, MANIFEST_FILE}:
+            raise ManifestError(
+                f"file '{path}': a plain file name is needed, other than {GRAPH_FILE} and {MANIFEST_FILE}"
+            )
+
+
+def _check_parity(manifest: pb.ModelManifest) -> None:
+    parity = manifest.parity
+    compared = {output.output for output in parity.outputs}
+    absent = [output.name for output in manifest.outputs if output.name not in compared]
+    if not parity.row_count or absent:
+        missing = f"output '{absent[0]}'" if absent else "it"
+        raise ParityError(f"'{manifest.name}' has no parity report: {missing} was not compared with its source")
+    broken = [output for output in parity.outputs if not math.isfinite(output.worst_absolute_error)]
+    if not parity.passed or broken:
+        raise ParityError(f"'{manifest.name}' does not answer as its source: {describe_failure(parity)}")
+
+
+def _check_signature(manifest: pb.ModelManifest, graph: bytes) -> None:
+    stated = [*manifest.inputs, *manifest.outputs]
+    inputs, outputs = tensor_specs(graph, {spec.name: Meaning(spec.meaning, spec.unit, spec.role) for spec in stated})
+    if [*inputs, *outputs] != stated:
+        raise ManifestError(f"the inputs and outputs that the manifest of '{manifest.name}' states are not the graph's")
+    for spec in stated:
+        if not spec.meaning:
+            raise ManifestError(f"'{spec.name}' of '{manifest.name}' has no meaning: say what its numbers are")
+
+
+def _check_preprocessing(manifest: pb.ModelManifest, files: Mapping[str, bytes]) -> None:
+    given = {spec.name for spec in manifest.inputs}
+    tokens = manifest.text.tokens
+    named = {manifest.image.input, manifest.text.string.input, tokens.ids_input, tokens.mask_input, tokens.types_input}
+    named |= {column.input for column in manifest.table.columns}
+    named.discard("")
+    if manifest.WhichOneof("preprocessing") and named != given:
+        raise ManifestError(f"the preprocessing fills {sorted(named)}, the graph reads {sorted(given)}")
+    if tokens.tokenizer_file and tokens.tokenizer_file not in files:
+        raise ManifestError(f"the file '{tokens.tokenizer_file}' that the manifest speaks of was not given")
+
+
+def _check_labels(manifest: pb.ModelManifest) -> None:
+    for output in manifest.outputs:
+        classes = output.shape[-1] if output.shape else -1
+        if output.role in _CLASS_ROLES and manifest.labels and classes not in {-1, len(manifest.labels)}:
+            raise ManifestError(
+                f"output '{output.name}' has {classes} classes, the manifest {len(manifest.labels)} labels"
+            )

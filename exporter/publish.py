@@ -1,0 +1,93 @@
+"""A version appears in the models folder whole and proven, or not at all.
+
+A service may look at any moment, and an export may be killed at any moment. So the files are written beside the models
+under a name that no model can have, brought to disk, and moved into place with one rename. A version that exists is
+never written to again.
+"""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from argosy.v1.manifest_pb2 import ModelManifest
+from exporter.errors import VersionExistsError
+from exporter.manifest import GRAPH_FILE, MANIFEST_FILE, check_publishable, digests, to_yaml
+
+# Begins with a dot: no model's name does, so no service reads a folder of this kind.
+_PARTIAL = ".partial-"
+
+
+def publish(draft: ModelManifest, graph: bytes, files: Mapping[str, bytes], models_dir: Path) -> Path:
+    """Write models_dir/<name>/<version>/ and return its path. The digests are added to a copy of `draft`.
+
+    Raises ParityError, ManifestError, GraphError or VersionExistsError; then nothing is left behind.
+    """
+    check_publishable(draft, graph, files)
+    target = models_dir / draft.name / draft.version
+    if target.exists():
+        raise VersionExistsError(
+            f"version {draft.version} of '{draft.name}' is published already: versions never change"
+        )
+    contents = {GRAPH_FILE: graph, **files}
+    manifest = ModelManifest()
+    manifest.CopyFrom(draft)
+    del manifest.files[:]
+    manifest.files.extend(digests(contents))
+    _write_whole(target, {**contents, MANIFEST_FILE: to_yaml(manifest).encode()}, models_dir)
+    return target
+
+
+def next_version(models_dir: Path, name: str) -> str:
+    """One more than the highest version of a model that is published; '1' for the first."""
+    folder = models_dir / name
+    versions = [int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()] if folder.is_dir() else []
+    return str(max(versions, default=0) + 1)
+
+
+def _write_whole(target: Path, contents: Mapping[str, bytes], models_dir: Path) -> None:
+    models_dir.mkdir(parents=True, exist_ok=True)
+    prefix = f"{_PARTIAL}{target.parent.name}-{target.name}-"
+    for leftover in models_dir.glob(f"{prefix}*"):  # of an export of this version that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    partial = Path(tempfile.mkdtemp(prefix=prefix, dir=models_dir))
+    try:
+        for name, content in contents.items():
+            _write_durably(partial / name, content)
+        partial.chmod(0o755)
+        _sync_folder(partial)
+        target.parent.mkdir(exist_ok=True)
+        _move(partial, target)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _sync_folder(target.parent)
+    _sync_folder(models_dir)
+
+
+def _move(partial: Path, target: Path) -> None:
+    try:
+        partial.rename(target)
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            raise VersionExistsError(
+                f"'{target.parent.name}' version {target.name} was published by another export"
+            ) from error
+        raise
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

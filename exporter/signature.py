@@ -1,0 +1,235 @@
+"""What a graph reads and answers, in names that a caller can use.
+
+Converters leave `unk__36`, `Identity:0` and `output_0`, dimensions frozen at the size of the example, and notes with
+the paths of the machine that converted. `finish` makes one form of all: inputs and outputs named by position, the first
+dimension of each dynamic and called `batch`, notes gone, the result checked. `tensor_specs` tells the manifest of it.
+
+It deliberately changes nothing that is computed.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from argosy.v1 import manifest_pb2 as pb
+from exporter.errors import GraphError
+
+# What all three converters can write: tf2onnx 1.17 knows no later one.
+OPSET = 18
+OLDEST_OPSET = 9
+BATCH = "batch"
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
+_CONVERTER_NAME = re.compile(r"(unk__|Identity|output_?\d+$|keras_tensor|args_\d+|StatefulPartitionedCall)")
+
+_DATA_TYPES: Mapping[int, pb.DataType.ValueType] = {
+    onnx.TensorProto.BOOL: pb.DATA_TYPE_BOOL,
+    onnx.TensorProto.UINT8: pb.DATA_TYPE_UINT8,
+    onnx.TensorProto.UINT16: pb.DATA_TYPE_UINT16,
+    onnx.TensorProto.UINT32: pb.DATA_TYPE_UINT32,
+    onnx.TensorProto.UINT64: pb.DATA_TYPE_UINT64,
+    onnx.TensorProto.INT8: pb.DATA_TYPE_INT8,
+    onnx.TensorProto.INT16: pb.DATA_TYPE_INT16,
+    onnx.TensorProto.INT32: pb.DATA_TYPE_INT32,
+    onnx.TensorProto.INT64: pb.DATA_TYPE_INT64,
+    onnx.TensorProto.FLOAT16: pb.DATA_TYPE_FP16,
+    onnx.TensorProto.FLOAT: pb.DATA_TYPE_FP32,
+    onnx.TensorProto.DOUBLE: pb.DATA_TYPE_FP64,
+    onnx.TensorProto.STRING: pb.DATA_TYPE_BYTES,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What the numbers of one input or output are, for the manifest."""
+
+    text: str
+    unit: str = ""
+    role: pb.OutputRole.ValueType = pb.OUTPUT_ROLE_UNSPECIFIED
+
+
+def parse(graph: bytes) -> onnx.ModelProto:
+    """The bytes of an ONNX file. Raises GraphError where they are none."""
+    try:
+        model = onnx.load_model_from_string(graph)
+    except DecodeError as error:
+        raise GraphError("the bytes are no ONNX file") from error
+    if not model.graph.node:
+        raise GraphError("the ONNX file has a graph without nodes")
+    return model
+
+
+def finish(
+    model: onnx.ModelProto,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    *,
+    one_row_at_a_time: bool = False,
+    dimensions: Mapping[str, Sequence[str | int]] | None = None,
+) -> bytes:
+    """Name the inputs and outputs, in the graph's own order, name the batch dimension, check, and serialise.
+
+    `dimensions` states all dimensions of an input or output anew, by its new name: a string varies, a number is fixed.
+    Raises GraphError where names do not fit, the batch is frozen, or the checker objects. `one_row_at_a_time` accepts a
+    graph whose batch is 1 by nature.
+    """
+    finished = onnx.ModelProto()
+    finished.CopyFrom(model)
+    graph = finished.graph
+    _rename(graph, _positional(graph_inputs(graph), inputs, "input") | _positional(graph.output, outputs, "output"))
+    for value in [*graph_inputs(graph), *graph.output]:
+        if dimensions is not None and value.name in dimensions:
+            _set_dimensions(value, dimensions[value.name])
+        if not one_row_at_a_time:
+            _name_batch(value)
+    _strip_notes(graph)
+    check(finished)
+    return bytes(finished.SerializeToString())
+
+
+def check(model: onnx.ModelProto) -> None:
+    """Raises GraphError for a graph that the checker refuses, an opset too old, or names that converters make up."""
+    opset = opset_of(model)
+    if opset < OLDEST_OPSET:
+        raise GraphError(f"the graph has opset {opset}; at least {OLDEST_OPSET} is needed: convert it anew")
+    for value in [*graph_inputs(model.graph), *model.graph.output]:
+        if not _NAME.fullmatch(value.name) or _CONVERTER_NAME.match(value.name):
+            raise GraphError(f"'{value.name}' is a name that a converter made up: name the inputs and outputs")
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise GraphError(f"the graph is not valid ONNX: {str(error).strip().splitlines()[0][:300]}") from error
+
+
+def tensor_specs(graph: bytes, meanings: Mapping[str, Meaning]) -> tuple[list[pb.TensorSpec], list[pb.TensorSpec]]:
+    """The manifest's inputs and outputs, with the meaning of each. Raises GraphError where one has none."""
+    parsed = parse(graph).graph
+    specs = (
+        [_spec(value, meanings) for value in graph_inputs(parsed)],
+        [_spec(value, meanings) for value in parsed.output],
+    )
+    for spec in specs[1]:
+        if not spec.role:
+            raise GraphError(f"output '{spec.name}' needs a role: what does it hold?")
+    return specs
+
+
+def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that a caller gives: older files list their weights among the inputs too."""
+    weights = {tensor.name for tensor in graph.initializer} | {
+        tensor.values.name for tensor in graph.sparse_initializer
+    }
+    return [value for value in graph.input if value.name not in weights]
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """The version of the default operator set."""
+    return max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=0)
+
+
+def parameter_count(graph: bytes) -> int:
+    """The floating-point numbers among the graph's weights. A framework's own count is better where it exists."""
+    floating = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+    total = 0
+    for tensor in parse(graph).graph.initializer:
+        count = 1
+        for dimension in tensor.dims:
+            count *= dimension
+        total += count if tensor.data_type in floating else 0
+    return total
+
+
+def _spec(value: onnx.ValueInfoProto, meanings: Mapping[str, Meaning]) -> pb.TensorSpec:
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in _DATA_TYPES:
+        raise GraphError(f"'{value.name}' is no tensor of a type that can be served (ZipMap and sequences are not)")
+    if value.name not in meanings:
+        raise GraphError(f"'{value.name}' needs a meaning: say what its numbers are")
+    meaning = meanings[value.name]
+    shape = [dimension.dim_value if dimension.HasField("dim_value") else -1 for dimension in tensor.shape.dim]
+    return pb.TensorSpec(
+        name=value.name,
+        data_type=_DATA_TYPES[tensor.elem_type],
+        shape=shape,
+        meaning=meaning.text,
+        unit=meaning.unit,
+        role=meaning.role,
+    )
+
+
+def _positional(values: Sequence[onnx.ValueInfoProto], names: Sequence[str], kind: str) -> dict[str, str]:
+    present = [value.name for value in values]
+    if len(present) != len(names):
+        raise GraphError(
+            f"the graph has {len(present)} {kind}(s) ({', '.join(present)}), {len(names)} name(s) were given"
+        )
+    return dict(zip(present, names, strict=True))
+
+
+def _rename(graph: onnx.GraphProto, renames: Mapping[str, str]) -> None:
+    """Rename values throughout, subgraphs included. What already has a new name gives way."""
+    if len(set(renames.values())) != len(renames):
+        raise GraphError(f"two inputs or outputs have one name among {', '.join(renames.values())}")
+    inner = {name: f"{name}_inner" for name in _value_names(graph) if name in renames.values() and name not in renames}
+    moves = inner | {old: new for old, new in renames.items() if old != new}
+    for part in _with_subgraphs(graph):
+        for node in part.node:
+            node.input[:] = [moves.get(name, name) for name in node.input]
+            node.output[:] = [moves.get(name, name) for name in node.output]
+        for value in (*part.input, *part.output, *part.value_info):
+            value.name = moves.get(value.name, value.name)
+        for tensor in part.initializer:
+            tensor.name = moves.get(tensor.name, tensor.name)
+
+
+def _value_names(graph: onnx.GraphProto) -> set[str]:
+    names: set[str] = set()
+    for part in _with_subgraphs(graph):
+        names.update(value.name for value in (*part.input, *part.output))
+        names.update(tensor.name for tensor in part.initializer)
+        names.update(name for node in part.node for name in (*node.input, *node.output))
+    return names
+
+
+def _with_subgraphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for subgraph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                yield from _with_subgraphs(subgraph)
+
+
+def _set_dimensions(value: onnx.ValueInfoProto, dimensions: Sequence[str | int]) -> None:
+    shape = value.type.tensor_type.shape
+    shape.ClearField("dim")
+    for dimension in dimensions:
+        if isinstance(dimension, int):
+            shape.dim.add().dim_value = dimension
+        else:
+            shape.dim.add().dim_param = dimension
+
+
+def _name_batch(value: onnx.ValueInfoProto) -> None:
+    dimensions = value.type.tensor_type.shape.dim
+    if not dimensions:
+        raise GraphError(f"'{value.name}' has no batch dimension: its shape is empty or unknown")
+    if dimensions[0].HasField("dim_value"):
+        raise GraphError(
+            f"'{value.name}' is frozen at a batch of {dimensions[0].dim_value}: export it with a batch that varies"
+        )
+    dimensions[0].dim_param = BATCH
+
+
+def _strip_notes(graph: onnx.GraphProto) -> None:
+    """Converters note where in whose source code a node came from: nobody's paths belong in a published model."""
+    for part in _with_subgraphs(graph):
+        part.ClearField("doc_string")
+        for node in part.node:
+            node.ClearField("doc_string")
+            node.ClearField("metadata_props")
+        for value in (*part.input, *part.output, *part.value_info):
+            value.ClearField("doc_string")
+            value.ClearField("metadata_props")
