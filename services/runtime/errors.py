@@ -71,7 +71,9 @@ def empty_request(field: str) -> ServingError:
 def unknown_model(model: str, version: str = "") -> ServingError:
     """No such model, or no such version of it. Says nothing of the models that there are."""
     if version:
-        return ServingError(Cause.NOT_FOUND, "UNKNOWN_VERSION", f"model '{shown(model)}' has no version '{shown(version)}'")
+        return ServingError(
+            Cause.NOT_FOUND, "UNKNOWN_VERSION", f"model '{shown(model)}' has no version '{shown(version)}'"
+        )
     return ServingError(Cause.NOT_FOUND, "UNKNOWN_MODEL", f"no model '{shown(model)}'")
 
 

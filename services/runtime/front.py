@@ -8,7 +8,7 @@ A front knows gRPC, bytes, tensors of the Open Inference Protocol, queues and ti
 images, texts, tables or ONNX Runtime.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -170,7 +170,6 @@ class FrontStats:
 
 
 UnaryAnswer: TypeAlias = Callable[[bytes], bytes]
-StreamAnswer: TypeAlias = Callable[[bytes], Iterator[bytes]]
 
 
 class Front(Protocol):
@@ -182,13 +181,17 @@ class Front(Protocol):
 
     def open_queue(self, spec: QueueSpec) -> Queue:
         """Admit requests for a model-version from now on. A queue of the same model-version that was open before is
-        closed, and no request falls between the two."""
+        closed, and no request falls between the two.
+        """
+
+    def close_queue(self, model: str, version: str) -> None:
+        """Admit no more requests for a model-version; what it has accepted is still answered."""
 
     def set_default_version(self, model: str, version: str | None) -> None:
         """Which version answers a request that names none."""
 
     def set_unready(self, model: str, version: str, error: ServingError | None) -> None:
-        """Answer requests for a version that has no queue with `error`; None forgets it, and NOT_FOUND is said again."""
+        """Answer requests for a version that has no queue with `error`; None forgets it: NOT_FOUND again."""
 
     def set_serving(self, name: str, serving: bool) -> None:
         """What grpc.health.v1 says of a service or a model; '' is the whole process."""
@@ -196,10 +199,14 @@ class Front(Protocol):
     def answer_unary(self, method: str, answer: UnaryAnswer) -> None:
         """Answer a rare method outside the queues, on a thread of its own. `answer` may raise ServingError."""
 
-    def answer_stream(self, method: str, answer: StreamAnswer) -> None:
-        """The same for a method that streams its answers; the iterator is closed when the caller goes."""
+    def answer_watch(self, method: str, answer: UnaryAnswer) -> Callable[[], None]:
+        """Stream to every caller of a rare method what `answer` says now, and again after each change of it. What is
+        returned tells the front of a change; call it from any thread.
+        """
 
     def stats(self) -> FrontStats: ...
 
-    def drain(self, grace_s: float) -> None:
-        """Say NOT_SERVING, give balancers time to see it, finish what was accepted within `grace_s`, stop serving."""
+    def drain(self, grace_s: float, notice_s: float) -> None:
+        """Say NOT_SERVING, go on for `notice_s` so that balancers can have seen it, then take nothing new, finish
+        what was accepted within `grace_s`, and stop.
+        """

@@ -46,7 +46,7 @@ def status_details(error: ServingError) -> bytes:
         delay = Duration()
         delay.FromNanoseconds(int(error.retry_after_s * 1e9))
         status.details.append(_packed(RetryInfo(retry_delay=delay)))
-    return status.SerializeToString()
+    return bytes(status.SerializeToString())
 
 
 def _packed(detail: ErrorInfo | BadRequest | QuotaFailure | RetryInfo) -> AnyMessage:

@@ -9,6 +9,7 @@ Protocol: https://kserve.github.io/website/docs/concepts/architecture/data-plane
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -126,7 +127,7 @@ def to_raw(array: Array) -> bytes:
     if array.dtype != np.object_:
         return array.tobytes()
     parts: list[bytes] = []
-    for element in array.ravel():
+    for element in cast("list[bytes]", array.ravel().tolist()):
         parts += (len(element).to_bytes(4, "little"), element)
     return b"".join(parts)
 
@@ -146,9 +147,10 @@ def _check_names(request: ModelInferRequest, signature: Signature) -> None:
 
 
 def _check_raw(request: ModelInferRequest) -> None:
-    if len(request.raw_input_contents) != len(request.inputs):
+    needed, got = len(request.inputs), len(request.raw_input_contents)
+    if got != needed:
         raise invalid_input(
-            f"raw_input_contents: one element an input is needed, {len(request.inputs)}, got {len(request.raw_input_contents)}",
+            f"raw_input_contents: one an input is needed, {needed}, got {got}",
             field="raw_input_contents",
         )
     for tensor in request.inputs:
@@ -230,18 +232,22 @@ def _requested_outputs(request: ModelInferRequest, signature: Signature) -> tupl
     requested = tuple(output.name for output in request.outputs)
     for name in requested:
         if name not in known:
-            raise invalid_input(f"output '{shown(name)}': unknown; the model answers {_listed(known)}", field=f"outputs.{name}")
+            raise invalid_input(
+                f"output '{shown(name)}': unknown; the model answers {_listed(known)}", field=f"outputs.{name}"
+            )
     if len(set(requested)) != len(requested):
         raise invalid_input("outputs: one is asked for twice", field="outputs")
     return requested or known
 
 
 def _row_count(inputs: Mapping[str, Array]) -> int:
-    counts = {name: array.shape[0] for name, array in inputs.items()}
+    counts = {name: len(array) for name, array in inputs.items()}
     if len(set(counts.values())) != 1:
         rows = ", ".join(f"'{name}' {count}" for name, count in counts.items())
-        raise invalid_input(f"inputs: the first dimension counts rows and must be the same in all, got {rows}", field="inputs")
-    return next(iter(counts.values()))
+        raise invalid_input(
+            f"inputs: the first dimension counts rows and must be the same in all, got {rows}", field="inputs"
+        )
+    return min(counts.values())
 
 
 def _fill_contents(contents: InferTensorContents, datatype: str, array: Array) -> None:

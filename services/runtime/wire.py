@@ -24,7 +24,7 @@ class Envelope:
 
 
 def read_envelope(message: bytes, rows_field: int, message_name: str) -> Envelope:
-    """Model, version and the number of elements of `rows_field` (0: none is counted). Raises ServingError (INVALID_INPUT)."""
+    """Model, version and the number of elements of `rows_field`, 0 for none. Raises ServingError (INVALID_INPUT)."""
     model = version = b""
     row_count = 0
     position, end = 0, len(message)

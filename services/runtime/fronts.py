@@ -1,0 +1,26 @@
+"""Which fronts are installed here, and which of them a service uses: the native one where it is, else the portable."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from services.runtime.front import Front, Limits, Tls, TypedRoute
+from services.runtime.portable_front import PortableFront
+
+PORTABLE = "portable"
+
+
+class FrontMaker(Protocol):
+    """What makes a front listen. Raises OSError where the address cannot be bound."""
+
+    def __call__(
+        self,
+        address: str,
+        typed_routes: Sequence[TypedRoute],
+        *,
+        limits: Limits | None = None,
+        tls: Tls | None = None,
+        reflection_names: Sequence[str] = (),
+    ) -> Front: ...
+
+
+FRONTS: dict[str, FrontMaker] = {PORTABLE: PortableFront}
