@@ -20,6 +20,11 @@ class Workspace:
     cache_dir: Path
     report: Callable[[str], None]
 
+    @property
+    def packages_dir(self) -> Path:
+        """Where fetched archives are kept."""
+        return self.cache_dir / "packages"
+
 
 @dataclass(frozen=True, slots=True)
 class Exported:
