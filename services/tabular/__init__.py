@@ -1,0 +1,1 @@
+"""The tabular service: rows of named columns in; classes or numbers out."""

@@ -1,0 +1,1 @@
+"""The text service: UTF-8 texts in; classes, vectors or tagged tokens out."""

@@ -1,0 +1,1 @@
+"""The vision service: images in; classes, boxes or vectors out."""

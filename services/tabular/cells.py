@@ -1,0 +1,120 @@
+"""One value of a row to what its column's tensor holds.
+
+A caller's number is an IEEE 754 double and the graph's mostly a float, so a number is refused where the tensor could
+not hold it: infinite, too large, or a fraction for whole numbers. Nothing is converted between kinds: '1' is no number
+and True is none either. What a missing value means is the column's policy; null, an absent column, and NaN for a number
+are missing alike.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from google.protobuf.struct_pb2 import Value
+
+from argosy.v1.manifest_pb2 import (
+    COLUMN_KIND_BOOLEAN,
+    COLUMN_KIND_NUMBER,
+    COLUMN_KIND_TEXT,
+    MISSING_POLICY_IMPUTE,
+    TableColumn,
+)
+from services.runtime.errors import ServingError, invalid_input
+
+Cell = float | int | bool | bytes
+
+# The kinds of a google.protobuf.Value, as a message names what came.
+_CAME = {
+    "null_value": "null",
+    "number_value": "a number",
+    "string_value": "a string",
+    "bool_value": "a boolean",
+    "struct_value": "an object",
+    "list_value": "a list",
+    None: "a value without a kind",
+}
+
+_EXPECTED = {
+    COLUMN_KIND_NUMBER: ("number_value", "a number"),
+    COLUMN_KIND_TEXT: ("string_value", "a string"),
+    COLUMN_KIND_BOOLEAN: ("bool_value", "a boolean"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NumberRange:
+    """The numbers that a tensor's elements hold: whole ones only, or floats."""
+
+    low: float
+    high: float
+    whole: bool
+
+    def holds(self, number: float) -> bool:
+        """Whether a finite `number` can be an element."""
+        return self.low <= number <= self.high and (number.is_integer() or not self.whole)
+
+    def __str__(self) -> str:
+        return f"a {'whole ' if self.whole else ''}number from {self.low:.8g} to {self.high:.8g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A named column and the place of its cells: tensor `input`, [N, …], column `index`."""
+
+    name: str
+    input: str
+    index: int
+    kind: str
+    expected: str
+    numbers: NumberRange
+    imputed: bool
+
+    def cell(self, value: Value | None, field: str) -> Cell | None:
+        """What the tensor gets, or None where the value is missing and the graph fills it in.
+
+        Raises ServingError (INVALID_INPUT); `field` names the cell in it.
+        """
+        kind = "null_value" if value is None else value.WhichOneof("kind")
+        if value is None or kind == "null_value":
+            self._check_imputed("no value" if value is None else "null", field)
+            return None
+        if kind != self.kind:
+            raise invalid_input(f"{field}: expected {self.expected}, got {_CAME[kind]}", field, "WRONG_KIND")
+        if kind == "number_value":
+            return self._number(value.number_value, field)
+        return value.string_value.encode() if kind == "string_value" else value.bool_value
+
+    @property
+    def filler(self) -> Cell:
+        """What the graph takes for a missing value."""
+        return b"" if self.kind == "string_value" else math.nan
+
+    def _number(self, number: float, field: str) -> Cell | None:
+        if math.isnan(number):
+            self._check_imputed("NaN", field)
+            return None
+        if not self.numbers.holds(number):
+            message = f"{field}: expected {self.numbers}, got {number:.17g}"
+            raise invalid_input(message, field, "NUMBER_OUT_OF_RANGE")
+        return int(number) if self.numbers.whole else number
+
+    def _check_imputed(self, came: str, field: str) -> None:
+        if not self.imputed:
+            raise invalid_input(f"{field}: expected {self.expected}, got {came}", field, "MISSING_VALUE")
+
+
+def column_of(spec: TableColumn, dtype: np.dtype[np.generic]) -> Column:
+    """The manifest's column, whose cells go into a tensor of `dtype`."""
+    kind, expected = _EXPECTED[spec.kind]
+    imputed = spec.missing == MISSING_POLICY_IMPUTE
+    return Column(spec.name, spec.input, spec.index, kind, expected, _numbers(dtype), imputed)
+
+
+def _numbers(dtype: np.dtype[np.generic]) -> NumberRange:
+    if issubclass(dtype.type, np.floating):
+        return NumberRange(float(np.finfo(dtype.type).min), float(np.finfo(dtype.type).max), whole=False)
+    if issubclass(dtype.type, np.integer):
+        # Beyond 2**53 a double is no longer every whole number, and 2**63 itself would pass for the largest INT64.
+        low, high = np.iinfo(dtype.type).min, np.iinfo(dtype.type).max
+        return NumberRange(max(low, -(2**53)), min(high, 2**53), whole=True)
+    return NumberRange(0, 1, whole=True)

@@ -1,0 +1,119 @@
+"""Texts to what the graph reads: token ids by the version's own tokenizer, or the texts themselves.
+
+A text is measured before it is tokenised, because tokenising costs by the byte what nobody has paid for yet. Longer
+texts than the network reads are cut at the end by the tokenizer, which keeps its special tokens, and the reply says so.
+Characters are passed on as they are, NUL too: what becomes of them is the tokenizer's rule or the graph's, as it was in
+training (BERT's tokenizers drop NUL; others call it unknown). Ids are padded to the longest text of the batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding, Tokenizer
+
+from argosy.v1.manifest_pb2 import TokenReading
+from argosy.v1.text_pb2 import TextReading
+from services.runtime.errors import empty_request, invalid_input
+from services.runtime.front import Array
+
+MAX_TEXT_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class TextRequest:
+    """The texts of one request; `encodings` is empty where the graph reads texts whole."""
+
+    texts: tuple[str, ...]
+    encodings: tuple[Encoding, ...] = ()
+    top_k: int = 0
+
+    def readings(self) -> list[TextReading]:
+        """How much of each text the model reads."""
+        if not self.encodings:
+            return [TextReading() for _ in self.texts]
+        return [TextReading(token_count=len(e), truncated=bool(e.overflowing)) for e in self.encodings]
+
+    def mask(self, width: int) -> NDArray[np.bool_]:
+        """True for a token, False for padding, [texts, width]."""
+        return np.arange(width) < np.array([len(e) for e in self.encodings])[:, np.newaxis]
+
+
+class TextReader(Protocol):
+    """How one model reads texts."""
+
+    def read(self, texts: Sequence[str], top_k: int = 0) -> TextRequest:
+        """Check the texts of a request and read them. Raises ServingError (INVALID_INPUT) that names a bad one."""
+
+    def collate(self, requests: Sequence[TextRequest]) -> dict[str, Array]:
+        """The graph's inputs for the texts of all requests."""
+
+
+@dataclass(frozen=True, slots=True)
+class StringReader:
+    """The graph takes the text itself: a BYTES tensor [N, 1] of UTF-8."""
+
+    input: str
+
+    def read(self, texts: Sequence[str], top_k: int = 0) -> TextRequest:
+        return TextRequest(checked(texts), top_k=top_k)
+
+    def collate(self, requests: Sequence[TextRequest]) -> dict[str, Array]:
+        texts = [text.encode() for request in requests for text in request.texts]
+        return {self.input: np.array(texts, np.object_).reshape(-1, 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReader:
+    """The graph takes token ids, [N, tokens] of `dtype`."""
+
+    spec: TokenReading
+    tokenizer: Tokenizer
+    dtype: np.dtype[np.generic]
+
+    def read(self, texts: Sequence[str], top_k: int = 0) -> TextRequest:
+        kept = checked(texts)
+        encodings = tuple(self.tokenizer.encode_batch(kept))
+        for i, encoding in enumerate(encodings):
+            if not len(encoding):
+                field = f"texts[{i}]"
+                raise invalid_input(f"{field}: expected at least one token, got none", field, "EMPTY_TEXT")
+        return TextRequest(kept, encodings, top_k)
+
+    def collate(self, requests: Sequence[TextRequest]) -> dict[str, Array]:
+        encodings = [encoding for request in requests for encoding in request.encodings]
+        width = max(len(encoding) for encoding in encodings)
+        ids = np.full((len(encodings), width), self.spec.pad_id, self.dtype)
+        mask = np.zeros_like(ids)
+        for row, encoding in enumerate(encodings):
+            ids[row, : len(encoding)] = encoding.ids
+            mask[row, : len(encoding)] = 1
+        inputs: dict[str, Array] = {self.spec.ids_input: ids}
+        if self.spec.mask_input:
+            inputs[self.spec.mask_input] = mask
+        if self.spec.types_input:
+            inputs[self.spec.types_input] = np.zeros_like(ids)
+        return inputs
+
+
+def checked(texts: Sequence[str]) -> tuple[str, ...]:
+    """At least one text, each of at most 1 MiB, or ServingError (INVALID_INPUT)."""
+    if not texts:
+        raise empty_request("texts")
+    for i, text in enumerate(texts):
+        size = len(text.encode())
+        if size > MAX_TEXT_BYTES:
+            message = f"texts[{i}]: expected at most {MAX_TEXT_BYTES} bytes of UTF-8, got {size}"
+            raise invalid_input(message, f"texts[{i}]", "TEXT_TOO_LONG")
+    return tuple(texts)
+
+
+def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
+    """The tokenizer of `path`, cutting at `max_tokens` (special ones included) and padding nothing by itself."""
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.no_padding()
+    return tokenizer

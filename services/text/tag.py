@@ -1,0 +1,60 @@
+"""TextService.Tag: texts in, a label for each of their tokens out, with its place in the text.
+
+Places are counted in Unicode code points, as Python's strings count. Tokens that the tokenizer adds itself stand for no
+part of the text and are left out; tokens behind the cut of a long text are not labelled, and the reading says so.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Encoding
+
+from argosy.v1.prediction_pb2 import Category
+from argosy.v1.text_pb2 import Tag as TaggedToken
+from argosy.v1.text_pb2 import TextServiceTagRequest, TextServiceTagResponse, TextTags
+from services.runtime.categories import label_of, softmax
+from services.runtime.front import Array, TypedRoute
+from services.runtime.messages import parse
+from services.text.reading import TextReader, TextRequest
+
+ROUTE = TypedRoute("/argosy.v1.TextService/Tag", rows_field=3, rows_name="texts")
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Tag of one model-version; `output` is [rows, tokens, classes], before the softmax."""
+
+    model: str
+    version: str
+    reader: TextReader
+    output: str
+    labels: tuple[str, ...]
+    route: TypedRoute = ROUTE
+
+    def decode(self, message: bytes) -> TextRequest:
+        """Raises ServingError (INVALID_INPUT) that names the first bad text."""
+        return self.reader.read(parse(TextServiceTagRequest, message).texts)
+
+    def collate(self, requests: Sequence[TextRequest]) -> dict[str, Array]:
+        return self.reader.collate(requests)
+
+    def encode(self, request: TextRequest, outputs: Mapping[str, Array]) -> bytes:
+        """Class scores of each token to a TextServiceTagResponse."""
+        shares = softmax(outputs[self.output].astype(np.float32, copy=False))
+        rows = zip(request.texts, request.encodings, shares, request.readings(), strict=True)
+        results = [
+            TextTags(tags=self._tags(text, encoding, row), reading=reading) for text, encoding, row, reading in rows
+        ]
+        return TextServiceTagResponse(model=self.model, version=self.version, results=results).SerializeToString()
+
+    def _tags(self, text: str, encoding: Encoding, shares: NDArray[np.float32]) -> Iterator[TaggedToken]:
+        likeliest = shares.argmax(axis=1).tolist()
+        scores = shares.max(axis=1).tolist()
+        for token, (start, end) in enumerate(encoding.offsets):
+            if encoding.special_tokens_mask[token]:
+                continue
+            index = likeliest[token]
+            category = Category(label=label_of(self.labels, index), index=index, score=scores[token])
+            yield TaggedToken(token=text[start:end], start=start, end=end, category=category)

@@ -1,0 +1,134 @@
+"""Bytes that a stranger sent to an upright picture in the colours that the model reads.
+
+Decoders are the widest attack surface of the service, so four formats are known by their first bytes and every other is
+refused before a decoder sees it; the pixels are counted in the header, before any is decoded. What is transparent lies
+on white; of 16 bits a channel the high eight are read; of an animation the first frame. Colour profiles are not
+applied. A file that ends early or is broken is refused, never read in part. Pillow's words do not reach the caller.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from services.runtime.errors import ServingError, invalid_input
+
+MAX_PIXELS = 50_000_000
+
+# What Pillow's decoders raise at a file that breaks its format.
+_BROKEN = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    IndexError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+_EXIF_ORIENTATION = 0x0112
+# Exif 2.32, 4.6.4: how a stored picture is turned upright.
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    name: str
+    # Made directly and not by Image.open, whose own limit of pixels is another and process-wide.
+    open: Callable[[BytesIO], ImageFile.ImageFile]
+
+
+def decode(data: bytes, mode: str, field: str) -> Image.Image:
+    """Decode to an upright picture of mode 'RGB' or 'L', uint8.
+
+    Raises ServingError (INVALID_INPUT) with reason IMAGE_UNDECODABLE or IMAGE_TOO_LARGE; `field` names the image in it.
+    """
+    file_format = _format_of(data)
+    if file_format is None:
+        raise _not_an_image(data, field)
+    if file_format.name == "WebP":  # Its decoder makes a canvas as soon as it is opened.
+        check_pixels(*_webp_size(data), field)
+    try:
+        image: Image.Image = file_format.open(BytesIO(data))
+        check_pixels(*image.size, field)
+        image.load()
+        return _in_mode(_upright(image), mode)
+    except _BROKEN:
+        message = f"{field}: the {file_format.name} file of {len(data)} bytes is broken or ends too early"
+        raise invalid_input(message, field, "IMAGE_UNDECODABLE") from None
+
+
+def check_pixels(width: int, height: int, field: str) -> None:
+    """Raises ServingError (INVALID_INPUT, IMAGE_TOO_LARGE) above 50 megapixels."""
+    if width * height > MAX_PIXELS:
+        message = f"{field}: {width} x {height} is {width * height} pixels, expected at most {MAX_PIXELS}"
+        raise invalid_input(message, field, "IMAGE_TOO_LARGE")
+
+
+def _format_of(data: bytes) -> _Format | None:
+    if data.startswith(b"\xff\xd8\xff"):
+        return _Format("JPEG", JpegImageFile)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return _Format("PNG", PngImageFile)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return _Format("WebP", WebPImageFile)
+    if data.startswith(b"BM"):
+        return _Format("BMP", BmpImageFile)
+    return None
+
+
+def _not_an_image(data: bytes, field: str) -> ServingError:
+    came = f"{len(data)} bytes that begin with hexadecimal {data[:8].hex(' ')}" if data else "0 bytes"
+    return invalid_input(f"{field}: expected a JPEG, PNG, WebP or BMP file, got {came}", field, "IMAGE_UNDECODABLE")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """The size in the header, 0 x 0 where there is none: the decoder will say so. RFC 9649, section 2.5 to 2.7."""
+    head = data[:30].ljust(30, b"\0")
+    if head[12:16] == b"VP8X":
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if head[12:16] == b"VP8L":
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if head[12:16] == b"VP8 ":
+        width, height = struct.unpack("<HH", head[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    return 0, 0
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except _BROKEN:  # The picture is whole all the same.
+        return image
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        picture = image.convert("RGBA")
+        image = Image.new("RGB", image.size, "white")
+        image.paste(picture, mask=picture)
+    return image if image.mode == mode else image.convert(mode)
