@@ -1,0 +1,92 @@
+"""The commands that start programs: serve, route, train, export, up, demo."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from argosy_cli import programs
+
+ModelsDir = Annotated[Path, typer.Option(metavar="FOLDER", help="Where the models are: NAME/VERSION/model.onnx.")]
+CacheDir = Annotated[Path, typer.Option(metavar="FOLDER", help="Where downloads and trained weights are kept.")]
+
+
+class Service(StrEnum):
+    """The three kinds of model service."""
+
+    VISION = "vision"
+    TEXT = "text"
+    TABULAR = "tabular"
+
+
+def serve(
+    service: Annotated[Service, typer.Argument(help="Which service.")],
+    *,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings, such as argosy.toml.")] = None,
+    address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="gRPC; port 0 takes a free one.")] = None,
+    metrics_address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Prometheus over HTTP.")] = None,
+    models_dir: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Where the models are.")] = None,
+    model: Annotated[list[str] | None, typer.Option(help="Serve this model only; may be repeated.")] = None,
+) -> None:
+    """Run one model service: vision, text or tabular.
+
+    It runs in the foreground; SIGTERM drains it. Where a flag is absent, the environment, the settings file and the
+    defaults are used, in this order.
+
+    \b
+    Example:
+      argosy serve vision --models-dir models --model digits
+    """
+    default = programs.default_listening(service.value)
+    listening = (
+        programs.Listening(address or default.address, metrics_address or default.metrics_address)
+        if address or metrics_address
+        else None
+    )
+    programs.replace_process(programs.service_command(service.value, listening, models_dir, model or [], config))
+
+
+def route(
+    config: Annotated[Path, typer.Option(metavar="FILE", help="fleet.yaml: the services and where they are.")],
+    address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="gRPC, for the fleet's callers.")] = None,
+    metrics_address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Prometheus over HTTP.")] = None,
+) -> None:
+    """Run the router: one address for every model.
+
+    It runs in the foreground; SIGTERM drains it.
+
+    \b
+    Example:
+      argosy route --config fleet.yaml
+    """
+    default = programs.default_listening(programs.ROUTER)
+    listening = programs.Listening(address or default.address, metrics_address or default.metrics_address)
+    programs.replace_process(programs.router_command(config, listening))
+
+
+def train(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]…", help="Reference models; none: all.")] = None,
+    models_dir: ModelsDir = Path("models"),
+    cache_dir: CacheDir = Path(".cache"),
+) -> None:
+    """Train the reference models on real data and export them.
+
+    Each graph is proven equal to its source before it is written to the models folder. What was done before is
+    taken from the cache.
+
+    \b
+    Examples:
+      argosy train
+      argosy train digits income
+    """
+    programs.replace_process(programs.training_command(names or [], models_dir, cache_dir))
+
+
+def export(context: typer.Context) -> None:
+    """Export a trained model of yours to ONNX.
+
+    It is proven equal to its source and written to the models folder. The arguments are the exporter's:
+    `argosy export --help` shows them.
+    """
+    programs.replace_process(programs.exporter_command(context.args))
