@@ -17,7 +17,7 @@ Router = Annotated[
 Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0.001, help="The deadline of each call.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
 
-models = typer.Typer(help="List the models of the fleet, or show one.", invoke_without_command=True)
+models = typer.Typer(invoke_without_command=True)
 
 
 def _console() -> "Console":
@@ -71,7 +71,7 @@ def predict(
 def list_models(
     context: typer.Context, router: Router = DEFAULT_ROUTER, timeout: Timeout = 10.0, json_output: AsJson = False
 ) -> None:
-    """List the models of the fleet with the state of each version, or show one.
+    """List the models of the fleet, or show one.
 
     \b
     Examples:
@@ -96,7 +96,9 @@ def show_model(
     timeout: Timeout = 10.0,
     json_output: AsJson = False,
 ) -> None:
-    """Show what a model reads and answers, where it comes from, how good it is and how it was proven.
+    """Show what a model is.
+
+    What it reads and answers, where it comes from, how good it is and how its graph was proven.
 
     \b
     Example:

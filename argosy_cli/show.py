@@ -53,8 +53,8 @@ def timing_text(timing: Timing) -> str:
 
 
 def as_json(message: Message) -> dict[str, Json]:
-    """The message in protobuf's JSON mapping, its fields named as in the .proto file."""
-    return dict(MessageToDict(message, preserving_proto_field_name=True))
+    """The message in protobuf's JSON mapping, its fields named as in the .proto file, zeros included."""
+    return dict(MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True))
 
 
 def timing_json(timing: Timing) -> dict[str, Json]:
