@@ -24,3 +24,11 @@ class FrontMaker(Protocol):
 
 
 FRONTS: dict[str, FrontMaker] = {PORTABLE: PortableFront}
+
+
+def choose_front(wanted: str) -> tuple[FrontMaker, str]:
+    """The front of that name, or for 'auto' the fastest that is installed, and its name. Raises OSError."""
+    name = PORTABLE if wanted == "auto" else wanted
+    if name not in FRONTS:
+        raise OSError(f"the {name} front is not installed here; there is {', '.join(FRONTS)}")
+    return FRONTS[name], name

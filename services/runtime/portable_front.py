@@ -5,6 +5,8 @@ checked and admitted there, workers take batches on threads of their own, and th
 loop with one wake. It deliberately has no cache, no priorities and no tuning: the native front is the fast one.
 """
 
+from __future__ import annotations  # gRPC's types take arguments in their stubs alone
+
 import asyncio
 import threading
 import time

@@ -5,9 +5,11 @@ shape; the worker in `instance.py` does the rest for all of them: it decodes eac
 that were right into one batch of tensors, runs the session, and encodes each request's rows of the outputs.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol, TypeAlias, TypeVar, cast
 
+from argosy.v1.manifest_pb2 import ModelManifest
 from services.runtime.front import Array, TypedRoute
 
 Request = TypeVar("Request")
@@ -27,3 +29,12 @@ class TypedMethod(Protocol[Request]):
 
     def encode(self, request: Request, outputs: Mapping[str, Array]) -> bytes:
         """The reply to one request from its own rows of the model's outputs: name -> [rows of the request, ...]."""
+
+
+# What a service offers of a model, by its manifest and folder. Raises ServingError (REFUSED_LOAD).
+TypedMethods: TypeAlias = Callable[[ModelManifest, Path], Sequence[TypedMethod[object]]]
+
+
+def erased(make: Callable[[ModelManifest, Path], Sequence[TypedMethod[Request]]]) -> TypedMethods:
+    """A service's maker of typed methods, for the runtime, which hands on a `Request` and never looks into it."""
+    return cast("TypedMethods", make)

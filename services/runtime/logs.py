@@ -1,0 +1,21 @@
+"""Structured logs: one JSON object a line on standard error, so that a collector need not parse prose."""
+
+import sys
+from typing import TextIO
+
+import structlog
+
+
+def configure_logs(service: str, stream: TextIO = sys.stderr) -> None:
+    """Every line carries time, level, event and the service's name."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(stream),
+    )
+    structlog.contextvars.bind_contextvars(service=service)

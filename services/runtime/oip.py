@@ -1,0 +1,178 @@
+"""The Open Inference Protocol's calls about a server and its models; ModelInfer itself is the front's.
+
+Extensions are Triton's: model repository, model configuration, statistics. Their states and the semantics of an empty
+name or version are Triton's too, so that its own clients work unchanged.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from google.protobuf.message import Message
+
+from argosy.v1.model_pb2 import ModelState, ModelStatus
+from inference import grpc_service_pb2 as pb
+from inference.model_config_pb2 import (
+    DataType,
+    ModelConfig,
+    ModelDynamicBatching,
+    ModelInput,
+    ModelInstanceGroup,
+    ModelOutput,
+)
+from services.runtime.errors import ServingError
+from services.runtime.front import FrontStats, QueueStats, TensorSignature, UnaryAnswer
+from services.runtime.messages import parse
+from services.runtime.repository import ModelRepository
+from services.runtime.version import LoadedVersion
+
+OIP_SERVICE = "inference.GRPCInferenceService"
+PLATFORM = "onnxruntime_onnx"
+EXTENSIONS = ("model_repository", "model_configuration", "statistics", "binary_tensor_data")
+
+_STATES = {
+    ModelState.MODEL_STATE_READY: "READY",
+    ModelState.MODEL_STATE_LOADING: "LOADING",
+    ModelState.MODEL_STATE_UNLOADING: "UNLOADING",
+    ModelState.MODEL_STATE_REFUSED: "UNAVAILABLE",
+    ModelState.MODEL_STATE_UNLOADED: "UNAVAILABLE",
+}
+
+Request = TypeVar("Request", bound=Message)
+
+
+class InferenceProtocol:
+    """The answers of one service: `name` and `version` are its own, `ready` says whether it may be sent traffic."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        version: str,
+        repository: ModelRepository,
+        stats: Callable[[], FrontStats],
+        ready: Callable[[], bool],
+    ) -> None:
+        self._name, self._version = name, version
+        self._repository = repository
+        self._stats = stats
+        self._ready = ready
+
+    def answers(self) -> Mapping[str, UnaryAnswer]:
+        """Full method name -> what answers it."""
+        methods = {
+            "ServerLive": _answer(pb.ServerLiveRequest, lambda _: pb.ServerLiveResponse(live=True)),
+            "ServerReady": _answer(pb.ServerReadyRequest, lambda _: pb.ServerReadyResponse(ready=self._ready())),
+            "ServerMetadata": _answer(pb.ServerMetadataRequest, self._server_metadata),
+            "ModelReady": _answer(pb.ModelReadyRequest, self._model_ready),
+            "ModelMetadata": _answer(pb.ModelMetadataRequest, self._model_metadata),
+            "ModelConfig": _answer(pb.ModelConfigRequest, self._model_config),
+            "ModelStatistics": _answer(pb.ModelStatisticsRequest, self._model_statistics),
+            "RepositoryIndex": _answer(pb.RepositoryIndexRequest, self._index),
+            "RepositoryModelLoad": _answer(pb.RepositoryModelLoadRequest, self._load),
+            "RepositoryModelUnload": _answer(pb.RepositoryModelUnloadRequest, self._unload),
+        }
+        return {f"/{OIP_SERVICE}/{method}": answer for method, answer in methods.items()}
+
+    def _server_metadata(self, _: pb.ServerMetadataRequest) -> pb.ServerMetadataResponse:
+        return pb.ServerMetadataResponse(name=self._name, version=self._version, extensions=EXTENSIONS)
+
+    def _model_ready(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:
+        try:
+            self._repository.loaded(request.name, request.version)
+        except ServingError:
+            return pb.ModelReadyResponse(ready=False)
+        return pb.ModelReadyResponse(ready=True)
+
+    def _model_metadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:
+        loaded = self._repository.loaded(request.name, request.version)
+        return pb.ModelMetadataResponse(
+            name=request.name,
+            versions=self._repository.ready_versions(request.name),
+            platform=PLATFORM,
+            inputs=map(_metadata, loaded.signature.inputs),
+            outputs=map(_metadata, loaded.signature.outputs),
+        )
+
+    def _model_config(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:
+        return pb.ModelConfigResponse(config=_config(self._repository.loaded(request.name, request.version)))
+
+    def _model_statistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
+        if request.name:
+            self._repository.loaded(request.name, request.version)  # NOT_FOUND for one that is not there
+        chosen = [
+            queue
+            for queue in self._stats().queues
+            if request.name in ("", queue.model) and request.version in ("", queue.version)
+        ]
+        return pb.ModelStatisticsResponse(model_stats=map(_statistics, chosen))
+
+    def _index(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:
+        rows = [_index_row(status) for status in self._repository.statuses()]
+        return pb.RepositoryIndexResponse(models=[row for row in rows if row.state == "READY" or not request.ready])
+
+    def _load(self, request: pb.RepositoryModelLoadRequest) -> pb.RepositoryModelLoadResponse:
+        self._repository.load(request.model_name)
+        return pb.RepositoryModelLoadResponse()
+
+    def _unload(self, request: pb.RepositoryModelUnloadRequest) -> pb.RepositoryModelUnloadResponse:
+        self._repository.unload(request.model_name)
+        return pb.RepositoryModelUnloadResponse()
+
+
+def _answer(request_type: type[Request], answer: Callable[[Request], Message]) -> UnaryAnswer:
+    return lambda message: answer(parse(request_type, message)).SerializeToString()
+
+
+def _metadata(tensor: TensorSignature) -> pb.ModelMetadataResponse.TensorMetadata:
+    return pb.ModelMetadataResponse.TensorMetadata(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
+
+
+def _config(loaded: LoadedVersion) -> ModelConfig:
+    kind = ModelInstanceGroup.KIND_CPU if loaded.device == "cpu" else ModelInstanceGroup.KIND_GPU
+    return ModelConfig(
+        name=loaded.manifest.name,
+        platform=PLATFORM,
+        backend="onnxruntime",
+        max_batch_size=loaded.config.max_batch_rows,
+        input=[ModelInput(name=t.name, data_type=_data_type(t), dims=t.shape[1:]) for t in loaded.signature.inputs],
+        output=[ModelOutput(name=t.name, data_type=_data_type(t), dims=t.shape[1:]) for t in loaded.signature.outputs],
+        dynamic_batching=ModelDynamicBatching(max_queue_delay_microseconds=loaded.config.max_wait_us),
+        instance_group=[ModelInstanceGroup(name=loaded.manifest.name, kind=kind, count=loaded.config.instances)],
+        default_model_filename="model.onnx",
+    )
+
+
+def _data_type(tensor: TensorSignature) -> DataType.ValueType:
+    return DataType.Value("TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}")
+
+
+def _statistics(queue: QueueStats) -> pb.ModelStatistics:
+    executions = sum(queue.batches_by_rows.values())
+    answered = queue.succeeded_requests + queue.failed_requests
+    queue_time = pb.StatisticDuration(count=answered, ns=queue.queue_time.sum_us * 1000)
+    compute_time = pb.StatisticDuration(count=answered, ns=queue.compute_time.sum_us * 1000)
+    total_ns = queue_time.ns + compute_time.ns
+    return pb.ModelStatistics(
+        name=queue.model,
+        version=queue.version,
+        last_inference=queue.last_request_unix_ms,
+        inference_count=queue.answered_rows,
+        execution_count=executions,
+        inference_stats=pb.InferStatistics(
+            success=pb.StatisticDuration(count=queue.succeeded_requests, ns=total_ns),
+            fail=pb.StatisticDuration(count=queue.failed_requests),
+            queue=queue_time,
+            compute_infer=compute_time,
+        ),
+        batch_stats=[
+            pb.InferBatchStatistics(batch_size=rows, compute_infer=pb.StatisticDuration(count=count))
+            for rows, count in sorted(queue.batches_by_rows.items())
+        ],
+    )
+
+
+def _index_row(status: ModelStatus) -> pb.RepositoryIndexResponse.ModelIndex:
+    state = _STATES.get(status.state, "UNKNOWN")
+    return pb.RepositoryIndexResponse.ModelIndex(
+        name=status.model, version=status.version, state=state, reason=status.reason
+    )

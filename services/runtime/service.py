@@ -1,0 +1,160 @@
+"""A service process from its settings to its end: the composition that vision, text and tabular share.
+
+Only here are front, repository, methods and metrics put together. Health says SERVING once every model of the service
+has been loaded or refused and one is ready; SIGTERM and SIGINT drain.
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version as installed_version
+
+import structlog
+from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
+
+from argosy.v1.manifest_pb2 import Task
+from services.runtime.cpus import usable_cpus
+from services.runtime.front import Limits, Tls, TypedRoute
+from services.runtime.fronts import choose_front
+from services.runtime.logs import configure_logs
+from services.runtime.metrics import ServiceMetrics, serve_metrics
+from services.runtime.model_service import MODEL_SERVICE, WATCH_MODELS, ModelAnswers
+from services.runtime.oip import OIP_SERVICE, InferenceProtocol
+from services.runtime.repository import ModelRepository
+from services.runtime.serving_config import ServingConfig
+from services.runtime.session import Execution
+from services.runtime.settings import ServiceSettings, SettingsError, read_settings
+from services.runtime.typed_method import TypedMethods
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKind:
+    """What makes a vision, text or tabular service of the runtime."""
+
+    name: str
+    descriptor: ServiceDescriptor
+    tasks: tuple["Task.ValueType", ...]
+    typed_methods: TypedMethods
+    port: int
+    metrics_port: int
+
+
+def main(kind: ServiceKind, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a service until it is told to stop; the process's exit code."""
+    defaults: dict[str, object] = {
+        "address": f"127.0.0.1:{kind.port}",
+        "metrics_address": f"127.0.0.1:{kind.metrics_port}",
+    }
+    try:
+        settings = read_settings(kind.name, arguments, environment, defaults)
+    except SettingsError as error:
+        print(f"argosy {kind.name}: {error}", file=sys.stderr)
+        return 2
+    configure_logs(kind.name)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        service = Service(kind, settings)
+    except OSError as error:
+        print(f"argosy {kind.name}: {error}", file=sys.stderr)
+        return 1
+    service.load()
+    stop.wait()
+    service.drain()
+    return 0
+
+
+class Service:
+    """A running service. Raises OSError where an address cannot be bound."""
+
+    def __init__(self, kind: ServiceKind, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._names = (kind.descriptor.full_name, OIP_SERVICE, MODEL_SERVICE)
+        self._draining = False
+        self._loaded = False
+        make_front, front_name = choose_front(settings.front)
+        self._front = make_front(
+            settings.address,
+            typed_routes(kind.descriptor),
+            limits=Limits(max_message_bytes=settings.max_message_bytes),
+            tls=_tls(settings),
+            reflection_names=self._names if settings.reflection else (),
+        )
+        self._repository = ModelRepository(
+            settings.models_dir,
+            tasks=kind.tasks,
+            typed_methods=kind.typed_methods,
+            front=self._front,
+            execution=lambda config: _execution(settings, config),
+            only=settings.model,
+            on_change=self._changed,
+        )
+        self._notify = self._answer_rare_methods(kind.name)
+        metrics = ServiceMetrics(self._front.stats, self._repository.statuses, front_name)
+        metrics_address = serve_metrics(settings.metrics_address, metrics)
+        _log.info("serving", address=self._front.address, metrics_address=metrics_address, front=front_name)
+
+    def load(self) -> None:
+        """Load the service's models, one after the other; health follows."""
+        self._repository.load_all()
+        self._loaded = True
+        self._changed()
+        _log.info("loaded", models=[f"{s.model}/{s.version}" for s in self._repository.statuses()], ready=self._ready())
+
+    def drain(self) -> None:
+        """Take nothing new, finish what was accepted, and stop serving."""
+        _log.info("draining")
+        self._draining = True
+        self._notify()
+        self._front.drain(self._settings.drain_grace_s, self._settings.drain_notice_s)
+        _log.info("drained")
+
+    def _answer_rare_methods(self, name: str) -> Callable[[], None]:
+        """Register what is answered outside the queues; what tells watchers of a change."""
+        protocol = InferenceProtocol(
+            name=f"argosy-{name}",
+            version=installed_version("argosy"),
+            repository=self._repository,
+            stats=self._front.stats,
+            ready=self._ready,
+        )
+        models = ModelAnswers(self._repository, self._names, lambda: self._draining)
+        for method, answer in (*protocol.answers().items(), *models.answers().items()):
+            self._front.answer_unary(method, answer)
+        return self._front.answer_watch(WATCH_MODELS, models.watch)
+
+    def _changed(self) -> None:
+        ready = self._ready()
+        for name in ("", *self._names):
+            self._front.set_serving(name, ready)
+        self._notify()
+
+    def _ready(self) -> bool:
+        """Everything was tried, and something is ready or nothing was there to be loaded."""
+        statuses = self._repository.statuses()
+        return self._loaded and not self._draining and (not statuses or any(s.ready_endpoint_count for s in statuses))
+
+
+def typed_routes(service: ServiceDescriptor) -> tuple[TypedRoute, ...]:
+    """Each method of a typed service with the repeated field that holds its rows."""
+    routes: list[TypedRoute] = []
+    for method in service.methods:
+        rows: FieldDescriptor = next(field for field in method.input_type.fields if field.is_repeated)
+        routes.append(TypedRoute(f"/{service.full_name}/{method.name}", rows.number, rows.name))
+    return tuple(routes)
+
+
+def _execution(settings: ServiceSettings, config: ServingConfig) -> Execution:
+    threads = settings.threads or max(1, usable_cpus() // config.instances)
+    return Execution(config.provider or settings.provider, threads, config.provider_options)
+
+
+def _tls(settings: ServiceSettings) -> Tls | None:
+    if settings.tls_certificate is None or settings.tls_private_key is None:
+        return None
+    return Tls(settings.tls_certificate, settings.tls_private_key, settings.tls_client_ca)

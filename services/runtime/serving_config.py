@@ -1,0 +1,47 @@
+"""`models/<name>/serving.yaml`: what the operator decides about one model. Every key is optional."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.runtime.errors import refused_load
+
+SERVING = "serving.yaml"
+
+
+class ServingConfig(BaseModel):
+    """How a model is served. Unknown keys are refused, so that a misspelt one is not silently without effect."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    # The versions to serve, the first of which answers where none is named; empty: the newest that loads.
+    versions: tuple[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$", coerce_numbers_to_str=True)], ...] = ()
+    # Workers: one decodes the next batch while another's runs.
+    instances: Annotated[int, Field(ge=1, le=64)] = 2
+    max_batch_rows: Annotated[int, Field(ge=1, le=4096)] = 32
+    max_wait_us: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    # None: the provider of the process's settings.
+    provider: Literal["cpu", "cuda", "tensorrt"] | None = None
+    provider_options: dict[str, str] = {}
+
+    @property
+    def capacity_rows(self) -> int:
+        """Rows that may wait: four batches an instance."""
+        return 4 * self.max_batch_rows * self.instances
+
+
+def read_serving_config(models_dir: Path, model: str) -> ServingConfig:
+    """The operator's settings of a model. Raises ServingError (REFUSED_LOAD) that names the key at fault."""
+    path = models_dir / model / SERVING
+    if not path.exists():
+        return ServingConfig()
+    try:
+        return ServingConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise refused_load("SERVING_CONFIG_WRONG", f"{SERVING}: {key}: {first['msg']}") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        raise refused_load("SERVING_CONFIG_WRONG", f"{SERVING}: cannot be read as YAML") from None

@@ -1,0 +1,108 @@
+"""What a service process is told from outside, in one validated object.
+
+Flags win over the environment (ARGOSY_MODELS_DIR …), the environment over the file given with --config, the file over
+the defaults. In the file, [service] holds for every service and [vision], [text], [tabular] for one. A value that is
+not understood ends the process: no setting is without effect in silence.
+"""
+
+import argparse
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from services.runtime.front import MEBIBYTE
+
+ENVIRONMENT_PREFIX = "ARGOSY_"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the text is one line that says which and why."""
+
+
+def _host_and_port(address: str) -> str:
+    host, separator, port = address.rpartition(":")
+    if not (host and separator and port.isdigit() and int(port) < 1 << 16):
+        raise ValueError(f"'{address}' is no HOST:PORT")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_host_and_port)]
+
+
+class ServiceSettings(BaseModel):
+    """Settings of one service process."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: Address = Field(description="where gRPC listens; port 0 takes a free one")
+    metrics_address: Address = Field(description="where /metrics listens, over HTTP")
+    models_dir: Path = Field(Path("models"), description="the folder that holds <model>/<version>/model.yaml")
+    model: tuple[str, ...] = Field((), description="serve only this model; may be given several times")
+    provider: Literal["cpu", "cuda", "tensorrt"] = Field("cpu", description="execution provider; no other will do")
+    threads: int = Field(0, ge=0, description="ONNX Runtime threads a run; 0: the usable CPUs / the model's instances")
+    front: Literal["auto", "native", "portable"] = Field(
+        "auto", description="auto: the native one where it is installed"
+    )
+    max_message_bytes: int = Field(64 * MEBIBYTE, ge=1024, description="of one message, in and out")
+    reflection: bool = Field(False, description="let clients list the methods; off in production")
+    tls_certificate: Path | None = Field(None, description="PEM; with tls_private_key the port speaks TLS")
+    tls_private_key: Path | None = Field(None, description="PEM")
+    tls_client_ca: Path | None = Field(None, description="PEM; clients must show a certificate that it signed")
+    drain_notice_s: float = Field(1.0, ge=0, description="how long to go on after saying NOT_SERVING")
+    drain_grace_s: float = Field(20.0, ge=0, description="how long accepted requests may take at the end")
+
+
+def read_settings(
+    kind: str, arguments: Sequence[str], environment: Mapping[str, str], defaults: Mapping[str, object]
+) -> ServiceSettings:
+    """The settings of the service `kind`. Raises SettingsError; --help and unknown flags raise SystemExit."""
+    flags = vars(_parser(kind).parse_args(arguments))
+    path = flags.pop("config")
+    layers = (
+        defaults,
+        _read_file(path, kind) if path is not None else {},
+        _from_environment(environment),
+        {name: value for name, value in flags.items() if value is not None},
+    )
+    merged = {name: value for layer in layers for name, value in layer.items()}
+    try:
+        return ServiceSettings.model_validate(merged)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingsError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _parser(kind: str) -> argparse.ArgumentParser:
+    """A flag for every field, with the field's own description."""
+    parser = argparse.ArgumentParser(prog=f"python -m services.{kind}", description=f"Serve {kind} models over gRPC.")
+    parser.add_argument("--config", type=Path, metavar="FILE.toml", help="settings; flags and environment win over it")
+    for name, field in ServiceSettings.model_fields.items():
+        flag = f"--{name.replace('_', '-')}"
+        if field.annotation is bool:
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=field.description, default=None)
+        else:
+            action = "append" if field.annotation == tuple[str, ...] else "store"
+            parser.add_argument(flag, action=action, help=field.description)
+    return parser
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, field in ServiceSettings.model_fields.items():
+        value = environment.get(ENVIRONMENT_PREFIX + name.upper())
+        if value is not None:
+            found[name] = value.split(",") if field.annotation == tuple[str, ...] else value
+    return found
+
+
+def _read_file(path: Path, kind: str) -> dict[str, object]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        raise SettingsError(f"{path}: cannot be read") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    return {**content.get("service", {}), **content.get(kind, {})}

@@ -1,0 +1,100 @@
+"""A model-version that is loaded: its session, its typed methods, and what the wire is told of it.
+
+Loading is everything that must be done before the version may be called ready: believe its files, make the session on
+the provider that was asked for, compare the graph with the manifest, and run the batch sizes once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from argosy.v1.manifest_pb2 import ModelManifest, TensorSpec
+from services.runtime.disk import GRAPH, check_version
+from services.runtime.errors import ServingError, refused_load
+from services.runtime.front import Array, Signature, TensorSignature
+from services.runtime.serving_config import ServingConfig
+from services.runtime.session import Execution, Session
+from services.runtime.specs import datatype_name
+from services.runtime.tensors import DTYPES
+from services.runtime.typed_method import TypedMethod, TypedMethods
+
+# What a dimension that varies is warmed with, besides the batch.
+_WARM_LENGTH = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedVersion:
+    """Ready to run. `device` is what the trailers say: cpu, cuda:0."""
+
+    manifest: ModelManifest
+    config: ServingConfig
+    session: Session
+    methods: tuple[TypedMethod[object], ...]
+    signature: Signature
+    device: str
+
+
+def load_version(
+    folder: Path, manifest: ModelManifest, config: ServingConfig, execution: Execution, typed_methods: TypedMethods
+) -> LoadedVersion:
+    """Load and warm up the version in `folder`. Raises ServingError (REFUSED_LOAD) that says what is wrong with it."""
+    check_version(folder, manifest)
+    signature = Signature(_signatures(manifest.inputs), _signatures(manifest.outputs))
+    session = Session(folder / GRAPH, execution, _row_limit(manifest, config))
+    _check_graph(session, signature)
+    try:
+        methods = tuple(typed_methods(manifest, folder))
+    except ServingError:
+        raise
+    except Exception as error:
+        raise refused_load(
+            "MODEL_UNLOADABLE", f"the manifest's preprocessing cannot be set up: {type(error).__name__}"
+        ) from error
+    _warm_up(session, signature, config.max_batch_rows)
+    device = "cpu" if execution.provider == "cpu" else f"cuda:{execution.options.get('device_id', '0')}"
+    return LoadedVersion(manifest, config, session, methods, signature, device)
+
+
+def _signatures(tensors: Sequence[TensorSpec]) -> tuple[TensorSignature, ...]:
+    return tuple(
+        TensorSignature(
+            tensor.name,
+            datatype_name(tensor.data_type),
+            # The session runs a graph that takes one row at a time as often as there are rows.
+            (-1, *tensor.shape[1:]),
+        )
+        for tensor in tensors
+    )
+
+
+def _row_limit(manifest: ModelManifest, config: ServingConfig) -> int:
+    fixed = [tensor.shape[0] for tensor in manifest.inputs if tensor.shape and tensor.shape[0] > 0]
+    return min([config.max_batch_rows, *fixed])
+
+
+def _check_graph(session: Session, signature: Signature) -> None:
+    for kind, told, found in (
+        ("inputs", signature.inputs, session.input_names),
+        ("outputs", signature.outputs, session.output_names),
+    ):
+        if {tensor.name for tensor in told} != set(found):
+            raise refused_load("SIGNATURE_MISMATCH", f"model.onnx: its {kind} are not those of the manifest")
+
+
+def _warm_up(session: Session, signature: Signature, max_batch_rows: int) -> None:
+    """The first run of a shape allocates and plans; callers shall not wait for that."""
+    for rows in sorted({1, min(max_batch_rows, session.row_limit)}):
+        inputs = {tensor.name: _blank(tensor, rows) for tensor in signature.inputs}
+        try:
+            session.start().outputs(inputs)
+        except Exception as error:
+            raise refused_load("WARM_UP_FAILED", f"model.onnx: it does not run on {rows} blank rows") from error
+
+
+def _blank(tensor: TensorSignature, rows: int) -> Array:
+    shape = (rows, *(_WARM_LENGTH if dimension < 0 else dimension for dimension in tensor.shape[1:]))
+    if tensor.datatype == "BYTES":
+        return np.full(shape, b"", np.object_)
+    return np.zeros(shape, DTYPES[tensor.datatype])

@@ -1,0 +1,22 @@
+"""The tabular service: `python -m services.tabular --help`."""
+
+import os
+import sys
+
+from argosy.v1 import tabular_pb2
+from argosy.v1.manifest_pb2 import Task
+from services.runtime.service import ServiceKind, main
+from services.runtime.typed_method import erased
+from services.tabular.methods import typed_methods
+
+TABULAR = ServiceKind(
+    name="tabular",
+    descriptor=tabular_pb2.DESCRIPTOR.services_by_name["TabularService"],
+    tasks=(Task.TASK_TABULAR_CLASSIFICATION, Task.TASK_TABULAR_REGRESSION),
+    typed_methods=erased(typed_methods),
+    port=8530,
+    metrics_port=8531,
+)
+
+if __name__ == "__main__":
+    sys.exit(main(TABULAR, sys.argv[1:], os.environ))
