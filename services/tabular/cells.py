@@ -19,7 +19,7 @@ from argosy.v1.manifest_pb2 import (
     MISSING_POLICY_IMPUTE,
     TableColumn,
 )
-from services.runtime.errors import ServingError, invalid_input
+from services.runtime.errors import invalid_input
 
 Cell = float | int | bool | bytes
 

@@ -1,0 +1,219 @@
+"""Bytes to pictures: what is read, how, and what is refused before it costs anything."""
+
+import random
+import struct
+import time
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image, ImageOps
+
+from services.runtime.errors import Cause, ServingError
+from services.vision.images import MAX_PIXELS, decode
+
+FORMATS = ["JPEG", "PNG", "WEBP", "BMP"]
+
+
+def encoded(image: Image.Image, file_format: str = "PNG", **options: object) -> bytes:
+    out = BytesIO()
+    image.save(out, file_format, **options)
+    return out.getvalue()
+
+
+def astronaut() -> Image.Image:
+    return Image.fromarray(skimage.data.astronaut())
+
+
+def refusal(data: bytes) -> ServingError:
+    with pytest.raises(ServingError) as raised:
+        decode(data, "RGB", "images[3]")
+    assert raised.value.cause is Cause.INVALID_INPUT
+    assert raised.value.field == "images[3]"
+    assert str(raised.value).startswith("images[3]: ")
+    return raised.value
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png_of_zeros(width: int, height: int) -> bytes:
+    """A whole black one-bit PNG, made a row at a time."""
+    deflate = zlib.compressobj(9)
+    row = bytes(1 + (width + 7) // 8)
+    pixels = b"".join([*(deflate.compress(row) for _ in range(height)), deflate.flush()])
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", pixels) + png_chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_photo_of_each_format_is_decoded_as_pillow_decodes_it(file_format: str) -> None:
+    data = encoded(astronaut(), file_format)
+    assert np.array_equal(np.asarray(decode(data, "RGB", "images[0]")), np.asarray(Image.open(BytesIO(data))))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("stored", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16"])
+def test_a_picture_of_any_mode_comes_in_the_mode_of_the_model(stored: str, mode: str) -> None:
+    gray = Image.fromarray(skimage.data.camera())
+    deep = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
+    image = deep if stored == "I;16" else gray.convert(stored)
+    data = encoded(image, "JPEG" if stored == "CMYK" else "PNG")
+    decoded = decode(data, mode, "images[0]")
+    assert decoded.mode == mode
+    if stored != "1":
+        difference = np.asarray(decoded.convert("L")).astype(int) - np.asarray(gray)
+        assert np.abs(difference).mean() < 3
+
+
+def test_sixteen_bits_a_channel_are_read_by_their_high_eight() -> None:
+    deep = np.array([[0x0000, 0x00FF, 0x0100, 0x7FFF, 0xFFFF]], np.uint16)
+    decoded = decode(encoded(Image.fromarray(deep)), "L", "images[0]")
+    assert np.asarray(decoded).tolist() == [[0, 0, 1, 127, 255]]
+
+
+def test_sixteen_bit_colours_are_read_by_their_high_eight() -> None:
+    header = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
+    pixel = zlib.compress(b"\0" + bytes.fromhex("12ff 00ff ffff"))
+    data = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", pixel) + png_chunk(b"IEND", b"")
+    assert decode(data, "RGB", "images[0]").getpixel((0, 0)) == (0x12, 0x00, 0xFF)
+
+
+def test_what_is_transparent_lies_on_white() -> None:
+    image = Image.new("RGBA", (3, 1))
+    image.putdata([(10, 20, 30, 255), (10, 20, 30, 0), (0, 0, 0, 51)])
+    decoded = np.asarray(decode(encoded(image), "RGB", "images[0]"))
+    assert decoded[0].tolist() == [[10, 20, 30], [255, 255, 255], [204, 204, 204]]
+
+
+def test_a_transparent_colour_of_a_palette_or_of_a_plain_picture_lies_on_white() -> None:
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([0, 0, 0, 200, 100, 50])
+    palette.putdata([0, 1])
+    plain = palette.convert("RGB")
+    for data in (encoded(palette, transparency=0), encoded(plain, transparency=(0, 0, 0))):
+        assert np.asarray(decode(data, "RGB", "images[0]"))[0].tolist() == [[255, 255, 255], [200, 100, 50]]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_is_turned_as_its_exif_orientation_says(file_format: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(astronaut().crop((0, 0, 300, 200)), file_format, exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(BytesIO(data)))
+    assert np.array_equal(np.asarray(decode(data, "RGB", "images[0]")), np.asarray(expected))
+
+
+def test_a_picture_with_broken_exif_is_read_as_it_is_stored() -> None:
+    data = encoded(Image.new("RGB", (3, 2), "red"), "PNG", exif=b"Exif\0\0MM\0")
+    assert decode(data, "RGB", "images[0]").size == (3, 2)
+
+
+def test_a_png_of_20000_by_20000_pixels_is_refused_within_50_ms() -> None:
+    data = png_of_zeros(20_000, 20_000)
+    assert len(data) < 60_000
+    began = time.perf_counter()
+    error = refusal(data)
+    assert time.perf_counter() - began < 0.05
+    assert error.reason == "IMAGE_TOO_LARGE"
+    assert str(error) == "images[3]: 20000 x 20000 is 400000000 pixels, expected at most 50000000"
+
+
+def _jpeg_that_says(side: int) -> bytes:
+    data = encoded(Image.new("RGB", (8, 8)), "JPEG")
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + struct.pack(">HH", side, side) + data[at + 4 :]
+
+
+def _webp_that_says(side: int) -> bytes:
+    payload = b"VP8X" + struct.pack("<I", 10) + bytes(4) + 2 * (side - 1).to_bytes(3, "little")
+    return b"RIFF" + struct.pack("<I", len(payload) + 4) + b"WEBP" + payload
+
+
+def _lossless_webp_that_says(side: int) -> bytes:
+    payload = (
+        b"VP8L" + struct.pack("<I", 5) + b"\x2f" + ((side - 1) | (side - 1) << 14).to_bytes(4, "little") + bytes(9)
+    )
+    return b"RIFF" + struct.pack("<I", len(payload) + 4) + b"WEBP" + payload
+
+
+def _lossy_webp_that_says(side: int) -> bytes:
+    data = encoded(Image.new("RGB", (8, 8)), "WEBP")
+    at = data.index(b"\x9d\x01\x2a") + 3
+    return data[:at] + struct.pack("<HH", side, side) + data[at + 4 :]
+
+
+def _bmp_that_says(side: int) -> bytes:
+    data = encoded(Image.new("RGB", (8, 8)), "BMP")
+    return data[:18] + struct.pack("<ii", side, side) + data[26:]
+
+
+@pytest.mark.parametrize(
+    "forged", [_jpeg_that_says, _webp_that_says, _lossless_webp_that_says, _lossy_webp_that_says, _bmp_that_says]
+)
+def test_the_pixels_of_every_format_are_counted_in_its_header(forged: Callable[[int], bytes]) -> None:
+    began = time.perf_counter()
+    error = refusal(forged(16_000))
+    assert time.perf_counter() - began < 0.05
+    assert error.reason == "IMAGE_TOO_LARGE"
+    assert "16000 x 16000 is 256000000 pixels" in str(error)
+
+
+def test_the_largest_picture_allowed_is_decoded_and_one_more_row_is_not() -> None:
+    side = 7071  # 7071 * 7071 = 49,999,041
+    assert decode(png_of_zeros(side, side), "L", "images[0]").size == (side, side)
+    assert side * (side + 1) > MAX_PIXELS
+    assert refusal(png_of_zeros(side, side + 1)).reason == "IMAGE_TOO_LARGE"
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.95])
+def test_a_file_that_ends_early_is_refused_and_never_shown_in_part(file_format: str, kept: float) -> None:
+    data = encoded(astronaut(), file_format)
+    error = refusal(data[: int(len(data) * kept)])
+    assert error.reason == "IMAGE_UNDECODABLE"
+    name = "WebP" if file_format == "WEBP" else file_format
+    assert f"the {name} file of" in str(error)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"a 7, drawn by hand", id="text"),
+        pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n", id="EPS"),
+        pytest.param(b"8BPS\0\1" + bytes(40), id="PSD"),
+        pytest.param(encoded(Image.new("RGB", (4, 4)), "GIF"), id="GIF"),
+        pytest.param(encoded(Image.new("RGB", (4, 4)), "TIFF"), id="TIFF"),
+        pytest.param(encoded(Image.new("RGB", (4, 4)), "PPM"), id="PPM"),
+    ],
+)
+def test_what_is_none_of_the_four_formats_is_refused(data: bytes) -> None:
+    error = refusal(data)
+    assert error.reason == "IMAGE_UNDECODABLE"
+    assert f"expected a JPEG, PNG, WebP or BMP file, got {len(data)} bytes" in str(error)
+
+
+@pytest.mark.parametrize("magic", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", b"BM"])
+def test_a_file_of_nothing_but_its_first_bytes_is_refused(magic: bytes) -> None:
+    for tail in (b"", bytes(5), bytes(200), b"\xff" * 200):
+        assert refusal(magic + tail).reason == "IMAGE_UNDECODABLE"
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+def test_a_file_with_flipped_bytes_is_decoded_or_refused_and_nothing_else(file_format: str) -> None:
+    chance = random.Random(file_format)
+    whole = encoded(astronaut().resize((64, 64)), file_format)
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(chance.randint(1, 6)):
+            data[chance.randrange(min(len(data), 400))] = chance.randrange(256)
+        try:
+            decode(bytes(data), "RGB", "images[0]")
+        except ServingError as error:
+            assert error.reason in {"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE"}  # noqa: PT017
