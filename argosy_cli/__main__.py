@@ -21,6 +21,7 @@ commands = typer.Typer(
 )
 commands.command()(run_commands.train)
 commands.command(context_settings=_FORWARD, add_help_option=False)(run_commands.export)
+commands.command()(run_commands.up)
 commands.command()(run_commands.serve)
 commands.command()(run_commands.route)
 commands.command()(ask_commands.predict)

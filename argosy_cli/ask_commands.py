@@ -1,14 +1,11 @@
 """The commands that ask a running fleet: predict, models, status."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from argosy_cli.errors import CliError
 from argosy_cli.programs import DEFAULT_ROUTER, SERVICES, default_listening
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 Router = Annotated[
     str,
@@ -18,13 +15,6 @@ Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0.001, help="The 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
 
 models = typer.Typer(invoke_without_command=True)
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    # What models and services say is text, not markup: a shape [2, 3] stays as it is.
-    return Console(markup=False, emoji=False, highlight=False, soft_wrap=False)
 
 
 def predict(
@@ -59,12 +49,13 @@ def predict(
       argosy predict income people.csv
     """
     from argosy_cli.client import connect
+    from argosy_cli.console import make_console
     from argosy_cli.predict import predict as run
     from argosy_cli.questions import Question
 
     question = Question(model, version, top_k=top, min_score=min_score)
     with connect(router, timeout) as fleet:
-        run(fleet, question, task, inputs, _console(), json_output=json_output)
+        run(fleet, question, task, inputs, make_console(), json_output=json_output)
 
 
 @models.callback()
@@ -82,10 +73,11 @@ def list_models(
     if context.invoked_subcommand is not None:
         return
     from argosy_cli.client import connect
+    from argosy_cli.console import make_console
     from argosy_cli.models import print_models
 
     with connect(router, timeout) as fleet:
-        print_models(fleet, _console(), json_output=json_output)
+        print_models(fleet, make_console(), json_output=json_output)
 
 
 @models.command("show")
@@ -105,10 +97,11 @@ def show_model(
       argosy models show income
     """
     from argosy_cli.client import connect
+    from argosy_cli.console import make_console
     from argosy_cli.models import print_manifest
 
     with connect(router, timeout) as fleet:
-        print_manifest(fleet, name, version, _console(), json_output=json_output)
+        print_manifest(fleet, name, version, make_console(), json_output=json_output)
 
 
 def status(
@@ -128,11 +121,12 @@ def status(
     Example:
       argosy status
     """
+    from argosy_cli.console import make_console
     from argosy_cli.status import fleet_status, status_table
 
     addresses = {"router": router, **dict(zip(SERVICES, (vision, text, tabular), strict=True))}
     processes = fleet_status(addresses, timeout)
-    _console().print(status_table(processes))
+    make_console().print(status_table(processes))
     if not any(process.health for process in processes):
         raise CliError(f"no fleet at {router}: start one with `argosy up`")
     if not all(process.serving for process in processes):

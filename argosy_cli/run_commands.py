@@ -90,3 +90,30 @@ def export(context: typer.Context) -> None:
     `argosy export --help` shows them.
     """
     programs.replace_process(programs.exporter_command(context.args))
+
+
+def up(
+    models_dir: ModelsDir = Path("models"),
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the services, argosy.toml.")] = None,
+    *,
+    address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where the router listens.")] = None,
+    free_ports: Annotated[bool, typer.Option("--free-ports", help="Take free ports, not the default ones.")] = False,
+    logs: Annotated[bool, typer.Option("--logs", help="Show all that the processes log, not warnings alone.")] = False,
+    ready_timeout: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="How long loading may take.")] = 120.0,
+) -> None:
+    """Run the whole fleet here: three services and the router.
+
+    It runs in the foreground and restarts what dies. Ctrl-C or SIGTERM drains it: the router first, then the services;
+    a second Ctrl-C ends everything at once.
+
+    \b
+    Examples:
+      argosy up
+      argosy up --models-dir models --address 127.0.0.1:9000
+    """
+    from argosy_cli.console import make_console
+    from argosy_cli.up import local_plan
+    from argosy_cli.up import up as run
+
+    plan = local_plan(models_dir, config, address, ready_timeout, free_ports=free_ports)
+    run(plan, make_console(), all_logs=logs)

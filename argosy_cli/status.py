@@ -1,7 +1,7 @@
 """`argosy status`: is every process up, is it healthy, what has it ready.
 
 Each process is asked itself, not through the router: a fleet whose router is down still shows which services stand.
-Health comes from grpc.health.v1, the front's kind from the Open Inference Protocol's ServerMetadata.
+Health comes from grpc.health.v1, name and version of the server from the Open Inference Protocol.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,6 @@ from argosy_cli.client import Fleet, connect
 from argosy_cli.errors import CliError
 from inference import grpc_service_pb2, grpc_service_pb2_grpc
 
-FRONT_EXTENSION = "front:"
-
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
@@ -29,7 +27,7 @@ class ProcessStatus:
     health: str
     server: str = ""
     ready_models: int = 0
-    other_models: int = 0
+    known_models: int = 0
 
     @property
     def serving(self) -> bool:
@@ -43,12 +41,14 @@ def fleet_status(addresses: Mapping[str, str], timeout_s: float) -> list[Process
 
 def status_table(processes: list[ProcessStatus]) -> Table:
     """One line a process."""
-    table = Table("process", "address", "health", "server", "models ready", "not ready")
+    table = Table("process")
+    for column in ("address", "health", "server", "models ready"):
+        table.add_column(column, no_wrap=True)
     for process in processes:
         style = "green" if process.serving else "red"
         health = process.health or "not running"
-        ready, other = (str(process.ready_models), str(process.other_models)) if process.health else ("", "")
-        table.add_row(process.name, process.address, Text(health, style), process.server, ready, other)
+        models = f"{process.ready_models} of {process.known_models}" if process.health else ""
+        table.add_row(process.name, process.address, Text(health, style), process.server, models)
     return table
 
 
@@ -63,7 +63,7 @@ def _process_status(name: str, address: str, timeout_s: float) -> ProcessStatus:
             # It answers health but not this: what it has ready is unknown, which the table shows as none.
             statuses = []
         ready = sum(status.state == model_pb2.MODEL_STATE_READY for status in statuses)
-        return ProcessStatus(name, address, health, _server(process), ready, len(statuses) - ready)
+        return ProcessStatus(name, address, health, _server(process), ready, len(statuses))
 
 
 def _health(process: Fleet) -> str:
@@ -86,5 +86,4 @@ def _server(process: Fleet) -> str:
         metadata = process.call(stub.ServerMetadata, grpc_service_pb2.ServerMetadataRequest()).message
     except CliError:
         return ""
-    fronts = [extension for extension in metadata.extensions if extension.startswith(FRONT_EXTENSION)]
-    return " ".join([metadata.name, metadata.version, *fronts])
+    return f"{metadata.name} {metadata.version}"

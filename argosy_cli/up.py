@@ -1,0 +1,68 @@
+"""`argosy up`: the whole fleet in the foreground, with a table of what it serves, until Ctrl-C.
+
+What the processes log is their own: only what needs a person's eye is shown, all of it on request.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from argosy_cli.child import log_fields
+from argosy_cli.client import connect
+from argosy_cli.errors import CliError
+from argosy_cli.fleet import FleetPlan, Report, running
+from argosy_cli.models import models_table
+from argosy_cli.programs import LOOPBACK, ROUTER, SERVICES, Listening, default_listening
+
+FREE = Listening(f"{LOOPBACK}:0", f"{LOOPBACK}:0")
+_SHOWN_LEVELS = frozenset({"warning", "error", "critical", ""})
+
+
+def local_plan(
+    models_dir: Path, config: Path | None, router_address: str | None, ready_timeout_s: float, *, free_ports: bool
+) -> FleetPlan:
+    """The three services and the router on the loopback. Raises CliError where there is no model to serve."""
+    if not any(models_dir.glob("*/*/model.yaml")):
+        raise CliError(f"no models in '{models_dir}': make the reference models with `argosy train`")
+    places = {name: FREE if free_ports else default_listening(name) for name in (ROUTER, *SERVICES)}
+    router = places.pop(ROUTER)
+    router = Listening(router_address or router.address, router.metrics_address)
+    return FleetPlan(places, router, models_dir, config, ready_timeout_s)
+
+
+def up(plan: FleetPlan, console: Console, *, all_logs: bool) -> None:
+    """Run the fleet until SIGINT or SIGTERM. Raises CliError where it does not come up."""
+    try:
+        asyncio.run(_up(plan, console, all_logs=all_logs))
+    except asyncio.CancelledError:
+        console.print("drained")
+
+
+async def _up(plan: FleetPlan, console: Console, *, all_logs: bool) -> None:
+    console.print("starting the fleet …", style="dim")
+    async with running(plan, report(console, all_logs=all_logs)) as address:
+        with connect(address, 10.0) as fleet:
+            console.print(models_table(await asyncio.to_thread(fleet.statuses)))
+        console.print(f"the fleet answers at {address}; Ctrl-C drains it")
+        await asyncio.Event().wait()
+
+
+def report(console: Console, *, all_logs: bool) -> Report:
+    """Show on the console what the processes say: warnings and errors, or everything."""
+
+    def line(name: str, text: str) -> None:
+        fields = log_fields(text)
+        if all_logs or fields.get("level", "") in _SHOWN_LEVELS:
+            console.print(f"{name}: {text if all_logs or not fields else _plain(fields)}", soft_wrap=True)
+
+    def restart(name: str, code: int, pause_s: float) -> None:
+        console.print(f"{name} ended with code {code}: starting it again in {pause_s:g} s", style="yellow")
+
+    return Report(line, restart)
+
+
+def _plain(fields: Mapping[str, str]) -> str:
+    rest = (f"{key}={value}" for key, value in fields.items() if key not in {"event", "level", "timestamp", "service"})
+    return " ".join((f"{fields.get('level', '')}: {fields.get('event', '')}", *rest))
