@@ -58,6 +58,24 @@ class _Format:
     open: Callable[[BytesIO], ImageFile.ImageFile]
 
 
+class _Metered(BytesIO):
+    """A file that is read in so many pieces and no more.
+
+    Pillow walks a header in Python, piece by piece: a message full of empty segments would hold the service for half a
+    minute. Encoders write pieces of some kilobytes; a header has some hundred.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self._reads_left = 4096 + len(data) // 256
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._reads_left -= 1
+        if self._reads_left < 0:
+            raise OSError("too many pieces")
+        return super().read(size)
+
+
 def decode(data: bytes, mode: str, field: str) -> Image.Image:
     """Decode to an upright picture of mode 'RGB' or 'L', uint8.
 
@@ -69,7 +87,7 @@ def decode(data: bytes, mode: str, field: str) -> Image.Image:
     if file_format.name == "WebP":  # Its decoder makes a canvas as soon as it is opened.
         check_pixels(*_webp_size(data), field)
     try:
-        image: Image.Image = file_format.open(BytesIO(data))
+        image: Image.Image = file_format.open(_Metered(data))
         check_pixels(*image.size, field)
         image.load()
         return _in_mode(_upright(image), mode)

@@ -217,3 +217,20 @@ def test_a_file_with_flipped_bytes_is_decoded_or_refused_and_nothing_else(file_f
             decode(bytes(data), "RGB", "images[0]")
         except ServingError as error:
             assert error.reason in {"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE"}  # noqa: PT017
+
+
+@pytest.mark.parametrize("flood", [b"\xff" * 8, b"\xff\xfe\0\2" * 2])
+def test_a_header_of_a_million_pieces_does_not_hold_the_service(flood: bytes) -> None:
+    data = b"\xff\xd8\xff" + flood * (1 << 20)  # 8 MiB
+    began = time.perf_counter()
+    assert refusal(data).reason == "IMAGE_UNDECODABLE"
+    assert time.perf_counter() - began < 1
+
+
+def test_a_png_in_pieces_of_one_kilobyte_is_decoded() -> None:
+    photo = skimage.data.astronaut()
+    deflated = zlib.compress(b"".join(b"\0" + row.tobytes() for row in photo), 1)
+    pieces = [png_chunk(b"IDAT", deflated[at : at + 1024]) for at in range(0, len(deflated), 1024)]
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 512, 512, 8, 2, 0, 0, 0))
+    data = b"".join([b"\x89PNG\r\n\x1a\n", header, *pieces, png_chunk(b"IEND", b"")])
+    assert np.array_equal(np.asarray(decode(data, "RGB", "images[0]")), photo)
