@@ -19,7 +19,7 @@ from argosy.v1.manifest_pb2 import (
     MISSING_POLICY_IMPUTE,
     TableColumn,
 )
-from services.runtime.errors import invalid_input
+from services.runtime.errors import ServingError, invalid_input
 
 Cell = float | int | bool | bytes
 
@@ -50,8 +50,8 @@ class NumberRange:
     whole: bool
 
     def holds(self, number: float) -> bool:
-        """Whether a finite `number` can be an element."""
-        return self.low <= number <= self.high and (number.is_integer() or not self.whole)
+        """Whether `number` can be an element; infinity and NaN cannot."""
+        return self.low <= number <= self.high and (not self.whole or number.is_integer())
 
     def __str__(self) -> str:
         return f"a {'whole ' if self.whole else ''}number from {self.low:.8g} to {self.high:.8g}"
@@ -69,19 +69,18 @@ class Column:
     numbers: NumberRange
     imputed: bool
 
-    def cell(self, value: Value | None, field: str) -> Cell | None:
+    def cell(self, value: Value | None, row: int) -> Cell | None:
         """What the tensor gets, or None where the value is missing and the graph fills it in.
 
-        Raises ServingError (INVALID_INPUT); `field` names the cell in it.
+        Raises ServingError (INVALID_INPUT) that names the cell by `row` and column.
         """
-        kind = "null_value" if value is None else value.WhichOneof("kind")
+        kind = None if value is None else value.WhichOneof("kind")
         if value is None or kind == "null_value":
-            self._check_imputed("no value" if value is None else "null", field)
-            return None
+            return self._left_to_graph("no value" if value is None else "null", row)
         if kind != self.kind:
-            raise invalid_input(f"{field}: expected {self.expected}, got {_CAME[kind]}", field, "WRONG_KIND")
+            raise self._refused(row, self.expected, _CAME[kind], "WRONG_KIND")
         if kind == "number_value":
-            return self._number(value.number_value, field)
+            return self._number(value.number_value, row)
         return value.string_value.encode() if kind == "string_value" else value.bool_value
 
     @property
@@ -89,18 +88,21 @@ class Column:
         """What the graph takes for a missing value."""
         return b"" if self.kind == "string_value" else math.nan
 
-    def _number(self, number: float, field: str) -> Cell | None:
+    def _number(self, number: float, row: int) -> Cell | None:
+        if self.numbers.holds(number):
+            return int(number) if self.numbers.whole else number
         if math.isnan(number):
-            self._check_imputed("NaN", field)
-            return None
-        if not self.numbers.holds(number):
-            message = f"{field}: expected {self.numbers}, got {number:.17g}"
-            raise invalid_input(message, field, "NUMBER_OUT_OF_RANGE")
-        return int(number) if self.numbers.whole else number
+            return self._left_to_graph("NaN", row)
+        raise self._refused(row, str(self.numbers), f"{number:.17g}", "NUMBER_OUT_OF_RANGE")
 
-    def _check_imputed(self, came: str, field: str) -> None:
-        if not self.imputed:
-            raise invalid_input(f"{field}: expected {self.expected}, got {came}", field, "MISSING_VALUE")
+    def _left_to_graph(self, came: str, row: int) -> Cell | None:
+        if self.imputed:
+            return None
+        raise self._refused(row, self.expected, came, "MISSING_VALUE")
+
+    def _refused(self, row: int, expected: str, came: str, reason: str) -> ServingError:
+        field = f"rows[{row}].{self.name}"
+        return invalid_input(f"{field}: expected {expected}, got {came}", field, reason)
 
 
 def column_of(spec: TableColumn, dtype: np.dtype[np.generic]) -> Column:

@@ -58,7 +58,7 @@ class TableReader:
                 raise self._unknown_column(f"rows[{i}]", name)
         imputed = []
         for name, column in self.columns.items():
-            cell = column.cell(values.get(name), f"rows[{i}].{name}")
+            cell = column.cell(values.get(name), i)
             if cell is None:
                 imputed.append(name)
             tensors[column.input][i, column.index] = column.filler if cell is None else cell

@@ -1,0 +1,61 @@
+"""What a tabular model must not get from callers that send its tensors by themselves, with ModelInfer.
+
+The manifest's policy for missing values holds for them as for the rows of Predict: NaN where a column is not imputed is
+refused, infinity always. The front has compared names, datatypes and shapes; texts and whole numbers hold neither.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from argosy.v1.manifest_pb2 import MISSING_POLICY_IMPUTE, ModelManifest
+from services.runtime.errors import invalid_input
+from services.runtime.front import Array
+from services.runtime.specs import element_type, input_spec
+from services.runtime.typed_method import TensorCheck
+
+
+@dataclass(frozen=True, slots=True)
+class FloatColumns:
+    """The columns of one tensor of floats, [N, columns]; `imputed` is True where NaN is a missing value."""
+
+    input: str
+    names: tuple[str, ...]
+    imputed: NDArray[np.bool_]
+
+    def check(self, cells: Array) -> None:
+        """Raises ServingError (INVALID_INPUT) that names row and column of the first bad cell."""
+        if cells.shape[1] != len(self.names):
+            message = f"input '{self.input}': {len(self.names)} columns are needed, got {cells.shape[1]}"
+            raise invalid_input(message, f"inputs.{self.input}")
+        numbers = np.asarray(cells, np.float64)
+        missing = np.isnan(numbers) & ~self.imputed
+        bad = missing | np.isinf(numbers)
+        if bad.any():
+            row, place = (int(index) for index in np.argwhere(bad)[0])
+            message = f"input '{self.input}': row {row}, column '{self.names[place]}': expected a finite number, got "
+            reason = "MISSING_VALUE" if missing[row, place] else "NUMBER_OUT_OF_RANGE"
+            raise invalid_input(message + f"{numbers[row, place]:g}", f"inputs.{self.input}", reason)
+
+
+def tensor_check(manifest: ModelManifest) -> TensorCheck:
+    """The check of a model whose columns are as `typed_methods` wants them."""
+    columns = tuple(_float_columns(manifest))
+
+    def check(inputs: Mapping[str, Array]) -> None:
+        for of_input in columns:
+            of_input.check(inputs[of_input.input])
+
+    return check
+
+
+def _float_columns(manifest: ModelManifest) -> list[FloatColumns]:
+    found: list[FloatColumns] = []
+    for name in dict.fromkeys(column.input for column in manifest.table.columns):
+        if np.issubdtype(element_type(input_spec(manifest, name)), np.floating):
+            own = sorted((c for c in manifest.table.columns if c.input == name), key=lambda column: column.index)
+            imputed = np.array([column.missing == MISSING_POLICY_IMPUTE for column in own])
+            found.append(FloatColumns(name, tuple(column.name for column in own), imputed))
+    return found
