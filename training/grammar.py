@@ -7,6 +7,7 @@ against lone texts, is what shows that it makes no difference. Tags are not turn
 """
 
 import json
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from argosy.v1 import manifest_pb2 as pb
 from exporter import onnx_file, verify
 from exporter.parity import Tolerance
-from exporter.signature import Meaning, tensor_specs
+from exporter.signature import Meaning, parse, tensor_specs
 from exporter.source import model_source
 from training import packages
 from training.reference import Exported, Workspace
@@ -132,5 +133,10 @@ def _manifest(graph: bytes, labels: Sequence[str]) -> pb.ModelManifest:
         outputs=outputs,
         text=pb.TextPreprocessing(tokens=tokens),
         labels=labels,
-        source=model_source(graph, "onnx", "onnx", packages=[packages.GRAMMAR.source()]),
+        source=model_source(graph, "onnx", "onnx", packages=[packages.GRAMMAR.source()], parameters=_parameters(graph)),
     )
+
+
+def _parameters(graph: bytes) -> int:
+    """The network's numbers, most of them int8 by now; the scales of the quantisation, which are scalars, are none."""
+    return sum(math.prod(tensor.dims) for tensor in parse(graph).graph.initializer if tensor.dims)
