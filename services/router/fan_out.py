@@ -1,0 +1,135 @@
+"""Calls that concern several endpoints: load, unload, and statistics.
+
+Load and unload go to every endpoint of the services that report the model, or of every service where none does; all
+have to succeed. Statistics are those of all endpoints, added up.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from inference.grpc_service_pb2 import (
+    ModelStatistics,
+    ModelStatisticsRequest,
+    ModelStatisticsResponse,
+    RepositoryModelLoadRequest,
+    RepositoryModelLoadResponse,
+    RepositoryModelUnloadRequest,
+    RepositoryModelUnloadResponse,
+)
+from services.router.calls import Context, RpcHandler, unary
+from services.router.channels import Channels
+from services.router.fleet import Fleet
+from services.router.inventory import Endpoint, Inventory
+from services.router.placement import why_not
+from services.router.statistics import added_up
+from services.runtime.errors import GRPC_STATUS, Cause, ServingError, unavailable, unknown_model
+
+Reply = TypeVar("Reply", bound=Message)
+
+_OIP = "/inference.GRPCInferenceService"
+_CAUSES = {status: cause for cause, status in GRPC_STATUS.items()}
+# Warm-up is part of a load, and a caller may have set no deadline.
+_LOAD_TIMEOUT_S = 600.0
+_STATISTICS_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    endpoint: Endpoint
+    reply: bytes = b""
+    failure: grpc.aio.AioRpcError | None = None
+
+    @property
+    def unknown(self) -> bool:
+        return self.failure is not None and self.failure.code() is grpc.StatusCode.NOT_FOUND
+
+
+class FanOut:
+    """RepositoryModelLoad, RepositoryModelUnload and ModelStatistics."""
+
+    def __init__(self, fleet: Fleet, channels: Channels, services: Iterable[str]) -> None:
+        self._fleet = fleet
+        self._channels = channels
+        self._services = dict.fromkeys(services)
+
+    def handlers(self) -> dict[str, RpcHandler]:
+        return {
+            f"{_OIP}/RepositoryModelLoad": unary(RepositoryModelLoadRequest, self._load),
+            f"{_OIP}/RepositoryModelUnload": unary(RepositoryModelUnloadRequest, self._unload),
+            f"{_OIP}/ModelStatistics": unary(ModelStatisticsRequest, self._statistics),
+        }
+
+    async def _load(self, request: RepositoryModelLoadRequest, context: Context) -> RepositoryModelLoadResponse:
+        await self._everywhere("RepositoryModelLoad", request, request.model_name, context)
+        return RepositoryModelLoadResponse()
+
+    async def _unload(self, request: RepositoryModelUnloadRequest, context: Context) -> RepositoryModelUnloadResponse:
+        await self._everywhere("RepositoryModelUnload", request, request.model_name, context)
+        return RepositoryModelUnloadResponse()
+
+    async def _everywhere(self, method: str, request: Message, model: str, context: Context) -> None:
+        """All endpoints concerned succeed, or ServingError says which did not."""
+        endpoints = owners(self._fleet.inventory, model)
+        if not endpoints:
+            raise unavailable("NO_ENDPOINT", "no endpoint is up to take the request")
+        timeout_s = context.time_remaining() or _LOAD_TIMEOUT_S
+        outcomes = await self._ask(endpoints, method, request, timeout_s)
+        raise_failure(outcomes, model)
+
+    async def _statistics(self, request: ModelStatisticsRequest, _context: Context) -> ModelStatisticsResponse:
+        endpoints = with_model(self._fleet.inventory, request.name, request.version)
+        if not endpoints and request.name:
+            raise why_not(self._fleet.inventory, self._services, request.name, request.version)
+        outcomes = await self._ask(endpoints, "ModelStatistics", request, _STATISTICS_TIMEOUT_S)
+        answered = [ModelStatisticsResponse.FromString(o.reply) for o in outcomes if o.failure is None]
+        reports: list[ModelStatistics] = [report for reply in answered for report in reply.model_stats]
+        return ModelStatisticsResponse(model_stats=added_up(reports))
+
+    async def _ask(
+        self, endpoints: Sequence[Endpoint], method: str, request: Message, timeout_s: float
+    ) -> list[_Outcome]:
+        data = request.SerializeToString()
+        return await asyncio.gather(*(self._ask_one(e, f"{_OIP}/{method}", data, timeout_s) for e in endpoints))
+
+    async def _ask_one(self, endpoint: Endpoint, path: str, data: bytes, timeout_s: float) -> _Outcome:
+        call = self._channels.to(endpoint.address).unary_unary(path)
+        try:
+            return _Outcome(endpoint, reply=await call(data, timeout=timeout_s))
+        except grpc.aio.AioRpcError as error:
+            return _Outcome(endpoint, failure=error)
+
+
+def owners(inventory: Inventory, model: str) -> list[Endpoint]:
+    """The endpoints that are up of every service that reports `model`; of all services where none does."""
+    services = {endpoint.service for endpoint, _ in inventory.reported(model)}
+    return [endpoint for endpoint in inventory.up() if not services or endpoint.service in services]
+
+
+def with_model(inventory: Inventory, model: str, version: str) -> list[Endpoint]:
+    """The endpoints that are up and have `model` ready; all that are up for ''."""
+    return [
+        endpoint
+        for endpoint in inventory.up()
+        if not model or any(m.ready and m.model == model and version in ("", m.version) for m in endpoint.models)
+    ]
+
+
+def raise_failure(outcomes: Sequence[_Outcome], model: str) -> None:
+    """A service that does not have the model is no failure as long as another one has it."""
+    if all(outcome.unknown for outcome in outcomes):
+        raise unknown_model(model)
+    having = {outcome.endpoint.service for outcome in outcomes if not outcome.unknown}
+    concerned = [outcome for outcome in outcomes if outcome.endpoint.service in having]
+    failed = [outcome for outcome in concerned if outcome.failure is not None]
+    if not failed:
+        return
+    failure = failed[0].failure
+    cause = _CAUSES.get(failure.code().value[0], Cause.UNAVAILABLE) if failure else Cause.UNAVAILABLE
+    where = f"{len(failed)} of {len(concerned)} endpoints of {', '.join(sorted(having))} failed"
+    raise ServingError(cause, "LOAD_FAILED", f"{where}: {failure.details() if failure else ''}")

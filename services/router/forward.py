@@ -1,0 +1,138 @@
+"""What Envoy could not place: parsed in full, answered or sent on. Slow and right.
+
+It comes here for one of three reasons: no ready endpoint has the model; the message is compressed and has no header;
+or its model could not be read by Envoy. The brain looks at the whole first message, as a service would, and where the
+model is ready it sends the call to Envoy's inner listener with the model in the header: balancing, retries and
+ejection are Envoy's there as everywhere. Replies, metadata and trailers pass through unchanged.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+
+import grpc
+import grpc.aio
+
+from argosy.v1.model_pb2_grpc import ModelServiceStub
+from inference.grpc_service_pb2 import ModelReadyResponse
+from services.router.calls import Context, RpcHandler, abort, parse
+from services.router.channels import Channels
+from services.router.fleet import Fleet
+from services.router.methods import ModelMethod
+from services.router.metrics import RouterMetrics
+from services.router.placement import RETRY_AFTER_S, place
+from services.router.xds_types import FORWARDED_HEADER, MODEL_HEADER, VERSION_HEADER
+from services.runtime.errors import Cause, ServingError, invalid_input, shown, unavailable
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+_MODEL_READY = "/inference.GRPCInferenceService/ModelReady"
+_GET_MODEL = "/argosy.v1.ModelService/GetModel"
+# What belongs to the connection or is set anew, not to the call.
+_OWN_HEADERS = frozenset((MODEL_HEADER, VERSION_HEADER, FORWARDED_HEADER, "content-type", "te", "user-agent", "host"))
+
+
+class Forwarder:
+    """Takes the methods that are routed by model."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        services: Mapping[str, object],
+        inner: grpc.aio.Channel,
+        channels: Channels,
+        metrics: RouterMetrics,
+    ) -> None:
+        self._fleet = fleet
+        self._services = services
+        self._inner = inner
+        self._channels = channels
+        self._metrics = metrics
+
+    def handler(self, method: ModelMethod) -> RpcHandler:
+        """Unary calls are streams of one message each way."""
+
+        async def handle(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+            try:
+                async for reply in self._answer(method, requests, context):
+                    yield reply
+            except ServingError as error:
+                self._metrics.fallback_requests.labels(error.reason.lower()).inc()
+                await abort(context, error)
+            except grpc.aio.AioRpcError as error:
+                await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
+
+        return grpc.stream_stream_rpc_method_handler(handle)
+
+    async def _answer(
+        self, method: ModelMethod, requests: AsyncIterator[bytes], context: Context
+    ) -> AsyncIterator[bytes]:
+        first = await anext(requests, None)
+        if first is None:
+            raise invalid_input("the call has no message", reason="NO_MESSAGE")
+        model, version = method.addressee(parse(method.request, first))
+        metadata = _metadata(context)
+        try:
+            self._check(metadata, model, version)
+        except ServingError as error:
+            yield await self._answer_for_unready(method, first, error, model, version)
+            return
+        self._metrics.fallback_requests.labels("forwarded").inc()
+        call = self._inner.stream_stream(method.path)(
+            _again(first, requests), timeout=context.time_remaining(), metadata=_routed(metadata, model, version)
+        )
+        await context.send_initial_metadata(_passed_on(await call.initial_metadata()))
+        async for reply in call:
+            yield reply
+        context.set_trailing_metadata(tuple(await call.trailing_metadata()))
+
+    def _check(self, metadata: Metadata, model: str, version: str) -> None:
+        """Raise what the caller is told instead of an answer."""
+        header = dict(metadata).get(MODEL_HEADER, "")
+        if header not in ("", model):
+            raise invalid_input(
+                f"the header {MODEL_HEADER} says '{shown(str(header))}', the message '{shown(model)}'",
+                field="model",
+                reason="MODEL_MISMATCH",
+            )
+        place(self._fleet.inventory, self._services, model, version)
+        if any(name == FORWARDED_HEADER for name, _ in metadata):
+            # The inventory is ahead of Envoy: it was sent there and came back.
+            raise unavailable("NO_READY_ENDPOINT", "no endpoint is ready for the model: try again", RETRY_AFTER_S)
+
+    async def _answer_for_unready(
+        self, method: ModelMethod, first: bytes, error: ServingError, model: str, version: str
+    ) -> bytes:
+        """What can be said of a model that is not ready; raises `error` where that is all."""
+        if method.path == _MODEL_READY and error.cause in (Cause.NOT_FOUND, Cause.UNAVAILABLE):
+            return ModelReadyResponse(ready=False).SerializeToString()
+        if method.path == _GET_MODEL and error.reason != "MODEL_MISMATCH":
+            for endpoint, _ in self._fleet.inventory.reported(model, version):
+                if endpoint.up:
+                    stub = ModelServiceStub(self._channels.to(endpoint.address))
+                    reply = await stub.GetModel(parse(method.request, first), timeout=5)
+                    return bytes(reply.SerializeToString())
+        raise error
+
+
+def _metadata(context: Context) -> Metadata:
+    return tuple((name, value) for name, value in context.invocation_metadata() or ())
+
+
+def _routed(metadata: Metadata, model: str, version: str) -> Metadata:
+    """The caller's own metadata, and where the call goes."""
+    own = tuple(
+        (name, value)
+        for name, value in metadata
+        if name not in _OWN_HEADERS and not name.startswith((":", "grpc-", "x-envoy-"))
+    )
+    wanted = ((MODEL_HEADER, model), (VERSION_HEADER, version), (FORWARDED_HEADER, "1"))
+    return own + tuple((name, value) for name, value in wanted if value)
+
+
+def _passed_on(metadata: grpc.aio.Metadata | None) -> Metadata:
+    return tuple((name, value) for name, value in metadata or () if name not in _OWN_HEADERS | {"date"})
+
+
+async def _again(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for message in rest:
+        yield message
