@@ -29,6 +29,9 @@ from services.router.xds_types import (
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 # Queues are bounded where the work is, in the services' fronts: Envoy's own bounds only stop a runaway.
 _RUNAWAY = {"value": 100_000}
+# A replica that is killed fails all that it had in flight at once, and each of those is to be tried elsewhere: the
+# budget's 20 % alone, of what is in flight, would give up most of them. One connection carries at most this many.
+_BURST = 1024
 
 
 def cluster_name(model: str, version: str) -> str:
@@ -97,7 +100,7 @@ def _circuit_breakers() -> CircuitBreakers:
                 max_pending_requests=_RUNAWAY,
                 max_requests=_RUNAWAY,
                 retry_budget=CircuitBreakers.Thresholds.RetryBudget(
-                    budget_percent={"value": 20}, min_retry_concurrency={"value": 3}
+                    budget_percent={"value": 20}, min_retry_concurrency={"value": _BURST}
                 ),
             )
         ]
