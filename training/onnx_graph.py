@@ -2,7 +2,8 @@
 
 Some graphs have no framework that they could be exported from: they join finished ONNX files by arithmetic. onnx's own
 helpers want a name for each intermediate value, which hides the arithmetic; here a value is an object with operators,
-and numbers become constants where they stand. Types and shapes are left to onnx's checker.
+and numbers become constants where they stand. Types and shapes are left to onnx's checker. A model that is included
+must have no branches or loops: the names inside them are not followed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -116,7 +117,7 @@ class GraphText:
         for node in model.graph.node:
             copy = onnx.NodeProto()
             copy.CopyFrom(node)
-            copy.name = f"{call_name}/{node.name}"
+            copy.name = ""  # two nodes of one name are refused, and no name is needed
             copy.input[:] = [known.get(part, f"{call_name}/{part}") for part in node.input]
             copy.output[:] = [f"{call_name}/{part}" for part in node.output]
             self._nodes.append(copy)
