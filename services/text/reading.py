@@ -4,6 +4,9 @@ A text is measured before it is tokenised, because tokenising costs by the byte 
 texts than the network reads are cut at the end by the tokenizer, which keeps its special tokens, and the reply says so.
 Characters are passed on as they are, NUL too: what becomes of them is the tokenizer's rule or the graph's, as it was in
 training (BERT's tokenizers drop NUL; others call it unknown). Ids are padded to the longest text of the batch.
+
+Of a long text only the beginning is tokenised: 1 MiB takes seconds and hundreds of megabytes, and the network reads its
+first few hundred tokens.
 """
 
 from collections.abc import Sequence
@@ -22,24 +25,37 @@ from services.runtime.front import Array
 
 MAX_TEXT_BYTES = 1 << 20
 
+# Prose has four to five characters a token: this much of a text is mostly several times what the network reads.
+_HEAD_CHARACTERS_A_TOKEN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the network reads of one text: ids, places in the text in code points, which ones the tokenizer added."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
+    special: list[int]
+    truncated: bool
+
 
 @dataclass(frozen=True, slots=True)
 class TextRequest:
-    """The texts of one request; `encodings` is empty where the graph reads texts whole."""
+    """The texts of one request; `tokens` is empty where the graph reads texts whole."""
 
     texts: tuple[str, ...]
-    encodings: tuple[Encoding, ...] = ()
+    tokens: tuple[Tokens, ...] = ()
     top_k: int = 0
 
     def readings(self) -> list[TextReading]:
         """How much of each text the model reads."""
-        if not self.encodings:
+        if not self.tokens:
             return [TextReading() for _ in self.texts]
-        return [TextReading(token_count=len(e), truncated=bool(e.overflowing)) for e in self.encodings]
+        return [TextReading(token_count=len(read.ids), truncated=read.truncated) for read in self.tokens]
 
     def mask(self, width: int) -> NDArray[np.bool_]:
         """True for a token, False for padding, [texts, width]."""
-        return np.arange(width) < np.array([len(e) for e in self.encodings])[:, np.newaxis]
+        return np.arange(width) < np.array([len(read.ids) for read in self.tokens])[:, np.newaxis]
 
 
 class TextReader(Protocol):
@@ -76,27 +92,40 @@ class TokenReader:
 
     def read(self, texts: Sequence[str], top_k: int = 0) -> TextRequest:
         kept = checked(texts)
-        encodings = tuple(self.tokenizer.encode_batch(kept))
-        for i, encoding in enumerate(encodings):
-            if not len(encoding):
+        heads = self.tokenizer.encode_batch([text[: self._head_length] for text in kept])
+        tokens = tuple(self._tokens(text, head) for text, head in zip(kept, heads, strict=True))
+        for i, read in enumerate(tokens):
+            if not read.ids:
                 field = f"texts[{i}]"
                 raise invalid_input(f"{field}: expected at least one token, got none", field, "EMPTY_TEXT")
-        return TextRequest(kept, encodings, top_k)
+        return TextRequest(kept, tokens, top_k)
 
     def collate(self, requests: Sequence[TextRequest]) -> dict[str, Array]:
-        encodings = [encoding for request in requests for encoding in request.encodings]
-        width = max(len(encoding) for encoding in encodings)
-        ids = np.full((len(encodings), width), self.spec.pad_id, self.dtype)
+        rows = [read.ids for request in requests for read in request.tokens]
+        ids = np.full((len(rows), max(map(len, rows))), self.spec.pad_id, self.dtype)
         mask = np.zeros_like(ids)
-        for row, encoding in enumerate(encodings):
-            ids[row, : len(encoding)] = encoding.ids
-            mask[row, : len(encoding)] = 1
+        for row, row_ids in enumerate(rows):
+            ids[row, : len(row_ids)] = row_ids
+            mask[row, : len(row_ids)] = 1
         inputs: dict[str, Array] = {self.spec.ids_input: ids}
         if self.spec.mask_input:
             inputs[self.spec.mask_input] = mask
         if self.spec.types_input:
             inputs[self.spec.types_input] = np.zeros_like(ids)
         return inputs
+
+    @property
+    def _head_length(self) -> int:
+        return self.spec.max_tokens * _HEAD_CHARACTERS_A_TOKEN
+
+    def _tokens(self, text: str, head: Encoding) -> Tokens:
+        """The text's tokens from `head`, the encoding of its beginning, or of a longer one where that is too little."""
+        length = self._head_length
+        # Twice what the network reads: a word that the head's end cuts in two is then beyond what counts.
+        while length < len(text) and len(head.overflowing) < 2:
+            length *= 4
+            head = self.tokenizer.encode(text[:length])
+        return Tokens(head.ids, head.offsets, head.special_tokens_mask, bool(head.overflowing))
 
 
 def checked(texts: Sequence[str]) -> tuple[str, ...]:

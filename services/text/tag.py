@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding
 
 from argosy.v1.prediction_pb2 import Category
 from argosy.v1.text_pb2 import Tag as TaggedToken
@@ -17,7 +16,7 @@ from argosy.v1.text_pb2 import TextServiceTagRequest, TextServiceTagResponse, Te
 from services.runtime.categories import label_of, softmax
 from services.runtime.front import Array, TypedRoute
 from services.runtime.messages import parse
-from services.text.reading import TextReader, TextRequest
+from services.text.reading import TextReader, TextRequest, Tokens
 
 ROUTE = TypedRoute("/argosy.v1.TextService/Tag", rows_field=3, rows_name="texts")
 
@@ -43,17 +42,15 @@ class Tag:
     def encode(self, request: TextRequest, outputs: Mapping[str, Array]) -> bytes:
         """Class scores of each token to a TextServiceTagResponse."""
         shares = softmax(outputs[self.output].astype(np.float32, copy=False))
-        rows = zip(request.texts, request.encodings, shares, request.readings(), strict=True)
-        results = [
-            TextTags(tags=self._tags(text, encoding, row), reading=reading) for text, encoding, row, reading in rows
-        ]
+        rows = zip(request.texts, request.tokens, shares, request.readings(), strict=True)
+        results = [TextTags(tags=self._tags(text, tokens, row), reading=reading) for text, tokens, row, reading in rows]
         return TextServiceTagResponse(model=self.model, version=self.version, results=results).SerializeToString()
 
-    def _tags(self, text: str, encoding: Encoding, shares: NDArray[np.float32]) -> Iterator[TaggedToken]:
+    def _tags(self, text: str, tokens: Tokens, shares: NDArray[np.float32]) -> Iterator[TaggedToken]:
         likeliest = shares.argmax(axis=1).tolist()
         scores = shares.max(axis=1).tolist()
-        for token, (start, end) in enumerate(encoding.offsets):
-            if encoding.special_tokens_mask[token]:
+        for token, (start, end) in enumerate(tokens.offsets):
+            if tokens.special[token]:
                 continue
             index = likeliest[token]
             category = Category(label=label_of(self.labels, index), index=index, score=scores[token])

@@ -1,5 +1,6 @@
 """Texts to token ids: what is cut, padded, counted and refused."""
 
+import random
 import time
 from pathlib import Path
 
@@ -105,3 +106,31 @@ def test_a_graph_that_reads_texts_gets_their_utf_8() -> None:
     assert inputs["text"].dtype == np.object_
     assert inputs["text"].tolist() == [["grüße".encode()], [b""], ["日本".encode()]]
     assert [(r.token_count, r.truncated) for r in request.readings()] == [(0, False), (0, False)]
+
+
+@pytest.mark.parametrize("gap", [1, 7, 300])
+def test_a_long_text_is_read_as_if_all_of_it_had_been_tokenised(directory: Path, gap: int) -> None:
+    chance = random.Random(gap)
+    words = ["good", "bad", "café", "sunny", "sun" * 40, ",", "😀"]
+    text = "".join(chance.choice(words) + " " * chance.randint(1, gap) for _ in range(3000))
+    for max_tokens in (4, 40, 5000):
+        found = reader(directory, max_tokens=max_tokens)
+        (whole,) = found.tokenizer.encode_batch([text])
+        (tokens,) = found.read([text]).tokens
+        assert (tokens.ids, tokens.offsets) == (whole.ids, whole.offsets)
+        assert tokens.truncated == bool(whole.overflowing)
+
+
+def test_a_text_that_begins_with_nothing_is_read_to_where_it_says_something(directory: Path) -> None:
+    (tokens,) = reader(directory).read([" " * 100_000 + "good day"]).tokens
+    assert tokens.ids == [CLS, GOOD, DAY, SEP]
+    assert tokens.offsets[1] == (100_000, 100_004)
+    assert not tokens.truncated
+
+
+def test_a_mebibyte_of_text_costs_no_more_than_its_beginning(directory: Path) -> None:
+    found = reader(directory, max_tokens=256)
+    began = time.perf_counter()
+    requests = [found.read(["good, " * 170_000]) for _ in range(20)]
+    assert time.perf_counter() - began < 2
+    assert all(request.readings()[0].truncated for request in requests)
