@@ -1,0 +1,37 @@
+"""What nobody foresaw: the log has all of it under an id, the caller gets the id alone.
+
+This is the seam where a foreign exception becomes ours; its text never goes further. It deliberately decides nothing:
+what to do with the ServingError is the business of whoever holds the request.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from services.runtime.errors import ServingError, internal
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+_log: "FilteringBoundLogger" = structlog.get_logger("argosy")
+
+
+def unforeseen(event: str, error: BaseException | None = None) -> ServingError:
+    """Log `event` with the error's traceback under a new id; INTERNAL with that id is what the caller is told."""
+    error_id = secrets.token_hex(6)
+    _log.error(event, error_id=error_id, exc_info=error)
+    return internal(error_id)
+
+
+@contextmanager
+def foreseen(event: str) -> Iterator[None]:
+    """Let nothing but a ServingError (or a cancellation) out of the block."""
+    try:
+        yield
+    except ServingError:
+        raise
+    except Exception as error:  # noqa: BLE001  the seam: whatever it is, it is logged and becomes INTERNAL
+        raise unforeseen(event, error) from None

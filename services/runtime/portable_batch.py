@@ -1,0 +1,146 @@
+"""Requests of one model-version that run together, for the portable front.
+
+A worker answers each request once, from one thread; the answers are kept until the last is there and go back together,
+with one wake of the event loop. What a worker drops is answered INTERNAL, so that no caller ever hangs.
+"""
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from services.runtime.errors import ServingError
+from services.runtime.faults import unforeseen
+from services.runtime.front import Array, QueueSpec
+from services.runtime.tensors import InferCall, encode_infer, gather
+
+Outcome: TypeAlias = bytes | ServingError
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back to one caller: a message or an error, and what the trailers tell."""
+
+    outcome: Outcome
+    queue_us: int
+    compute_us: int
+    batch_rows: int
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """One request on its way through the front. Times are in seconds of the front's clock."""
+
+    method: str
+    message: bytes
+    rows: int
+    arrived: float
+    deadline: float | None
+    answer: asyncio.Future[Answer]
+    call: InferCall | None = None  # ModelInfer only
+    # Weak: a batch must go with the worker's last reference to it, since that is when it answers what it left.
+    batch: "weakref.ref[PortableBatch] | None" = None
+    gone: bool = False
+
+    def runs_with(self, other: "Pending") -> bool:
+        """Whether both can be rows of one batch: the same method and, of tensors, the same trailing shapes."""
+        if self.method != other.method:
+            return False
+        return self.call is None or other.call is None or self.call.trailing_shapes == other.call.trailing_shapes
+
+
+class PortableBatch:
+    """See `front.Batch`. `send` gets the batch and its outcomes, in order, once all are there."""
+
+    def __init__(
+        self,
+        requests: list[Pending],
+        spec: QueueSpec,
+        taken: float,
+        send: "Callable[[PortableBatch, Sequence[Outcome]], None]",
+    ) -> None:
+        self.requests = requests
+        self.rows = sum(request.rows for request in requests)
+        self.taken = taken
+        self._spec, self._send = spec, send
+        self._outcomes: list[Outcome | None] = [None] * len(requests)
+        self._unanswered = len(requests)
+        self._lock = threading.Lock()
+        self._when_abandoned: Callable[[], None] | None = None
+
+    @property
+    def method(self) -> str:
+        return self.requests[0].method
+
+    @property
+    def messages(self) -> list[bytes]:
+        return [request.message for request in self.requests]
+
+    @property
+    def row_counts(self) -> list[int]:
+        return [request.rows for request in self.requests]
+
+    def tensors(self) -> dict[str, Array]:
+        return gather([request.call for request in self.requests if request.call is not None])
+
+    def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
+        """Raises ValueError, with nothing answered, where an output is missing or has not the batch's rows."""
+        self._check_outputs(outputs)
+        start = 0
+        for index, request in enumerate(self.requests):
+            rows = slice(start, start := start + request.rows)
+            if request.call is not None:
+                own = {name: array[rows] for name, array in outputs.items()}
+                self.reply(index, encode_infer(request.call, self._spec.model, self._spec.version, own))
+
+    def reply(self, index: int, message: bytes) -> None:
+        self._settle(index, message)
+
+    def fail(self, index: int, error: ServingError) -> None:
+        self._settle(index, error)
+
+    def on_abandoned(self, callback: Callable[[], None]) -> None:
+        with self._lock:
+            self._when_abandoned = callback
+        self.caller_gone()
+
+    def caller_gone(self) -> None:
+        """A caller has cancelled: when no other waits for an answer that is still to come, say so."""
+        with self._lock:
+            if self._when_abandoned is None or not self._unanswered or self._somebody_waits():
+                return
+            callback, self._when_abandoned = self._when_abandoned, None
+        callback()
+
+    def close(self) -> None:
+        if self._unanswered:
+            error = unforeseen("a worker left requests unanswered")
+            for index in range(len(self.requests)):
+                self._settle(index, error)
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _somebody_waits(self) -> bool:
+        return any(
+            outcome is None and not request.gone for request, outcome in zip(self.requests, self._outcomes, strict=True)
+        )
+
+    def _check_outputs(self, outputs: Mapping[str, Array]) -> None:
+        for tensor in self._spec.signature.outputs:
+            if tensor.name not in outputs:
+                raise ValueError(f"output {tensor.name!r} is missing")
+            if len(outputs[tensor.name]) != self.rows:
+                raise ValueError(f"output {tensor.name!r}: {self.rows} rows needed, got {len(outputs[tensor.name])}")
+
+    def _settle(self, index: int, outcome: Outcome) -> None:
+        with self._lock:
+            if self._outcomes[index] is not None:
+                return
+            self._outcomes[index] = outcome
+            self._unanswered -= 1
+            if self._unanswered:
+                return
+        self._send(self, [outcome for outcome in self._outcomes if outcome is not None])

@@ -1,0 +1,184 @@
+"""A prediction's way through the portable front: read the message, find the queue, admit, wait, answer.
+
+The event loop does all of it for ordinary messages; reading a large one takes a thread, so that the loop never stands
+still. The message is read here as far as queueing needs it, and for ModelInfer, whose tensors make the batch, in full.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from services.runtime.errors import ServingError, empty_request, exhausted, invalid_input, shown, unavailable
+from services.runtime.faults import foreseen
+from services.runtime.front import Limits, QueueSpec, TypedRoute
+from services.runtime.portable_batch import Answer, Outcome, Pending
+from services.runtime.portable_queue import PortableQueue
+from services.runtime.portable_refusals import Context, Refusals, Trailers
+from services.runtime.portable_table import QueueTable
+from services.runtime.tensors import MODEL_INFER_REQUEST, parse_infer
+from services.runtime.wire import Envelope, read_envelope
+
+MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+
+# Above this a message is read on a thread. Reading 64 KiB takes the loop about as long as an RPC does.
+_INLINE_BYTES = 64 * 1024
+
+
+class Predictions:
+    """Answers the typed methods and ModelInfer. Lives on the event loop."""
+
+    def __init__(
+        self,
+        routes: Sequence[TypedRoute],
+        table: QueueTable,
+        limits: Limits,
+        refusals: Refusals,
+        clock: Callable[[], float],
+    ) -> None:
+        self._routes = {route.method: route for route in routes}
+        self._table, self._limits, self._refusals, self._clock = table, limits, refusals, clock
+        self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="front-reader")
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return MODEL_INFER, *self._routes
+
+    async def answer(self, method: str, message: bytes, context: Context) -> bytes:
+        try:
+            queue, answer = await self.predict(method, message, context)
+        except ServingError as error:
+            return await self._refusals.abort(context, error)
+        trailers = _trailers(queue, answer)
+        outcome = self._sendable(answer.outcome)
+        if isinstance(outcome, ServingError):
+            return await self._refusals.abort(context, outcome, trailers)
+        context.set_trailing_metadata(trailers)
+        return outcome
+
+    async def predict(self, method: str, message: bytes, context: Context) -> tuple[PortableQueue, Answer]:
+        """Check, admit and wait. Raises ServingError where the request was not admitted."""
+        with foreseen("the front failed on a request"):
+            queue, request = await self._admit(method, message, context)
+            try:
+                return queue, await request.answer
+            except asyncio.CancelledError:
+                queue.withdraw(request)
+                raise
+
+    def close(self) -> None:
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    async def _admit(self, method: str, message: bytes, context: Context) -> tuple[PortableQueue, Pending]:
+        arrived, deadline = self._clock(), self._deadline(context)
+        for _ in range(3):  # a queue may be replaced between the look and the admission
+            queue, request = await self._read(method, message, _routed(context))
+            request.arrived, request.deadline = arrived, deadline
+            if queue.admit(request):
+                return queue, request
+        raise unavailable("VERSION_CLOSED", f"model '{queue.spec.model}' version '{queue.spec.version}' is unloading")
+
+    async def _read(self, method: str, message: bytes, routed: "Routed") -> tuple[PortableQueue, Pending]:
+        loop = asyncio.get_running_loop()
+        work = partial(self._placed, method, message, routed, loop.create_future())
+        if len(message) <= _INLINE_BYTES:
+            return work()
+        return await loop.run_in_executor(self._readers, work)
+
+    def _placed(
+        self, method: str, message: bytes, routed: "Routed", answer: asyncio.Future[Answer]
+    ) -> tuple[PortableQueue, Pending]:
+        """The request as a queue wants it, and the queue. Raises ServingError."""
+        route = self._routes.get(method)
+        queue, envelope = self._place(route, method, message, routed)
+        request = Pending(method, message, envelope.row_count, arrived=0.0, deadline=None, answer=answer)
+        if route is None:
+            request.call = parse_infer(message, queue.spec.signature)
+            request.rows = request.call.row_count
+        return queue, request
+
+    def _place(
+        self, route: TypedRoute | None, method: str, message: bytes, routed: "Routed"
+    ) -> tuple[PortableQueue, Envelope]:
+        check_size(message, self._limits)
+        if route is None:
+            envelope = read_envelope(message, 0, MODEL_INFER_REQUEST)
+        else:
+            envelope = read_envelope(message, route.rows_field, _request_name(method))
+        queue = self._table.find(envelope.model, _checked_version(envelope, routed))
+        if route is not None:
+            if method not in queue.methods:
+                raise _not_offered(queue.spec, method)
+            if envelope.row_count == 0:
+                raise empty_request(route.rows_name)
+        return queue, envelope
+
+    def _deadline(self, context: Context) -> float | None:
+        left_s: float | None = context.time_remaining()  # the stubs do not know of None: no deadline
+        return None if left_s is None else self._clock() + left_s
+
+    def _sendable(self, outcome: Outcome) -> Outcome:
+        limit = self._limits.max_message_bytes
+        if isinstance(outcome, ServingError) or len(outcome) <= limit:
+            return outcome
+        return exhausted(
+            "ANSWER_TOO_LARGE", f"an answer has at most {limit} bytes, this one {len(outcome)}: ask for less"
+        )
+
+
+Routed = tuple[tuple[str, str], ...]
+
+
+def check_size(message: bytes, limits: Limits) -> None:
+    """Raise ServingError (EXHAUSTED) for a message over the limit."""
+    if len(message) > (limit := limits.max_message_bytes):
+        raise exhausted("MESSAGE_TOO_LARGE", f"a message of at most {limit} bytes is taken, got {len(message)}")
+
+
+def _routed(context: Context) -> Routed:
+    """What the headers say of the model and the version that the request was routed to."""
+    return tuple(
+        (key, value)
+        for key, value in context.invocation_metadata() or ()
+        if key in ("argosy-model", "argosy-version") and isinstance(value, str)
+    )
+
+
+def _checked_version(envelope: Envelope, routed: Routed) -> str:
+    """The version asked for. A router sends and authorises by its own reading of the message, which it states in
+    headers: it must have read what we read. For a message that names no version the router may choose one.
+    """
+    version = envelope.version
+    for header, value in routed:
+        if header == "argosy-version":
+            version = version or value
+        own = envelope.model if header == "argosy-model" else version
+        if value and value != own:
+            raise invalid_input(
+                f"the header {header} says '{shown(value)}', the message says '{shown(own)}'", header, "MODEL_MISMATCH"
+            )
+    return version
+
+
+def _trailers(queue: PortableQueue, answer: Answer) -> Trailers:
+    return (
+        ("argosy-queue-us", str(answer.queue_us)),
+        ("argosy-compute-us", str(answer.compute_us)),
+        ("argosy-batch-rows", str(answer.batch_rows)),
+        ("argosy-model-version", queue.spec.version),
+        ("argosy-device", queue.spec.device),
+    )
+
+
+def _request_name(method: str) -> str:
+    """'/argosy.v1.TextService/Embed' -> 'argosy.v1.TextServiceEmbedRequest'."""
+    service, _, name = method.removeprefix("/").partition("/")
+    return f"{service}{name}Request"
+
+
+def _not_offered(spec: QueueSpec, method: str) -> ServingError:
+    offered = ", ".join(route.method.rpartition("/")[2] for route in spec.routes) or "ModelInfer alone"
+    name = method.rpartition("/")[2]
+    return invalid_input(
+        f"model '{spec.model}' does not answer {name}; it answers {offered}", field="model", reason="TASK_NOT_OFFERED"
+    )

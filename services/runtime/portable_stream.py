@@ -1,0 +1,131 @@
+"""ModelStreamInfer in the portable front: answers in the order of the requests, errors inside the answers.
+
+A request's error is an answer and does not end the stream. Of one stream at most `_WINDOW` requests are under way and
+about one message limit of bytes: beyond that it is read no further, so a caller who sends and does not read fills no
+memory. As Triton does it: https://github.com/triton-inference-server/common/blob/main/protobuf/grpc_service.proto
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+
+from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
+from services.runtime.errors import ServingError, unavailable
+from services.runtime.portable_predictions import MODEL_INFER, Predictions
+from services.runtime.portable_refusals import Context, Refusals
+from services.runtime.status import bounded_message
+
+MODEL_STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
+
+_WINDOW = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    answer: asyncio.Task[bytes]
+    message_bytes: int
+
+
+class _Window:
+    """The requests of one stream that are under way, in order."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._elements: deque[_Element] = deque()
+        self._max_bytes, self._bytes = max_bytes, 0
+        self._ended = False
+        self._changed = asyncio.Condition()
+
+    async def add(self, element: _Element) -> None:
+        """Wait for room: for one element there always is."""
+        async with self._changed:
+            self._elements.append(element)
+            self._bytes += element.message_bytes
+            self._changed.notify_all()
+            await self._changed.wait_for(lambda: len(self._elements) < _WINDOW and self._bytes < self._max_bytes)
+
+    async def first(self) -> _Element | None:
+        """Wait for the oldest; None once the last has gone."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._elements or self._ended)
+            return self._elements[0] if self._elements else None
+
+    async def remove_first(self) -> None:
+        async with self._changed:
+            self._bytes -= self._elements.popleft().message_bytes
+            self._changed.notify_all()
+
+    async def end(self) -> None:
+        async with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def cancel(self) -> None:
+        for element in self._elements:
+            element.answer.cancel()
+
+
+class InferStreams:
+    """Answers ModelStreamInfer. Lives on the event loop."""
+
+    def __init__(self, predictions: Predictions, refusals: Refusals, max_window_bytes: int) -> None:
+        self._predictions, self._refusals, self._max_window_bytes = predictions, refusals, max_window_bytes
+        self._reading: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    async def answer(self, messages: AsyncIterator[bytes], context: Context) -> None:
+        window = _Window(self._max_window_bytes)
+        reading = asyncio.create_task(self._read(messages, context, window))
+        self._reading.add(reading)
+        if self._draining:
+            reading.cancel()
+        try:
+            while (element := await window.first()) is not None:
+                await context.write(await element.answer)
+                await window.remove_first()
+        finally:
+            self._reading.discard(reading)
+            reading.cancel()
+            window.cancel()
+        if self._draining:
+            await self._refusals.abort(context, unavailable("DRAINING", "the service is shutting down"))
+
+    def drain(self) -> None:
+        """Read no further: what was read is answered, then the streams end."""
+        self._draining = True
+        for reading in self._reading:
+            reading.cancel()
+
+    async def _read(self, messages: AsyncIterator[bytes], context: Context, window: _Window) -> None:
+        try:
+            with suppress(asyncio.CancelledError):
+                async for message in messages:
+                    answer = asyncio.create_task(self._element(message, context))
+                    await window.add(_Element(answer, len(message)))
+        finally:
+            await window.end()
+
+    async def _element(self, message: bytes, context: Context) -> bytes:
+        try:
+            _, answer = await self._predictions.predict(MODEL_INFER, message, context)
+            outcome = answer.outcome
+        except ServingError as error:
+            outcome = error
+        if isinstance(outcome, ServingError):
+            self._refusals.count(outcome)
+            return _error_answer(message, outcome).SerializeToString()
+        reply = ModelStreamInferResponse(infer_response=ModelInferResponse.FromString(outcome))
+        return reply.SerializeToString()
+
+
+def _error_answer(message: bytes, error: ServingError) -> ModelStreamInferResponse:
+    answer = ModelStreamInferResponse(error_message=bounded_message(error))
+    with suppress(DecodeError):
+        request = ModelInferRequest.FromString(message)
+        answer.infer_response.id = request.id
+        answer.infer_response.model_name = request.model_name
+        answer.infer_response.model_version = request.model_version
+    return answer

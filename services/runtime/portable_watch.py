@@ -1,0 +1,120 @@
+"""What the portable front answers beside predictions: rare methods, watched states, and grpc.health.v1.
+
+A watched state is told when a caller comes and after every change, each time whole; what changed in between and back
+is not told. grpcio's own health servicer is not used: it starts SERVING, one slow reader of its Watch stops every
+later change, and an open Watch holds up a drain. https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeAlias
+
+from google.protobuf.message import DecodeError
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+from services.runtime.errors import Cause, ServingError, shown
+from services.runtime.faults import foreseen
+from services.runtime.front import Limits, UnaryAnswer
+from services.runtime.portable_predictions import check_size
+from services.runtime.portable_refusals import Context, Refusals
+from services.runtime.wire import malformed
+
+AsyncAnswer: TypeAlias = Callable[[bytes], Awaitable[bytes]]
+
+HEALTH_CHECK = "/grpc.health.v1.Health/Check"
+HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
+
+
+class RareMethods:
+    """Runs answers that may block on threads of their own."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="rare-method")
+
+    async def answer(self, answer: UnaryAnswer, message: bytes) -> bytes:
+        check_size(message, self._limits)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(_answered, answer, message))
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class Watch:
+    """A method whose callers get the state now and after every change. Lives on the event loop."""
+
+    def __init__(self, answer: AsyncAnswer, refusals: Refusals) -> None:
+        self._answer, self._refusals = answer, refusals
+        self._changed = asyncio.Event()
+        self._ended = False
+
+    def notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def end(self) -> None:
+        """Tell every caller the last change, then end its stream."""
+        self._ended = True
+        self.notify()
+
+    async def answer(self, message: bytes, context: Context) -> None:
+        last: bytes | None = None
+        ended = False
+        while not ended:
+            changed, ended = self._changed, self._ended
+            try:
+                state = await self._answer(message)
+            except ServingError as error:
+                await self._refusals.abort(context, error)
+            if state != last:
+                await context.write(state)
+            last = state
+            if not ended:
+                await changed.wait()
+
+
+class Health:
+    """grpc.health.v1 of the process, '', its services and its models. NOT_SERVING until told otherwise."""
+
+    def __init__(self) -> None:
+        self._serving: Mapping[str, bool] = {"": False}
+        self._draining = False
+
+    def set_serving(self, name: str, serving: bool) -> None:
+        self._serving = {**self._serving, name: serving}
+
+    def drain(self) -> None:
+        """NOT_SERVING from now on, whatever is set."""
+        self._draining = True
+
+    async def check(self, message: bytes) -> bytes:
+        """Raises ServingError (NOT_FOUND) for a name that was never set."""
+        name = _service_asked(message)
+        if name not in self._serving:
+            raise ServingError(Cause.NOT_FOUND, "UNKNOWN_SERVICE", f"no service or model '{shown(name)}'")
+        return self._status(name)
+
+    async def watch(self, message: bytes) -> bytes:
+        return self._status(_service_asked(message))
+
+    def _status(self, name: str) -> bytes:
+        if name not in self._serving:
+            return HealthCheckResponse(status=HealthCheckResponse.SERVICE_UNKNOWN).SerializeToString()
+        serving = self._serving[name] and not self._draining
+        return HealthCheckResponse(
+            status=HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
+        ).SerializeToString()
+
+
+def _service_asked(message: bytes) -> str:
+    try:
+        return HealthCheckRequest.FromString(message).service
+    except DecodeError:
+        raise malformed("grpc.health.v1.HealthCheckRequest") from None
+
+
+def _answered(answer: UnaryAnswer, message: bytes) -> bytes:
+    with foreseen("a rare method failed"):
+        return answer(message)
