@@ -5,6 +5,7 @@ The picture is resized on its eight-bit channels, as Pillow and torchvision do, 
 row of the request's tensor. `Placement` remembers the way back from network pixels to those of the picture.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,9 +22,12 @@ from argosy.v1.manifest_pb2 import (
     RESIZE_MODE_STRETCH,
     ImagePreprocessing,
 )
-from services.runtime.errors import empty_request
+from services.runtime.errors import empty_request, invalid_input
 from services.runtime.front import Array
 from services.vision.images import check_pixels, decode
+
+# A few bytes of PNG become a row of hundreds of kilobytes: what one request may become is bounded apart from its size.
+MAX_REQUEST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,11 @@ class ImageReader:
         """Decode and prepare every image, or raise ServingError (INVALID_INPUT) that names the first bad one."""
         if not images:
             raise empty_request("images")
+        most = MAX_REQUEST_BYTES // (math.prod(self._row_shape()) * self.dtype.itemsize)
+        if len(images) > most:
+            raise invalid_input(
+                f"images: expected at most {most} a request, got {len(images)}", "images", "TOO_MANY_IMAGES"
+            )
         tensor = np.empty((len(images), *self._row_shape()), self.dtype)
         placements = tuple(self._fill(tensor[i], data, f"images[{i}]") for i, data in enumerate(images))
         return ImageRequest(tensor, placements, top_k, min_score)

@@ -160,3 +160,9 @@ def test_requests_are_collated_in_their_order() -> None:
     assert list(batch) == ["image"]
     assert np.array_equal(batch["image"], np.concatenate([first.tensor, second.tensor]))
     assert np.array_equal(reader.collate([second])["image"], second.tensor)
+
+
+def test_more_images_than_a_request_may_become_are_refused_before_any_is_decoded() -> None:
+    with pytest.raises(ServingError, match=r"^images: expected at most 445 a request, got 100000$") as raised:
+        read(preprocessing(), *[b"no image"] * 100_000)
+    assert raised.value.reason == "TOO_MANY_IMAGES"
