@@ -49,8 +49,9 @@ INPUT, *OUTPUTS = MEANINGS
 
 def export(workspace: Workspace) -> Exported:
     """Join the three networks, hold the graph against the cascade in Python, and count faces."""
-    workspace.report("joining the three networks")
+    workspace.report("fetching the three networks")
     stages = _stages(workspace.cache_dir / "packages")
+    workspace.report("joining them")
     graph = onnx_file.convert(cascade(stages).SerializeToString(), [INPUT], OUTPUTS, one_row_at_a_time=True)
     photos = np.stack([letterboxed(photo(name), CANVAS) for name in FACE_COUNTS])
     images = np.concatenate([photos, _hard_images(photos[0])])

