@@ -110,7 +110,9 @@ class Batch(Protocol):
         """ModelInfer only: each input with the rows of all requests, in order, [sum(row_counts), ...]."""
 
     def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
-        """ModelInfer only: answer every request with its rows of each output. All outputs have the batch's rows."""
+        """ModelInfer only: answer every request that has no answer yet with its rows of each output. All outputs have
+        the batch's rows.
+        """
 
     def reply(self, index: int, message: bytes) -> None:
         """Answer one request with an encoded message."""

@@ -5,18 +5,16 @@ that the one at fault fails alone too. What nobody foresaw becomes INTERNAL with
 """
 
 import threading
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-import structlog
+import numpy as np
 
-from services.runtime.errors import ServingError, internal
+from services.runtime.errors import Cause, ServingError
+from services.runtime.faults import unforeseen
 from services.runtime.front import Array, Batch, Queue
 from services.runtime.session import Run
 from services.runtime.typed_method import TypedMethod
 from services.runtime.version import LoadedVersion
-
-_log = structlog.get_logger()
 
 
 def start_instances(queue: Queue, version: LoadedVersion) -> list[threading.Thread]:
@@ -39,13 +37,16 @@ def _work(queue: Queue, version: LoadedVersion) -> None:
         try:
             method = methods.get(batch.method)
             if method is None:
-                batch.reply_tensors(run.outputs(batch.tensors()))
+                _answer_tensors(batch, version, run)
             else:
                 _answer_typed(batch, method, version, run)
-        except Exception:  # noqa: BLE001 - the one place where what nobody foresaw ends
-            _fail_all(batch, run)
+        except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
+            _fail_all(batch, run, error)
         batch.close()
         del batch  # it must not outlive its answers while this worker waits for the next
+
+
+# ---- typed methods
 
 
 def _answer_typed(batch: Batch, method: TypedMethod[object], version: LoadedVersion, run: Run) -> None:
@@ -55,8 +56,8 @@ def _answer_typed(batch: Batch, method: TypedMethod[object], version: LoadedVers
             decoded.append((index, method.decode(message)))
         except ServingError as error:
             batch.fail(index, error)
-        except Exception:  # noqa: BLE001 - a bug that one request meets must not reach its neighbours
-            batch.fail(index, _unforeseen(batch.method))
+        except Exception as error:  # noqa: BLE001 - a bug that one request meets must not reach its neighbours
+            batch.fail(index, _unforeseen(batch, error))
     try:
         _run_together(batch, decoded, method, run)
     except Exception:
@@ -81,23 +82,92 @@ def _run_alone(
     for index, request in decoded:
         try:
             _run_together(batch, [(index, request)], method, version.session.start())
-        except Exception:  # noqa: BLE001 - this request's own failure
-            batch.fail(index, _unforeseen(batch.method))
+        except Exception as error:  # noqa: BLE001 - this request's own failure
+            batch.fail(index, _unforeseen(batch, error))
 
 
-def _rows(outputs: Mapping[str, Array], rows: slice) -> dict[str, Array]:
-    return {name: array[rows] for name, array in outputs.items()}
+# ---- ModelInfer
 
 
-def _fail_all(batch: Batch, run: Run) -> None:
+def _answer_tensors(batch: Batch, version: LoadedVersion, run: Run) -> None:
+    inputs = batch.tensors()
+    left = _checked(batch, inputs, version)
+    if not left:
+        return
+    try:
+        # With the rows of those that failed: what they are answered is settled, and no row looks at another.
+        batch.reply_tensors(run.outputs(inputs))
+    except Exception:
+        if run.terminated:
+            raise
+        _run_each(batch, inputs, left, version)
+
+
+def _checked(batch: Batch, inputs: Mapping[str, Array], version: LoadedVersion) -> dict[int, slice]:
+    """The requests whose tensors the model takes, and where their rows are; the others have failed."""
+    extents = dict(enumerate(_extents(batch.row_counts)))
+    try:
+        version.check(inputs)
+    except ServingError:
+        for index, rows in list(extents.items()):
+            try:
+                version.check(_rows(inputs, rows))
+            except ServingError as error:
+                batch.fail(index, error)
+                del extents[index]
+    return extents
+
+
+def _run_each(batch: Batch, inputs: Mapping[str, Array], left: Mapping[int, slice], version: LoadedVersion) -> None:
+    parts: dict[int, dict[str, Array]] = {}
+    for index, rows in left.items():
+        try:
+            parts[index] = version.session.start().outputs(_rows(inputs, rows))
+        except ServingError as error:
+            batch.fail(index, error)
+        except Exception as error:  # noqa: BLE001 - this request's own failure
+            batch.fail(index, _unforeseen(batch, error))
+    if parts:
+        batch.reply_tensors(_assembled(parts, batch.row_counts))
+
+
+def _assembled(parts: Mapping[int, Mapping[str, Array]], row_counts: Sequence[int]) -> dict[str, Array]:
+    """The outputs of a whole batch, blank where a request has failed."""
+    sample = next(iter(parts.values()))
+    return {
+        name: np.concatenate(
+            [parts[index][name] if index in parts else _blank(array, rows) for index, rows in enumerate(row_counts)]
+        )
+        for name, array in sample.items()
+    }
+
+
+def _blank(like: Array, rows: int) -> Array:
+    shape = (rows, *like.shape[1:])
+    return np.full(shape, b"", np.object_) if like.dtype == np.object_ else np.zeros(shape, like.dtype)
+
+
+def _extents(row_counts: Sequence[int]) -> Iterator[slice]:
+    start = 0
+    for count in row_counts:
+        yield slice(start, start := start + count)
+
+
+def _rows(tensors: Mapping[str, Array], rows: slice) -> dict[str, Array]:
+    return {name: array[rows] for name, array in tensors.items()}
+
+
+# ---- failures
+
+
+def _fail_all(batch: Batch, run: Run, error: Exception) -> None:
     if run.terminated:
-        return  # every caller has gone
-    error = _unforeseen(batch.method)
+        failure = ServingError(Cause.DEADLINE, "CALLER_GONE", "every caller of the batch has gone: the run was ended")
+    else:
+        failure = _unforeseen(batch, error)
     for index in range(len(batch.row_counts)):
-        batch.fail(index, error)
+        batch.fail(index, failure)
 
 
-def _unforeseen(method: str) -> ServingError:
-    error_id = uuid.uuid4().hex[:12]
-    _log.exception("request failed", method=method, error_id=error_id)
-    return internal(error_id)
+def _unforeseen(batch: Batch, error: Exception) -> ServingError:
+    return unforeseen(f"{batch.method} failed", error)

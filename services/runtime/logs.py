@@ -10,7 +10,7 @@ def configure_logs(service: str, stream: TextIO = sys.stderr) -> None:
     """Every line carries time, level, event and the service's name."""
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            lambda _logger, _level, line: {"service": service, **line},
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -18,4 +18,3 @@ def configure_logs(service: str, stream: TextIO = sys.stderr) -> None:
         ],
         logger_factory=structlog.WriteLoggerFactory(stream),
     )
-    structlog.contextvars.bind_contextvars(service=service)

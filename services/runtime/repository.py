@@ -6,47 +6,40 @@ only once it is loaded and warm; then the old one is closed and finishes what it
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from argosy.v1.manifest_pb2 import ModelManifest, Task
-from argosy.v1.model_pb2 import ModelState, ModelStatus
+from argosy.v1.manifest_pb2 import Task
+from argosy.v1.model_pb2 import ModelStatus
 from services.runtime.disk import model_names, read_manifest, versions
-from services.runtime.errors import ServingError, refused_load, unavailable, unknown_model
+from services.runtime.entries import (
+    LOADING,
+    READY,
+    REFUSED,
+    UNLOADED,
+    UNLOADING,
+    Entry,
+    model_loading,
+    model_not_ready,
+)
+from services.runtime.errors import ServingError, refused_load, unknown_model
 from services.runtime.front import Front, QueuePolicy, QueueSpec
 from services.runtime.instance import start_instances
 from services.runtime.serving_config import ServingConfig, read_serving_config
 from services.runtime.session import Execution
-from services.runtime.typed_method import TypedMethods
+from services.runtime.typed_method import TaskCode
 from services.runtime.version import LoadedVersion, load_version
 
 _log = structlog.get_logger()
-
-READY, LOADING, UNLOADING = (
-    ModelState.MODEL_STATE_READY,
-    ModelState.MODEL_STATE_LOADING,
-    ModelState.MODEL_STATE_UNLOADING,
-)
-REFUSED, UNLOADED = ModelState.MODEL_STATE_REFUSED, ModelState.MODEL_STATE_UNLOADED
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is known of one version."""
-
-    state: "ModelState.ValueType"
-    reason: str = ""
-    manifest: ModelManifest | None = None
-    loaded: LoadedVersion | None = None
-    workers: tuple[threading.Thread, ...] = ()
 
 
 class ModelRepository:
     """Loads, unloads and tells of the models below `models_dir` that have one of `tasks`.
 
-    `only` names the models to serve; empty: all. `on_change` is called after every change of state, from any thread.
+    `only` names the models to serve; empty: all. A version that another has taken over from goes on for `hand_over_s`.
+    `on_change` is called after every change of state, from any thread.
     """
 
     def __init__(
@@ -54,18 +47,20 @@ class ModelRepository:
         models_dir: Path,
         *,
         tasks: Iterable["Task.ValueType"],
-        typed_methods: TypedMethods,
+        task_code: TaskCode,
         front: Front,
         execution: Callable[[ServingConfig], Execution],
         only: Iterable[str] = (),
+        hand_over_s: float = 0.0,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._dir = models_dir
         self._tasks = frozenset(tasks)
-        self._typed_methods = typed_methods
+        self._task_code = task_code
         self._front = front
         self._execution = execution
         self._only = frozenset(only)
+        self._hand_over_s = hand_over_s
         self._on_change = on_change
         self._entries: dict[tuple[str, str], Entry] = {}
         self._defaults: dict[str, str] = {}
@@ -91,6 +86,7 @@ class ModelRepository:
             wanted = self._wanted(model)
             if not wanted or not (self._only <= {model} or model in self._only):
                 raise unknown_model(model)
+            self._forget_missing(model)
             config = read_serving_config(self._dir, model)
             refusal = self._load_wanted(model, wanted, config)
             if refusal is not None:
@@ -110,7 +106,7 @@ class ModelRepository:
         with self._table:
             entries = sorted(self._entries.items(), key=lambda item: (item[0][0], int(item[0][1])))
             defaults = dict(self._defaults)
-        return [_status(model, version, entry, defaults.get(model) == version) for (model, version), entry in entries]
+        return [entry.status(model, version, defaults.get(model) == version) for (model, version), entry in entries]
 
     def loaded(self, model: str, version: str = "") -> LoadedVersion:
         """A version that is ready; '' means the default. Raises NOT_FOUND or UNAVAILABLE as a request would get it."""
@@ -123,9 +119,9 @@ class ModelRepository:
         if entry is not None and entry.loaded is not None:
             return entry.loaded
         if loading:
-            raise _loading(model)
+            raise model_loading(model)
         if known and not version:
-            raise _not_ready(model)
+            raise model_not_ready(model)
         raise unknown_model(model, version if known else "")
 
     def ready_versions(self, model: str) -> list[str]:
@@ -172,11 +168,25 @@ class ModelRepository:
             with self._table:
                 self._defaults[model] = ready[0]
             self._tell_front(model)
-            for version in self._ready_versions(model):
-                if version not in ready:
-                    self._close(model, version)
+            self._close_others(model, ready)
         self._tell_front(model)
         return refusal
+
+    def _close_others(self, model: str, ready: list[str]) -> None:
+        """Once those who were told of the new version, such as a router, can have turned to it."""
+        others = [version for version in self._ready_versions(model) if version not in ready]
+        if others:
+            threading.Event().wait(self._hand_over_s)
+        for version in others:
+            self._close(model, version)
+
+    def _forget_missing(self, model: str) -> None:
+        """What was refused or unloaded and is no longer on disk."""
+        on_disk = versions(self._dir, model)
+        with self._table:
+            for key in [key for key in self._entries if key[0] == model and key[1] not in on_disk]:
+                if self._entries[key].loaded is None:
+                    del self._entries[key]
 
     def _load_version(self, model: str, version: str, config: ServingConfig) -> None:
         before = self._entries.get((model, version))
@@ -206,7 +216,7 @@ class ModelRepository:
             raise refused_load("VERSION_MISSING", f"version {version}: there is no such folder")
         manifest = read_manifest(self._dir, model, version)
         folder = self._dir / model / version
-        return load_version(folder, manifest, config, self._execution(config), self._typed_methods)
+        return load_version(folder, manifest, config, self._execution(config), self._task_code)
 
     def _close(self, model: str, version: str) -> None:
         entry = self._entries[model, version]
@@ -226,7 +236,7 @@ class ModelRepository:
                     self._defaults[model] = others[0]
                 else:
                     del self._defaults[model]
-        self._front.set_unready(model, version, _loading(model) if entry.state == LOADING else None)
+        self._front.set_unready(model, version, model_loading(model) if entry.state == LOADING else None)
         self._tell_front(model)
 
     def _tell_front(self, model: str) -> None:
@@ -234,7 +244,7 @@ class ModelRepository:
         with self._table:
             default = self._defaults.get(model)
             loading = any(entry.state == LOADING for (name, _), entry in self._entries.items() if name == model)
-        unready = None if default is not None else _loading(model) if loading else _not_ready(model)
+        unready = None if default is not None else model_loading(model) if loading else model_not_ready(model)
         self._front.set_unready(model, "", unready)
         self._front.set_default_version(model, default)
         self._front.set_serving(model, default is not None)
@@ -250,24 +260,3 @@ def _queue_spec(loaded: LoadedVersion) -> QueueSpec:
     policy = QueuePolicy(config.max_batch_rows, config.capacity_rows, config.max_wait_us, config.instances)
     routes = tuple(method.route for method in loaded.methods)
     return QueueSpec(manifest.name, manifest.version, routes, loaded.signature, policy, loaded.device)
-
-
-def _status(model: str, version: str, entry: Entry, is_default: bool) -> ModelStatus:
-    return ModelStatus(
-        model=model,
-        version=version,
-        state=entry.state,
-        reason=entry.reason,
-        default_version=is_default,
-        tasks=entry.manifest.tasks if entry.manifest is not None else (),
-        execution_provider=entry.loaded.session.provider if entry.loaded is not None else "",
-        ready_endpoint_count=int(entry.state == READY),
-    )
-
-
-def _not_ready(model: str) -> ServingError:
-    return unavailable("MODEL_NOT_READY", f"model '{model}' has no version that is ready")
-
-
-def _loading(model: str) -> ServingError:
-    return unavailable("MODEL_LOADING", f"model '{model}' is loading")

@@ -26,7 +26,7 @@ from services.runtime.repository import ModelRepository
 from services.runtime.serving_config import ServingConfig
 from services.runtime.session import Execution
 from services.runtime.settings import ServiceSettings, SettingsError, read_settings
-from services.runtime.typed_method import TypedMethods
+from services.runtime.typed_method import TaskCode
 
 _log = structlog.get_logger()
 
@@ -38,7 +38,7 @@ class ServiceKind:
     name: str
     descriptor: ServiceDescriptor
     tasks: tuple["Task.ValueType", ...]
-    typed_methods: TypedMethods
+    task_code: TaskCode
     port: int
     metrics_port: int
 
@@ -63,10 +63,23 @@ def main(kind: ServiceKind, arguments: Sequence[str], environment: Mapping[str, 
     except OSError as error:
         print(f"argosy {kind.name}: {error}", file=sys.stderr)
         return 1
-    service.load()
+    # On a thread of its own: who is told to stop while a large model loads, stops.
+    broken = threading.Event()
+    threading.Thread(target=_load, args=(service, broken, stop), name="load", daemon=True).start()
     stop.wait()
     service.drain()
-    return 0
+    return int(broken.is_set())
+
+
+def _load(service: "Service", broken: threading.Event, stop: threading.Event) -> None:
+    """A process that cannot load for a reason that nobody foresaw ends, rather than be NOT_SERVING for ever."""
+    broken.set()
+    try:
+        service.load()
+        broken.clear()
+    finally:
+        if broken.is_set():
+            stop.set()
 
 
 class Service:
@@ -88,10 +101,11 @@ class Service:
         self._repository = ModelRepository(
             settings.models_dir,
             tasks=kind.tasks,
-            typed_methods=kind.typed_methods,
+            task_code=kind.task_code,
             front=self._front,
             execution=lambda config: _execution(settings, config),
             only=settings.model,
+            hand_over_s=settings.drain_notice_s,
             on_change=self._changed,
         )
         self._notify = self._answer_rare_methods(kind.name)

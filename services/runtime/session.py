@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from services.runtime.errors import ServingError, refused_load
+from services.runtime.errors import ServingError, invalid_input, refused_load
 from services.runtime.front import Array
 
 CPU = "CPUExecutionProvider"
@@ -101,8 +101,16 @@ class Session:
         return Run(self)
 
     def run_once(self, inputs: Mapping[str, Array], options: ort.RunOptions) -> dict[str, Array]:
-        feeds = {name: _as_text(array) if name in self._string_inputs else array for name, array in inputs.items()}
-        results = self._session.run(self.output_names, feeds, options)
+        """Raises ServingError (INVALID_INPUT) where the graph finds that the inputs are not what it takes."""
+        feeds = {
+            name: _as_text(name, array) if name in self._string_inputs else array for name, array in inputs.items()
+        }
+        try:
+            results = self._session.run(self.output_names, feeds, options)
+        except ort_errors.InvalidArgument as error:
+            raise invalid_input(
+                "inputs: a value or a dimension is outside of what the model takes", "inputs", "VALUE_OUT_OF_RANGE"
+            ) from error
         return {name: _as_bytes(array) for name, array in zip(self.output_names, results, strict=True)}
 
 
@@ -115,8 +123,11 @@ def _provider_missing(name: str) -> ServingError:
     return refused_load("PROVIDER_UNAVAILABLE", f"execution provider '{name}' was asked for and cannot be had here")
 
 
-def _as_text(array: Array) -> Array:
-    return np.array([element.decode() for element in array.ravel().tolist()], np.object_).reshape(array.shape)
+def _as_text(name: str, array: Array) -> Array:
+    try:
+        return np.array([element.decode() for element in array.ravel().tolist()], np.object_).reshape(array.shape)
+    except UnicodeDecodeError:
+        raise invalid_input(f"input '{name}': an element is not UTF-8", f"inputs.{name}", "NOT_UTF8") from None
 
 
 def _as_bytes(array: Array) -> Array:

@@ -6,6 +6,7 @@ that were right into one batch of tensors, runs the session, and encodes each re
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar, cast
 
@@ -35,6 +36,27 @@ class TypedMethod(Protocol[Request]):
 TypedMethods: TypeAlias = Callable[[ModelManifest, Path], Sequence[TypedMethod[object]]]
 
 
+# Looks at tensors that a caller made by itself, name -> [rows, ...]. Raises ServingError (INVALID_INPUT) that names the
+# tensor and the row, counted from 0, of the first element that the model must not get.
+TensorCheck: TypeAlias = Callable[[Mapping[str, Array]], None]
+
+# The check that a model's manifest asks for.
+TensorChecks: TypeAlias = Callable[[ModelManifest], TensorCheck]
+
+
+def unchecked(manifest: ModelManifest) -> TensorCheck:  # noqa: ARG001  for models of every manifest
+    """Whatever fits the signature will do."""
+    return lambda _: None
+
+
 def erased(make: Callable[[ModelManifest, Path], Sequence[TypedMethod[Request]]]) -> TypedMethods:
     """A service's maker of typed methods, for the runtime, which hands on a `Request` and never looks into it."""
     return cast("TypedMethods", make)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCode:
+    """All that a service knows and the runtime does not."""
+
+    typed_methods: TypedMethods
+    tensor_checks: TensorChecks = unchecked

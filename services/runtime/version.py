@@ -18,7 +18,7 @@ from services.runtime.serving_config import ServingConfig
 from services.runtime.session import Execution, Session
 from services.runtime.specs import datatype_name
 from services.runtime.tensors import DTYPES
-from services.runtime.typed_method import TypedMethod, TypedMethods
+from services.runtime.typed_method import TaskCode, TensorCheck, TypedMethod
 
 # What a dimension that varies is warmed with, besides the batch.
 _WARM_LENGTH = 8
@@ -34,10 +34,11 @@ class LoadedVersion:
     methods: tuple[TypedMethod[object], ...]
     signature: Signature
     device: str
+    check: TensorCheck
 
 
 def load_version(
-    folder: Path, manifest: ModelManifest, config: ServingConfig, execution: Execution, typed_methods: TypedMethods
+    folder: Path, manifest: ModelManifest, config: ServingConfig, execution: Execution, task_code: TaskCode
 ) -> LoadedVersion:
     """Load and warm up the version in `folder`. Raises ServingError (REFUSED_LOAD) that says what is wrong with it."""
     check_version(folder, manifest)
@@ -45,7 +46,8 @@ def load_version(
     session = Session(folder / GRAPH, execution, _row_limit(manifest, config))
     _check_graph(session, signature)
     try:
-        methods = tuple(typed_methods(manifest, folder))
+        methods = tuple(task_code.typed_methods(manifest, folder))
+        check = task_code.tensor_checks(manifest)
     except ServingError:
         raise
     except Exception as error:
@@ -54,7 +56,7 @@ def load_version(
         ) from error
     _warm_up(session, signature, config.max_batch_rows)
     device = "cpu" if execution.provider == "cpu" else f"cuda:{execution.options.get('device_id', '0')}"
-    return LoadedVersion(manifest, config, session, methods, signature, device)
+    return LoadedVersion(manifest, config, session, methods, signature, device, check)
 
 
 def _signatures(tensors: Sequence[TensorSpec]) -> tuple[TensorSignature, ...]:

@@ -6,7 +6,7 @@ import sys
 from argosy.v1 import tabular_pb2
 from argosy.v1.manifest_pb2 import Task
 from services.runtime.service import ServiceKind, main
-from services.runtime.typed_method import erased
+from services.runtime.typed_method import TaskCode, erased
 from services.tabular.methods import typed_methods
 from services.tabular.tensor_check import tensor_check
 
@@ -14,8 +14,7 @@ TABULAR = ServiceKind(
     name="tabular",
     descriptor=tabular_pb2.DESCRIPTOR.services_by_name["TabularService"],
     tasks=(Task.TASK_TABULAR_CLASSIFICATION, Task.TASK_TABULAR_REGRESSION),
-    typed_methods=erased(typed_methods),
-    tensor_checks=tensor_check,
+    task_code=TaskCode(erased(typed_methods), tensor_check),
     port=8530,
     metrics_port=8531,
 )
