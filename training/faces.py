@@ -39,7 +39,7 @@ FACE_COUNTS: Mapping[str, int] = {
     "rocket": 0,
 }
 MEANINGS = {
-    "image": Meaning("RGB pixels, the picture at the upper left of black", "0 to 255"),
+    "image": Meaning("RGB pixels, 0 to 255, the picture at the upper left of black"),
     "boxes": Meaning("left, top, right, bottom of each face, the likeliest first", "pixel", pb.OUTPUT_ROLE_BOXES),
     "scores": Meaning("how sure the network is of each face; 0: there is none", role=pb.OUTPUT_ROLE_SCORES),
     "landmarks": Meaning("x, y of eyes, nose and corners of the mouth", "pixel", pb.OUTPUT_ROLE_LANDMARKS),
