@@ -67,11 +67,14 @@ class ModelRepository:
         self._table = threading.Lock()
         self._changing = threading.Lock()
 
-    def load_all(self) -> None:
-        """Load every model that is this service's; what is refused is told of and does not stop the others."""
+    def announce(self) -> None:
+        """Tell of every model that `load_all` is to load: a request for one of them is too early, not wrong."""
         for model in self._own_models():
             for version in self._wanted(model)[:1]:
                 self._put(model, version, Entry(LOADING, "waiting to be loaded"))
+
+    def load_all(self) -> None:
+        """Load every model that is this service's; what is refused is told of and does not stop the others."""
         for model in self._own_models():
             try:
                 self.load(model)

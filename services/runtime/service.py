@@ -109,6 +109,7 @@ class Service:
             on_change=self._changed,
         )
         self._notify = self._answer_rare_methods(kind.name)
+        self._repository.announce()
         metrics = ServiceMetrics(self._front.stats, self._repository.statuses, front_name)
         metrics_address = serve_metrics(settings.metrics_address, metrics)
         _log.info("serving", address=self._front.address, metrics_address=metrics_address, front=front_name)

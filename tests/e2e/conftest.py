@@ -1,0 +1,93 @@
+"""The fleet that the end-to-end tests share: three services over `models/` and a router before them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import grpc
+import pytest
+
+from argosy.v1 import model_pb2
+from tests.e2e.calls import call
+from tests.e2e.harness import Processes, Server
+from tests.e2e.traffic import MODELS
+
+KINDS = ("vision", "text", "tabular")
+NEEDED = ("digits", "sentiment", "minilm", "diabetes", "mobilenet")
+
+WATCH_MODELS = "/argosy.v1.ModelService/WatchModels"
+LIST_MODELS = "/argosy.v1.ModelService/ListModels"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One way to a service: straight at it, or through the router."""
+
+    name: str
+    of_kind: Callable[[str], Server]
+
+    def channel(self, kind: str) -> grpc.Channel:
+        return self.of_kind(kind).channel
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    """Whatever a test starts through it ends with the test."""
+    with Processes() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def shared_processes() -> Iterator[Processes]:
+    with Processes() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def services(shared_processes: Processes) -> dict[str, Server]:
+    """The three services, every model loaded."""
+    missing = [model for model in NEEDED if not (MODELS / model).is_dir()]
+    if missing:
+        pytest.fail(f"models/ lacks {', '.join(missing)}: make models", pytrace=False)
+    return {kind: shared_processes.service(kind, MODELS) for kind in KINDS}
+
+
+@pytest.fixture(scope="session")
+def router(
+    shared_processes: Processes, services: dict[str, Server], tmp_path_factory: pytest.TempPathFactory
+) -> Server:
+    """A router before the three services, once it has heard of all their models."""
+    addresses = {kind: [server.address] for kind, server in services.items()}
+    server = shared_processes.router(tmp_path_factory.mktemp("router"), addresses)
+    ready = set().union(*(ready_versions(service.channel) for service in services.values()))
+    wait_until_ready(server.channel, lambda found: ready <= found.keys())
+    return server
+
+
+@pytest.fixture(params=["straight", "routed"])
+def target(request: pytest.FixtureRequest, services: dict[str, Server]) -> Target:
+    if request.param == "straight":
+        return Target("straight", services.__getitem__)
+    server: Server = request.getfixturevalue("router")
+    return Target("routed", lambda _: server)
+
+
+def ready_versions(channel: grpc.Channel) -> dict[tuple[str, str], int]:
+    """(model, version) -> endpoints that have it ready."""
+    reply = model_pb2.ListModelsResponse.FromString(call(channel, LIST_MODELS, model_pb2.ListModelsRequest()))
+    return _ready(reply.models)
+
+
+def wait_until_ready(
+    channel: grpc.Channel, expected: Callable[[dict[tuple[str, str], int]], bool], timeout_s: float = 30.0
+) -> None:
+    """Until the endpoints by model-version are as expected: every change is pushed. Raises grpc.RpcError if late."""
+    watch = channel.unary_stream(WATCH_MODELS)(b"", timeout_s)
+    for message in watch:
+        if expected(_ready(model_pb2.WatchModelsResponse.FromString(message).models)):
+            watch.cancel()
+            return
+    raise AssertionError("the server ended before its models were as expected")
+
+
+def _ready(models: "list[model_pb2.ModelStatus]") -> dict[tuple[str, str], int]:
+    return {(m.model, m.version): m.ready_endpoint_count for m in models if m.state == model_pb2.MODEL_STATE_READY}
