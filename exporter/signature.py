@@ -8,7 +8,7 @@ It deliberately changes nothing that is computed.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
@@ -16,11 +16,14 @@ from google.protobuf.message import DecodeError
 
 from argosy.v1 import manifest_pb2 as pb
 from exporter.errors import GraphError
+from exporter.graph_edits import leave_out, rename, strip_notes
 
 # What all three converters can write: tf2onnx 1.17 knows no later one.
 OPSET = 18
 OLDEST_OPSET = 9
 BATCH = "batch"
+_LEARNED_ATTRIBUTES = {"nodes_values", "class_weights", "target_weights", "coefficients", "intercepts"}
+_STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
 _CONVERTER_NAME = re.compile(r"(unk__|Identity|output_?\d+$|keras_tensor|args_\d+|StatefulPartitionedCall)")
@@ -65,27 +68,30 @@ def parse(graph: bytes) -> onnx.ModelProto:
 def finish(
     model: onnx.ModelProto,
     inputs: Sequence[str],
-    outputs: Sequence[str],
+    outputs: Sequence[str | None],
     *,
     one_row_at_a_time: bool = False,
     dimensions: Mapping[str, Sequence[str | int]] | None = None,
 ) -> bytes:
     """Name the inputs and outputs, in the graph's own order, name the batch dimension, check, and serialise.
 
-    `dimensions` states all dimensions of an input or output anew, by its new name: a string varies, a number is fixed.
+    An output named None is left out. `dimensions` states all dimensions of an input or output anew, by its new name:
+    a string varies, a number is fixed.
     Raises GraphError where names do not fit, the batch is frozen, or the checker objects. `one_row_at_a_time` accepts a
     graph whose batch is 1 by nature.
     """
     finished = onnx.ModelProto()
     finished.CopyFrom(model)
     graph = finished.graph
-    _rename(graph, _positional(graph_inputs(graph), inputs, "input") | _positional(graph.output, outputs, "output"))
+    leave_out(graph, outputs)
+    named = _positional(graph_inputs(graph), inputs, "input")
+    rename(graph, named | _positional(graph.output, list(filter(None, outputs)), "output"))
     for value in [*graph_inputs(graph), *graph.output]:
         if dimensions is not None and value.name in dimensions:
             _set_dimensions(value, dimensions[value.name])
         if not one_row_at_a_time:
             _name_batch(value)
-    _strip_notes(graph)
+    strip_notes(graph)
     check(finished)
     return bytes(finished.SerializeToString())
 
@@ -98,8 +104,10 @@ def check(model: onnx.ModelProto) -> None:
     for value in [*graph_inputs(model.graph), *model.graph.output]:
         if not _NAME.fullmatch(value.name) or _CONVERTER_NAME.match(value.name):
             raise GraphError(f"'{value.name}' is a name that a converter made up: name the inputs and outputs")
+    # Shape inference crashes the process where it meets the output of an operator that is not ONNX's own.
+    only_standard = all(entry.domain in _STANDARD_DOMAINS for entry in model.opset_import)
     try:
-        onnx.checker.check_model(model, full_check=True)
+        onnx.checker.check_model(model, full_check=only_standard)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise GraphError(f"the graph is not valid ONNX: {str(error).strip().splitlines()[0][:300]}") from error
 
@@ -131,7 +139,10 @@ def opset_of(model: onnx.ModelProto) -> int:
 
 
 def parameter_count(graph: bytes) -> int:
-    """The floating-point numbers among the graph's weights. A framework's own count is better where it exists."""
+    """The floating-point weights, and the thresholds, leaves and coefficients of scikit-learn's operators.
+
+    A framework's own count of what was trained is better where there is one.
+    """
     floating = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
     total = 0
     for tensor in parse(graph).graph.initializer:
@@ -139,7 +150,8 @@ def parameter_count(graph: bytes) -> int:
         for dimension in tensor.dims:
             count *= dimension
         total += count if tensor.data_type in floating else 0
-    return total
+    learned = (attribute for node in parse(graph).graph.node for attribute in node.attribute)
+    return total + sum(len(attribute.floats) for attribute in learned if attribute.name in _LEARNED_ATTRIBUTES)
 
 
 def _spec(value: onnx.ValueInfoProto, meanings: Mapping[str, Meaning]) -> pb.TensorSpec:
@@ -169,39 +181,6 @@ def _positional(values: Sequence[onnx.ValueInfoProto], names: Sequence[str], kin
     return dict(zip(present, names, strict=True))
 
 
-def _rename(graph: onnx.GraphProto, renames: Mapping[str, str]) -> None:
-    """Rename values throughout, subgraphs included. What already has a new name gives way."""
-    if len(set(renames.values())) != len(renames):
-        raise GraphError(f"two inputs or outputs have one name among {', '.join(renames.values())}")
-    inner = {name: f"{name}_inner" for name in _value_names(graph) if name in renames.values() and name not in renames}
-    moves = inner | {old: new for old, new in renames.items() if old != new}
-    for part in _with_subgraphs(graph):
-        for node in part.node:
-            node.input[:] = [moves.get(name, name) for name in node.input]
-            node.output[:] = [moves.get(name, name) for name in node.output]
-        for value in (*part.input, *part.output, *part.value_info):
-            value.name = moves.get(value.name, value.name)
-        for tensor in part.initializer:
-            tensor.name = moves.get(tensor.name, tensor.name)
-
-
-def _value_names(graph: onnx.GraphProto) -> set[str]:
-    names: set[str] = set()
-    for part in _with_subgraphs(graph):
-        names.update(value.name for value in (*part.input, *part.output))
-        names.update(tensor.name for tensor in part.initializer)
-        names.update(name for node in part.node for name in (*node.input, *node.output))
-    return names
-
-
-def _with_subgraphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for subgraph in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                yield from _with_subgraphs(subgraph)
-
-
 def _set_dimensions(value: onnx.ValueInfoProto, dimensions: Sequence[str | int]) -> None:
     shape = value.type.tensor_type.shape
     shape.ClearField("dim")
@@ -221,15 +200,3 @@ def _name_batch(value: onnx.ValueInfoProto) -> None:
             f"'{value.name}' is frozen at a batch of {dimensions[0].dim_value}: export it with a batch that varies"
         )
     dimensions[0].dim_param = BATCH
-
-
-def _strip_notes(graph: onnx.GraphProto) -> None:
-    """Converters note where in whose source code a node came from: nobody's paths belong in a published model."""
-    for part in _with_subgraphs(graph):
-        part.ClearField("doc_string")
-        for node in part.node:
-            node.ClearField("doc_string")
-            node.ClearField("metadata_props")
-        for value in (*part.input, *part.output, *part.value_info):
-            value.ClearField("doc_string")
-            value.ClearField("metadata_props")

@@ -6,7 +6,7 @@ from keras import KerasTensor, layers
 from training import mnist
 from training.reference import Exported, Workspace
 
-EPOCHS = 3
+EPOCHS = 2
 SEED = 11
 
 

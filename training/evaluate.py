@@ -1,8 +1,8 @@
 """How good a model is, as figures that its manifest keeps.
 
 Everything is measured on rows that the model was not trained on, and each figure says on which and how many. K-fold
-figures are means over the folds with their standard deviation: they speak of the way of training, not of the one network
-that is published.
+figures are means over the folds with their standard deviation: they speak of the way of training, not of the one
+network that is published.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from exporter.parity import Array
 def classification(
     truth: Array, predicted: Array, split: str, labels: Sequence[str] = (), subject: str = ""
 ) -> list[Metric]:
-    """Accuracy and macro-averaged precision, recall and F1 of class indices [N]; with `labels`, F1 of each class too."""
+    """Accuracy, macro-averaged precision, recall and F1 of class indices [N]; with `labels` also F1 of each class."""
     precision, recall, f1, _ = metrics.precision_recall_fscore_support(
         truth, predicted, average="macro", zero_division=0
     )

