@@ -14,6 +14,9 @@ from services.runtime.errors import GRPC_STATUS, MAX_MESSAGE_BYTES, Cause, Servi
 DOMAIN = "argosy"
 DETAILS_TRAILER = "grpc-status-details-bin"
 
+# A client takes 8 KiB of trailers, and a field's name may have come from a request.
+_MAX_FIELD_BYTES = 128
+
 
 def grpc_code(error: ServingError) -> int:
     """The number of the gRPC status code."""
@@ -22,22 +25,20 @@ def grpc_code(error: ServingError) -> int:
 
 def bounded_message(error: ServingError) -> str:
     """The error's text in at most 512 bytes of UTF-8."""
-    encoded = error.message.encode()
-    if len(encoded) <= MAX_MESSAGE_BYTES:
-        return error.message
-    return encoded[: MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "…"
+    return _cut(error.message, MAX_MESSAGE_BYTES)
 
 
 def status_details(error: ServingError) -> bytes:
     """The serialised google.rpc.Status for the trailer grpc-status-details-bin."""
     message = bounded_message(error)
     status = Status(code=grpc_code(error), message=message)
+    field = _cut(error.field, _MAX_FIELD_BYTES)
     info = ErrorInfo(reason=error.reason, domain=DOMAIN)
-    if error.field:
-        info.metadata["field"] = error.field
+    if field:
+        info.metadata["field"] = field
     status.details.append(_packed(info))
-    if error.cause is Cause.INVALID_INPUT and error.field:
-        violation = BadRequest.FieldViolation(field=error.field, description=message)
+    if error.cause is Cause.INVALID_INPUT and field:
+        violation = BadRequest.FieldViolation(field=field, description=message)
         status.details.append(_packed(BadRequest(field_violations=[violation])))
     if error.cause is Cause.EXHAUSTED:
         violations = [QuotaFailure.Violation(subject=error.reason, description=message)]
@@ -47,6 +48,13 @@ def status_details(error: ServingError) -> bytes:
         delay.FromNanoseconds(int(error.retry_after_s * 1e9))
         status.details.append(_packed(RetryInfo(retry_delay=delay)))
     return bytes(status.SerializeToString())
+
+
+def _cut(text: str, max_bytes: int) -> str:
+    encoded = text.encode()
+    if len(encoded) <= max_bytes:
+        return text
+    return encoded[: max_bytes - 3].decode(errors="ignore") + "…"
 
 
 def _packed(detail: ErrorInfo | BadRequest | QuotaFailure | RetryInfo) -> AnyMessage:

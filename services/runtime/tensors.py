@@ -15,13 +15,18 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from inference.grpc_service_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
-from services.runtime.errors import ServingError, empty_request, invalid_input, shown
-from services.runtime.front import Array, Signature, TensorSignature
+from services.runtime.front import Array, Signature
+from services.runtime.tensor_checks import (
+    InputTensor,
+    check_names,
+    check_raw,
+    checked_shape,
+    requested_outputs,
+    row_count,
+    wrong,
+)
 from services.runtime.wire import malformed
 
-InputTensor = ModelInferRequest.InferInputTensor
-
-MAX_RANK = 8
 MODEL_INFER_REQUEST = "inference.ModelInferRequest"
 
 DTYPES: Mapping[str, np.dtype[np.generic]] = {
@@ -56,6 +61,17 @@ _CONTENTS_FIELD: Mapping[str, str] = {
     "BYTES": "bytes_contents",
 }
 
+# What the elements of those fields are, before they are narrowed to the datatype.
+_FIELD_DTYPE: Mapping[str, np.dtype[np.generic]] = {
+    "bool_contents": np.dtype(np.bool_),
+    "int_contents": np.dtype(np.int32),
+    "int64_contents": np.dtype(np.int64),
+    "uint_contents": np.dtype(np.uint32),
+    "uint64_contents": np.dtype(np.uint64),
+    "fp32_contents": np.dtype(np.float32),
+    "fp64_contents": np.dtype(np.float64),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class InferCall:
@@ -80,20 +96,20 @@ def parse_infer(message: bytes, signature: Signature) -> InferCall:
     except DecodeError:
         raise malformed(MODEL_INFER_REQUEST) from None
     raw = len(request.raw_input_contents) > 0
-    _check_names(request, signature)
+    check_names(request, signature)
     if raw:
-        _check_raw(request)
+        check_raw(request)
     given = {tensor.name: (tensor, index) for index, tensor in enumerate(request.inputs)}
     inputs: dict[str, Array] = {}
     for expected in signature.inputs:
         tensor, index = given[expected.name]
-        shape = _checked_shape(tensor, expected)
+        shape = checked_shape(tensor, expected)
         if raw:
             inputs[expected.name] = _from_raw(tensor, shape, request.raw_input_contents[index])
         else:
             inputs[expected.name] = _from_contents(tensor, shape)
-    outputs = _requested_outputs(request, signature)
-    return InferCall(request.id, inputs, _row_count(inputs), outputs, raw)
+    outputs = requested_outputs(request, signature)
+    return InferCall(request.id, inputs, row_count(inputs), outputs, raw)
 
 
 def gather(calls: Sequence[InferCall]) -> dict[str, Array]:
@@ -132,48 +148,6 @@ def to_raw(array: Array) -> bytes:
     return b"".join(parts)
 
 
-def _check_names(request: ModelInferRequest, signature: Signature) -> None:
-    expected = [tensor.name for tensor in signature.inputs]
-    seen: set[str] = set()
-    for tensor in request.inputs:
-        if tensor.name not in expected:
-            raise _wrong(tensor.name, f"unknown; the model reads {_listed(expected)}")
-        if tensor.name in seen:
-            raise _wrong(tensor.name, "given twice")
-        seen.add(tensor.name)
-    for name in expected:
-        if name not in seen:
-            raise _wrong(name, "missing")
-
-
-def _check_raw(request: ModelInferRequest) -> None:
-    needed, got = len(request.inputs), len(request.raw_input_contents)
-    if got != needed:
-        raise invalid_input(
-            f"raw_input_contents: one an input is needed, {needed}, got {got}",
-            field="raw_input_contents",
-        )
-    for tensor in request.inputs:
-        if tensor.HasField("contents"):
-            raise _wrong(tensor.name, "has both raw and typed contents; send one of them")
-
-
-def _checked_shape(tensor: InputTensor, expected: TensorSignature) -> tuple[int, ...]:
-    shape = tuple(tensor.shape)
-    if tensor.datatype != expected.datatype:
-        raise _wrong(tensor.name, f"datatype {expected.datatype} is needed, got {shown(tensor.datatype) or 'none'}")
-    if len(shape) > MAX_RANK:
-        raise _wrong(tensor.name, f"at most {MAX_RANK} dimensions, got {len(shape)}")
-    fits = len(shape) == len(expected.shape) and all(
-        got >= 0 and want in (-1, got) for got, want in zip(shape[1:], expected.shape[1:], strict=True)
-    )
-    if not fits or shape[0] < 0:
-        raise _wrong(tensor.name, f"shape {list(expected.shape)} is needed (-1 is any), got {list(shape)}")
-    if shape[0] == 0:
-        raise empty_request(f"input '{shown(tensor.name)}'")
-    return shape
-
-
 def _element_count(shape: Iterable[int]) -> int:
     count = 1
     for dimension in shape:
@@ -187,9 +161,9 @@ def _from_raw(tensor: InputTensor, shape: tuple[int, ...], raw: bytes) -> Array:
     dtype = DTYPES[tensor.datatype]
     needed = _element_count(shape) * dtype.itemsize
     if needed != len(raw):
-        raise _wrong(tensor.name, f"shape {list(shape)} {tensor.datatype} needs {needed} bytes, got {len(raw)}")
+        raise wrong(tensor.name, f"shape {list(shape)} {tensor.datatype} needs {needed} bytes, got {len(raw)}")
     if tensor.datatype == "BOOL" and raw.strip(b"\x00\x01"):
-        raise _wrong(tensor.name, "a BOOL is the byte 0 or 1")
+        raise wrong(tensor.name, "a BOOL is the byte 0 or 1")
     return np.frombuffer(raw, dtype).reshape(shape)
 
 
@@ -200,54 +174,37 @@ def _bytes_from_raw(name: str, shape: tuple[int, ...], raw: bytes) -> Array:
     while position < len(raw) and len(elements) <= count:
         end = position + 4 + int.from_bytes(raw[position : position + 4], "little")
         if position + 4 > len(raw) or end > len(raw):
-            raise _wrong(name, f"element {len(elements)} is cut short")
+            raise wrong(name, f"element {len(elements)} is cut short")
         elements.append(raw[position + 4 : end])
         position = end
-    if len(elements) != count or position != len(raw):
-        raise _wrong(name, f"shape {list(shape)} BYTES needs {count} elements, got {len(elements)} or more")
+    if len(elements) != count:
+        got = len(elements) if len(elements) < count else "more"
+        raise wrong(name, f"shape {list(shape)} BYTES needs {count} elements, got {got}")
     return _object_array(elements).reshape(shape)
 
 
 def _from_contents(tensor: InputTensor, shape: tuple[int, ...]) -> Array:
     if tensor.datatype not in _CONTENTS_FIELD:
-        raise _wrong(tensor.name, f"{tensor.datatype} has no typed contents; send it raw")
+        raise wrong(tensor.name, f"{tensor.datatype} has no typed contents; send it raw")
     field = _CONTENTS_FIELD[tensor.datatype]
     for descriptor, _ in tensor.contents.ListFields():
         if descriptor.name != field:
-            raise _wrong(tensor.name, f"{tensor.datatype} belongs into {field}, got {descriptor.name}")
+            raise wrong(tensor.name, f"{tensor.datatype} belongs into {field}, got {descriptor.name}")
     elements = getattr(tensor.contents, field)
     needed = _element_count(shape)
     if len(elements) != needed:
-        raise _wrong(tensor.name, f"shape {list(shape)} {tensor.datatype} needs {needed} elements, got {len(elements)}")
+        raise wrong(tensor.name, f"shape {list(shape)} {tensor.datatype} needs {needed} elements, got {len(elements)}")
     if tensor.datatype == "BYTES":
         return _object_array(elements).reshape(shape)
-    try:
-        return np.array(elements, DTYPES[tensor.datatype]).reshape(shape)
-    except OverflowError:
-        raise _wrong(tensor.name, f"an element is no {tensor.datatype}") from None
+    return _narrowed(tensor, np.array(elements, _FIELD_DTYPE[field])).reshape(shape)
 
 
-def _requested_outputs(request: ModelInferRequest, signature: Signature) -> tuple[str, ...]:
-    known = tuple(tensor.name for tensor in signature.outputs)
-    requested = tuple(output.name for output in request.outputs)
-    for name in requested:
-        if name not in known:
-            raise invalid_input(
-                f"output '{shown(name)}': unknown; the model answers {_listed(known)}", field=f"outputs.{name}"
-            )
-    if len(set(requested)) != len(requested):
-        raise invalid_input("outputs: one is asked for twice", field="outputs")
-    return requested or known
-
-
-def _row_count(inputs: Mapping[str, Array]) -> int:
-    counts = {name: len(array) for name, array in inputs.items()}
-    if len(set(counts.values())) != 1:
-        rows = ", ".join(f"'{name}' {count}" for name, count in counts.items())
-        raise invalid_input(
-            f"inputs: the first dimension counts rows and must be the same in all, got {rows}", field="inputs"
-        )
-    return min(counts.values())
+def _narrowed(tensor: InputTensor, wide: Array) -> Array:
+    """The elements in their own dtype: the fields for integers are wider than most integers."""
+    array = wide.astype(DTYPES[tensor.datatype], copy=False)
+    if array.dtype.kind in "iu" and not np.array_equal(array, wide):
+        raise wrong(tensor.name, f"an element is no {tensor.datatype}")
+    return array
 
 
 def _fill_contents(contents: InferTensorContents, datatype: str, array: Array) -> None:
@@ -258,11 +215,3 @@ def _object_array(elements: Sequence[bytes]) -> Array:
     array = np.empty(len(elements), np.object_)
     array[:] = elements
     return array
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names[:8]) + (" …" if len(names) > 8 else "")
-
-
-def _wrong(name: str, what: str) -> ServingError:
-    return invalid_input(f"input '{shown(name)}': {what}", field=f"inputs.{shown(name)}")

@@ -13,6 +13,9 @@ from services.runtime.errors import ServingError, invalid_input
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
+# A message of nothing but tiny fields costs far more to read than its bytes say.
+MAX_FIELDS = 250_000
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -26,16 +29,19 @@ class Envelope:
 def read_envelope(message: bytes, rows_field: int, message_name: str) -> Envelope:
     """Model, version and the number of elements of `rows_field`, 0 for none. Raises ServingError (INVALID_INPUT)."""
     model = version = b""
-    row_count = 0
+    row_count = field_count = 0
     position, end = 0, len(message)
     try:
         while position < end:
             tag, position = _varint(message, position)
             number, kind = tag >> 3, tag & 7
             start, position = _extent(message, position, kind)
-            if position > end or number == 0:
+            if position > end or not 0 < number < 1 << 29:
                 raise malformed(message_name)
-            if number == rows_field:
+            field_count += 1
+            if field_count > MAX_FIELDS:
+                raise too_many_fields(message_name)
+            if number == rows_field and kind == _BYTES:
                 row_count += 1
             elif number == 1 and kind == _BYTES:
                 model = message[start:position]
@@ -52,6 +58,11 @@ def malformed(message_name: str) -> ServingError:
         f"{message_name}: the bytes are no valid message (cut short, nested too deep, or a string that is not UTF-8)",
         reason="MALFORMED_MESSAGE",
     )
+
+
+def too_many_fields(message_name: str) -> ServingError:
+    """More rows and other fields than one message may have."""
+    return invalid_input(f"{message_name}: at most {MAX_FIELDS} fields are read", reason="TOO_MANY_FIELDS")
 
 
 def _extent(message: bytes, position: int, kind: int) -> tuple[int, int]:

@@ -1,0 +1,108 @@
+"""Who is let in: capacity, deadlines."""
+
+import grpc
+
+from tests.contract.harness import Served, answer, embed, refused, spec
+
+
+def test_a_full_queue_refuses_and_says_when_to_come_back(served: Served) -> None:
+    queue = served.open(spec(capacity_rows=4))
+    calls = [served.send(embed("one", "two")) for _ in range(2)]
+    served.until_waiting(rows=4)
+    error = refused(served.send(embed("late")))
+    assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
+    assert error.message == "model 'm': 4 of 4 rows wait, 1 do not fit"
+    assert error.quota == "QUEUE_FULL"
+    assert error.retry_after_s is not None
+    assert 0 < error.retry_after_s < 10
+    answer(queue.take())
+    assert all(call.result() for call in calls)
+
+
+def test_a_refused_request_is_counted_by_its_reason(served: Served) -> None:
+    queue = served.open(spec(capacity_rows=1))
+    waiting = served.send(embed("waits"))
+    served.until_waiting(rows=1)
+    for _ in range(3):
+        refused(served.send(embed("late")))
+    assert served.front.stats().refusals == {"QUEUE_FULL": 3}
+    answer(queue.take())
+    assert waiting.result()
+
+
+def test_a_refused_request_is_never_taken(served: Served) -> None:
+    queue = served.open(spec(capacity_rows=1))
+    waiting = served.send(embed("waits"))
+    served.until_waiting(rows=1)
+    refused(served.send(embed("late")))
+    queue.close()
+    assert list(answer(queue.take()).messages) == [embed("waits")]
+    assert queue.take() is None
+    assert waiting.result()
+
+
+def test_what_runs_takes_no_room_in_the_queue(served: Served) -> None:
+    queue = served.open(spec(capacity_rows=1))
+    first = served.send(embed("first"))
+    running = queue.take()
+    second = served.send(embed("second"))
+    served.until_waiting(rows=1)
+    answer(running)
+    answer(queue.take())
+    assert (first.result(), second.result()) == (embed("first"), embed("second"))
+
+
+def test_a_request_larger_than_the_queue_is_let_in_alone(served: Served) -> None:
+    queue = served.open(spec(max_batch_rows=2, capacity_rows=2))
+    call = served.send(embed(*["text"] * 9))
+    answer(queue.take())
+    assert call.result()
+
+
+def test_a_request_whose_deadline_has_passed_never_runs(served: Served) -> None:
+    queue = served.open()
+    late = served.send(embed("late"), timeout_s=1e-6)
+    assert late.exception().code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    in_time = served.send(embed("in time"))
+    assert list(answer(queue.take()).messages) == [embed("in time")]
+    assert in_time.result()
+
+
+def test_a_request_that_expires_while_it_waits_never_runs(served: Served) -> None:
+    queue = served.open()
+    late = served.send(embed("late"), timeout_s=0.05)
+    assert late.exception().code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    in_time = served.send(embed("in time"))
+    served.until_waiting(rows=1)
+    assert list(answer(queue.take()).messages) == [embed("in time")]
+    assert in_time.result()
+
+
+def test_a_request_that_cannot_meet_its_deadline_is_refused_on_arrival(served: Served) -> None:
+    queue = served.open(spec(max_batch_rows=1))
+    slow = served.send(embed("slow"), timeout_s=0.4)
+    batch = queue.take()
+    slow.exception()  # 0.4 s have passed: that is how long a batch takes
+    answer(batch)
+    running = served.send(embed("running"))
+    batch = queue.take()
+    error = refused(served.send(embed("hopeless"), timeout_s=0.3))
+    assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+    assert error.message.endswith("ms are left")
+    patient = served.send(embed("patient"), timeout_s=30)
+    served.until_waiting(rows=1)
+    answer(batch)
+    assert list(answer(queue.take()).messages) == [embed("patient")]
+    assert running.result()
+    assert patient.result()
+
+
+def test_with_nothing_ahead_a_request_is_let_in_whatever_the_last_batch_took(served: Served) -> None:
+    queue = served.open()
+    slow = served.send(embed("slow"), timeout_s=0.4)
+    batch = queue.take()
+    slow.exception()
+    answer(batch)
+    quick = served.send(embed("quick"), timeout_s=0.35)
+    answer(queue.take())
+    assert quick.result() == embed("quick")
