@@ -8,7 +8,7 @@ from grpc_reflection.v1alpha import reflection
 
 from services.router.calls import RpcHandler
 from services.router.methods import service_names
-from services.router.xds_types import BUFFER_BYTES
+from services.router.xds_types import MAX_MESSAGE_BYTES
 
 Handlers = Mapping[str, RpcHandler]
 
@@ -27,8 +27,7 @@ def brain_server(socket_path: str, handlers: Handlers, *, with_reflection: bool)
     """A server that is yet to be started."""
     server = grpc.aio.server(
         handlers=[MethodTable(handlers)],
-        # A little more than the limit, so that the size is ours to refuse, with details.
-        options=[("grpc.max_receive_message_length", BUFFER_BYTES), ("grpc.max_send_message_length", -1)],
+        options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.max_send_message_length", -1)],
     )
     if with_reflection:
         names = (*service_names(), "grpc.health.v1.Health", reflection.SERVICE_NAME)

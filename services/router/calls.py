@@ -13,8 +13,6 @@ import grpc.aio
 import structlog
 from google.protobuf.message import DecodeError, Message
 
-from services.router.local_replies import TOO_LARGE
-from services.router.xds_types import MAX_MESSAGE_BYTES
 from services.runtime.errors import ServingError, internal, invalid_input
 from services.runtime.status import DETAILS_TRAILER, bounded_message, grpc_code, status_details
 
@@ -30,8 +28,6 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 def parse(message_type: type[Request], data: bytes) -> Request:
     """`data` as a message. Raises INVALID_INPUT, which names the message's type."""
-    if len(data) > MAX_MESSAGE_BYTES:
-        raise TOO_LARGE
     try:
         return message_type.FromString(data)
     except DecodeError:

@@ -4,13 +4,12 @@ from collections.abc import Iterable
 
 import grpc.aio
 
-from services.router.xds_types import MAX_MESSAGE_BYTES
-
 ChannelOption = tuple[str, int | str]
 
 # grpcio takes 60 s for a peer that is frozen unless the ping's own timeout is set beside the keepalive's.
 OPTIONS: tuple[ChannelOption, ...] = (
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    # What may come out of a service is the service's to bound.
+    ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 2_000),

@@ -20,16 +20,18 @@ from services.runtime.status import DETAILS_TRAILER, grpc_code, status_details
 TOO_LARGE = exhausted(
     "MESSAGE_TOO_LARGE", f"the message is larger than the limit of {MAX_MESSAGE_BYTES} bytes (64 MiB)"
 )
+DEADLINE = deadline_exceeded("the deadline passed before there was an answer")
 
 
 def local_replies() -> LocalReplyConfig:
     """First match wins."""
     return LocalReplyConfig(
         mappers=[
-            _mapper(_details_contain("buffer limits"), TOO_LARGE),
+            _mapper(_details_contain("REQUEST_BUFFER_CONVERSION_FAIL"), TOO_LARGE),
             _mapper(_details_contain("request_payload_too_large"), TOO_LARGE),
             _mapper(_details_contain("grpc_field_extraction"), invalid_input("the message is no valid protobuf")),
-            _mapper(_flags("DT", "UT", "SI"), deadline_exceeded("the deadline passed before there was an answer")),
+            _mapper(_details_contain("duration_timeout"), DEADLINE),
+            _mapper(_flags("DT", "UT", "SI", "UMSDR"), DEADLINE),
             _mapper(_flags("UO", "OM"), exhausted("OVERLOADED", "too many requests are in flight", 1.0)),
             _mapper(_flags("UH", "NC", "NR"), unavailable("NO_READY_ENDPOINT", "no endpoint is ready for the model")),
             _mapper(

@@ -62,7 +62,13 @@ def route_configuration(
         by_message |= {message_key(model, version): route for version, route in explicit.items()}
         by_message[message_key(model, "")] = default
         by_header[model] = _nested(_tree(_header(VERSION_HEADER), explicit, default))
-    host = VirtualHost(name="argosy", domains=["*"], matcher=_by_path(by_header, by_message))
+    host = VirtualHost(
+        name="argosy",
+        domains=["*"],
+        matcher=_by_path(by_header, by_message),
+        # A message is held whole while its model is read, and until it can no longer be tried again.
+        request_body_buffer_limit={"value": BUFFER_BYTES},
+    )
     return RouteConfiguration(name=name, virtual_hosts=[host], validate_clusters={"value": False})
 
 
@@ -111,7 +117,6 @@ def _to_model(model: str, version: str, asked_version: str) -> Matcher.OnMatch:
         route=_action(cluster_name(model, version), _retry_policy()),
         request_headers_to_add=[overwritten(name, value) for name, value in headers.items() if value],
         request_headers_to_remove=[FORWARDED_HEADER, *(name for name, value in headers.items() if not value)],
-        request_body_buffer_limit={"value": BUFFER_BYTES},
     )
     return _on_match(route)
 
@@ -141,6 +146,7 @@ def _retry_policy() -> RetryPolicy:
                 name="envoy.retry_host_predicates.previous_hosts", typed_config=packed(PreviousHostsPredicate())
             )
         ],
-        host_selection_retry_max_attempts=5,
+        # A dead endpoint has nothing in flight and so is the first choice three times in four: draw until it is not.
+        host_selection_retry_max_attempts=50,
         retry_back_off=RetryPolicy.RetryBackOff(base_interval=seconds(0.005), max_interval=seconds(0.05)),
     )

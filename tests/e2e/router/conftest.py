@@ -11,6 +11,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from grpc_status import rpc_status
 
 from argosy.v1 import model_pb2, model_pb2_grpc, text_pb2_grpc
 from inference import grpc_service_pb2 as oip
@@ -128,6 +130,45 @@ def _read_log(process: subprocess.Popen[str], log: list[dict[str, object]], serv
 
 def infer(model: str, version: str = "", **fields: object) -> oip.ModelInferRequest:
     return oip.ModelInferRequest(model_name=model, model_version=version, **fields)
+
+
+def reason(error: grpc.RpcError) -> str:
+    """ErrorInfo's reason in the details of a failed call."""
+    status = rpc_status.from_call(error)
+    assert status is not None, (error.code(), error.details())
+    for detail in status.details:
+        info = ErrorInfo()
+        if detail.Unpack(info):
+            assert info.domain == "argosy"
+            return info.reason
+    raise AssertionError(status)
+
+
+def has_retry_info(error: grpc.RpcError) -> bool:
+    status = rpc_status.from_call(error)
+    return status is not None and any(detail.Is(RetryInfo.DESCRIPTOR) for detail in status.details)
+
+
+@dataclass
+class SteadyFleet:
+    """A router before two replicas, which the tests of a module leave as they are: 'a' alone has the model 'big'."""
+
+    router: RunningRouter
+    inference: oip_grpc.GRPCInferenceServiceStub
+    text: text_pb2_grpc.TextServiceStub
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SteadyFleet]:
+    replicas = [start_replica("a", "small:1", "small:2", "big:1"), start_replica("b", "small:1", "small:2")]
+    router = start_router(tmp_path_factory.mktemp("router"), {"text": [replica.address for replica in replicas]})
+    router.wait_until_models(lambda ready: ready.get(("small", "1")) == 2 and ready.get(("big", "1")) == 1)
+    yield SteadyFleet(router, router.inference(), router.text())
+    for channel in router.channels:
+        channel.close()
+    for process in (router.process, *(replica.process for replica in replicas)):
+        process.kill()
+        process.wait()
 
 
 Start = Callable[..., Replica]

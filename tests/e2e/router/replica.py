@@ -1,6 +1,6 @@
 """A small service for the router's tests: it answers with its own name, and its models come and go on request.
 
-`python replica.py --address 127.0.0.1:0 --name a --model small:1 [--model small:2] [--delay-s 0.01]` prints its address.
+`python replica.py --name a --model small:1 [--model small:2] [--address 127.0.0.1:0]` prints its address.
 """
 
 import argparse
@@ -81,12 +81,14 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
                 self.models.changed.notify_all()
 
         context.add_callback(end)
-        said = None
-        while not gone.is_set():
-            with self.models.changed:
-                self.models.changed.wait_for(lambda: gone.is_set() or self.models.report() != said)
-                said = self.models.report()
+        yield (said := self.models.report())
+        while not said.draining and (said := self.next_report(said, gone)) is not None:
             yield said
+
+    def next_report(self, said, gone):
+        with self.models.changed:
+            self.models.changed.wait_for(lambda: gone.is_set() or self.models.report() != said)
+            return None if gone.is_set() else self.models.report()
 
     def GetModel(self, request, context):
         return model_pb2.GetModelResponse(status=model_pb2.ModelStatus(model=request.model))
@@ -178,6 +180,8 @@ def main() -> None:
     print(f"{options.address.rpartition(':')[0]}:{port}", flush=True)
     stop.wait()
     models.drain()
+    # As a front does: balancers are given the time to see it before calls are refused.
+    threading.Event().wait(0.5)
     server.stop(5).wait()
     sys.exit(0)
 
