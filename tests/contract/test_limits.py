@@ -1,0 +1,107 @@
+"""How large a message and its metadata may be."""
+
+import resource
+import subprocess
+import sys
+
+import grpc
+import pytest
+
+from inference.grpc_service_pb2 import ModelInferRequest
+from services.runtime.front import Signature, TensorSignature
+from tests.contract.conftest import MAX_MESSAGE_BYTES
+from tests.contract.harness import EMBED, Served, answer, embed, refused, spec, tensor
+
+
+def embed_of(size: int) -> bytes:
+    """A request of `size` bytes."""
+    overhead = len(embed("x" * size)) - size
+    message = embed("x" * (size - overhead))
+    assert len(message) == size
+    return message
+
+
+def test_a_message_of_the_limit_passes(served: Served) -> None:
+    queue = served.open()
+    message = embed_of(MAX_MESSAGE_BYTES)
+    call = served.send(message)
+    answer(queue.take())
+    assert call.result() == message
+
+
+def test_a_message_of_one_byte_more_is_refused_with_limit_and_size(served: Served) -> None:
+    served.open()
+    error = refused(served.send(embed_of(MAX_MESSAGE_BYTES + 1)))
+    assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
+    assert error.message == "a message of at most 1048576 bytes is taken, got 1048577"
+
+
+def test_a_message_far_over_the_limit_is_refused_and_the_connection_goes_on(served: Served) -> None:
+    queue = served.open()
+    error = served.send(embed_of(4 * MAX_MESSAGE_BYTES)).exception()
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    call = served.send(embed("text"))
+    answer(queue.take())
+    assert call.result()
+
+
+def test_the_message_limit_holds_for_infer_and_for_rare_methods_too(served: Served) -> None:
+    served.open()
+    served.front.answer_unary("/argosy.v1.ModelService/ListModels", bytes)
+    message = embed_of(MAX_MESSAGE_BYTES + 1)
+    assert refused(served.infer(message)).reason == "MESSAGE_TOO_LARGE"
+    assert refused(served.send(message, "/argosy.v1.ModelService/ListModels")).reason == "MESSAGE_TOO_LARGE"
+
+
+def test_a_large_infer_message_passes(served: Served) -> None:
+    queue = served.open(spec(signature=Signature((TensorSignature("x", "FP32", (-1, -1)),), ())))
+    request = ModelInferRequest(
+        model_name="m", inputs=[tensor("x", "FP32", (1, 200_000), fp32_contents=[0.5] * 200_000)]
+    )
+    call = served.infer(request)
+    batch = queue.take()
+    assert batch is not None
+    assert batch.tensors()["x"].sum() == 100_000
+    batch.reply_tensors({})
+    assert call.result()
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.Gzip, grpc.Compression.Deflate])
+def test_a_compressed_message_passes(served: Served, compression: grpc.Compression) -> None:
+    queue = served.open()
+    message = embed("text " * 1000)
+    call = served.send(message, compression=compression)
+    answer(queue.take())
+    assert call.result() == message
+
+
+BOMB = """
+import sys, grpc
+with grpc.insecure_channel(sys.argv[1], [("grpc.max_send_message_length", -1)]) as channel:
+    bomb = bytes(512 << 20)
+    call = channel.unary_unary(sys.argv[2]).future(bomb, timeout=30, compression=grpc.Compression.Gzip)
+    print(call.exception().code().name)
+"""
+
+
+def test_a_gzip_bomb_is_refused_and_memory_stays_bounded(served: Served) -> None:
+    queue = served.open()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # In a process of its own, so that the memory of this one is the front's.
+    command = [sys.executable, "-c", BOMB, served.front.address, EMBED.method]
+    bomb = subprocess.run(command, capture_output=True, text=True, check=True)
+    grown_bytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    assert bomb.stdout.strip() == "RESOURCE_EXHAUSTED"
+    assert grown_bytes < 16 * MAX_MESSAGE_BYTES  # 1/32 of the bomb; the limit itself drowns in the allocator's steps
+    call = served.send(embed("text"))
+    answer(queue.take())
+    assert call.result()
+
+
+def test_metadata_over_the_limit_is_refused_and_the_connection_goes_on(served: Served) -> None:
+    queue = served.open()
+    error = served.send(embed("text"), metadata=[("x-large", "x" * 20_000)]).exception()
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    call = served.send(embed("text"), metadata=[("x-small", "x" * 1000)])
+    answer(queue.take())
+    assert call.result()

@@ -1,0 +1,165 @@
+"""ModelStreamInfer: many requests and answers on one stream."""
+
+import queue as queues
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import grpc
+import numpy as np
+import pytest
+
+from inference.grpc_service_pb2 import ModelStreamInferResponse
+from services.runtime.errors import invalid_input
+from services.runtime.front import Queue
+from tests.contract.harness import STREAM_INFER, Served, answer_infer, raw_infer, spec
+
+
+class Stream:
+    """A stream that the test writes to when it says so."""
+
+    def __init__(self, served: Served) -> None:
+        self._requests: queues.SimpleQueue[bytes | None] = queues.SimpleQueue()
+        self.call = served.channel.stream_stream(STREAM_INFER)(iter(self._requests.get, None), timeout=60)
+
+    def send(self, message: bytes) -> None:
+        self._requests.put(message)
+
+    def end(self) -> None:
+        self._requests.put(None)
+
+    def next(self) -> ModelStreamInferResponse:
+        return ModelStreamInferResponse.FromString(next(self.call))
+
+    def rest(self) -> list[ModelStreamInferResponse]:
+        return [ModelStreamInferResponse.FromString(message) for message in self.call]
+
+
+@pytest.fixture
+def stream(served: Served) -> Iterator[Stream]:
+    opened = Stream(served)
+    yield opened
+    opened.end()
+    opened.call.cancel()
+
+
+@contextmanager
+def working(queue: Queue) -> Iterator[list[int]]:
+    """A worker of its own; the list has the rows of its batches."""
+    taken: list[int] = []
+
+    def work() -> None:
+        while batch := queue.take():
+            answer_infer(batch)
+            taken.append(sum(batch.row_counts))
+
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(work)
+        yield taken
+        queue.close()
+        done.result(timeout=30)
+
+
+def test_each_request_has_its_answer(served: Served, stream: Stream) -> None:
+    queue = served.open()
+    stream.send(raw_infer([[1]], request_id="a"))
+    answer_infer(queue.take())
+    response = stream.next()
+    assert response.error_message == ""
+    assert (response.infer_response.id, response.infer_response.model_name) == ("a", "m")
+    assert response.infer_response.raw_output_contents[0] == np.float32(2).tobytes()
+
+
+def test_the_stream_ends_when_the_caller_has_ended_it_and_all_is_answered(served: Served, stream: Stream) -> None:
+    queue = served.open()
+    stream.send(raw_infer())
+    stream.end()
+    answer_infer(queue.take())
+    assert len(stream.rest()) == 1
+    assert stream.call.code() is grpc.StatusCode.OK
+
+
+def test_requests_of_one_stream_run_as_one_batch(served: Served, stream: Stream) -> None:
+    queue = served.open(spec(max_batch_rows=4, max_wait_us=60_000_000))
+    for number in range(4):
+        stream.send(raw_infer([[number]]))
+    batch = answer_infer(queue.take())
+    assert list(batch.row_counts) == [1, 1, 1, 1]
+
+
+def test_answers_come_in_the_order_of_the_requests(served: Served, stream: Stream) -> None:
+    queue = served.open(spec(max_batch_rows=1))
+    for request_id in "abc":
+        stream.send(raw_infer(request_id=request_id))
+        served.until_waiting(rows="abc".index(request_id) + 1)
+    stream.end()
+    for batch in reversed([queue.take() for _ in range(3)]):
+        answer_infer(batch)
+    assert [response.infer_response.id for response in stream.rest()] == ["a", "b", "c"]
+
+
+def test_an_error_is_an_answer_and_does_not_end_the_stream(served: Served, stream: Stream) -> None:
+    queue = served.open()
+    stream.send(raw_infer(request_id="bad", model="nonesuch"))
+    response = stream.next()
+    assert response.error_message == "no model 'nonesuch'"
+    assert (response.infer_response.id, response.infer_response.model_name) == ("bad", "nonesuch")
+    stream.send(raw_infer(request_id="good"))
+    answer_infer(queue.take())
+    assert stream.next().infer_response.id == "good"
+    assert served.front.stats().refusals == {"UNKNOWN_MODEL": 1}
+
+
+def test_an_error_of_the_worker_is_an_answer_too(served: Served, stream: Stream) -> None:
+    queue = served.open()
+    stream.send(raw_infer(request_id="a"))
+    batch = queue.take()
+    assert batch is not None
+    batch.fail(0, invalid_input("input 'x': not today"))
+    response = stream.next()
+    assert (response.error_message, response.infer_response.id) == ("input 'x': not today", "a")
+
+
+def test_corrupt_bytes_are_answered_and_do_not_end_the_stream(served: Served, stream: Stream) -> None:
+    queue = served.open()
+    stream.send(b"\x0a\xff")
+    assert stream.next().error_message.startswith("inference.ModelInferRequest: ")
+    stream.send(raw_infer())
+    answer_infer(queue.take())
+    assert stream.next().error_message == ""
+
+
+def test_cancelling_a_stream_withdraws_what_waits(served: Served, stream: Stream) -> None:
+    served.open()
+    for _ in range(3):
+        stream.send(raw_infer())
+    served.until_waiting(rows=3)
+    stream.call.cancel()
+    served.until_waiting(rows=0)
+
+
+def test_a_caller_who_does_not_read_is_read_no_further_and_loses_nothing(served: Served, stream: Stream) -> None:
+    queue = served.open(spec(capacity_rows=1000))
+    wide = [[0.0] * 16_000]  # 64 KB an answer: a connection's buffers hold few
+    with working(queue) as taken:
+        for number in range(400):
+            stream.send(raw_infer(wide, request_id=str(number)))
+        stream.end()
+        served.until(lambda: sum(taken) > 5)
+        for _ in range(200):
+            served.health()
+        assert sum(taken) < 200
+        assert [response.infer_response.id for response in stream.rest()] == [str(number) for number in range(400)]
+
+
+def test_two_streams_do_not_wait_for_each_other(served: Served, stream: Stream) -> None:
+    queue = served.open(spec(max_batch_rows=1))
+    other = Stream(served)
+    stream.send(raw_infer(request_id="first"))
+    slow = queue.take()
+    other.send(raw_infer(request_id="second"))
+    answer_infer(queue.take())
+    assert other.next().infer_response.id == "second"
+    answer_infer(slow)
+    assert stream.next().infer_response.id == "first"
+    other.end()
