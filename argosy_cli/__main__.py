@@ -19,6 +19,7 @@ commands = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+commands.command()(run_commands.demo)
 commands.command()(run_commands.train)
 commands.command(context_settings=_FORWARD, add_help_option=False)(run_commands.export)
 commands.command()(run_commands.up)

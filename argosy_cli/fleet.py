@@ -62,9 +62,10 @@ class LocalFleet:
         try:
             async with asyncio.timeout(self._plan.ready_timeout_s):
                 await asyncio.gather(*(child.start() for child in self._services))
+                # A router that finds a service still loading would look again only some seconds later.
+                await asyncio.gather(*(child.logged("loaded") for child in self._services))
                 self._router = self._router_child(folder)
                 router = await self._router.start()
-                await asyncio.gather(*(child.logged("loaded") for child in self._services))
                 wanted = await asyncio.to_thread(_ready_models, [child.listening.address for child in self._services])
                 await wait_until_serving(ROUTER, router.address)
                 await wait_until_ready(ROUTER, router.address, wanted)

@@ -117,3 +117,19 @@ def up(
 
     plan = local_plan(models_dir, config, address, ready_timeout, free_ports=free_ports)
     run(plan, make_console(), all_logs=logs)
+
+
+def demo(models_dir: ModelsDir = Path("models"), cache_dir: CacheDir = Path(".cache")) -> None:
+    """Train, serve and ask every reference model, once.
+
+    What was trained before is not trained again. The fleet runs on free ports and ends with the demo. The exit code
+    is 1 where an answer is not the right one.
+
+    \b
+    Example:
+      argosy demo
+    """
+    from argosy_cli.console import make_console
+    from argosy_cli.demo import demo as run
+
+    run(models_dir, cache_dir, make_console(wide=True))
