@@ -23,6 +23,16 @@ MANIFEST_FILE = "model.yaml"
 _MODEL_NAME = re.compile(r"[a-z][a-z0-9-]*")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+_PREPROCESSING_OF_TASK = {
+    pb.TASK_IMAGE_CLASSIFICATION: "image",
+    pb.TASK_IMAGE_EMBEDDING: "image",
+    pb.TASK_OBJECT_DETECTION: "image",
+    pb.TASK_TEXT_CLASSIFICATION: "text",
+    pb.TASK_TEXT_EMBEDDING: "text",
+    pb.TASK_TOKEN_CLASSIFICATION: "text",
+    pb.TASK_TABULAR_CLASSIFICATION: "table",
+    pb.TASK_TABULAR_REGRESSION: "table",
+}
 _CLASS_ROLES = {pb.OUTPUT_ROLE_PROBABILITIES, pb.OUTPUT_ROLE_LOGITS, pb.OUTPUT_ROLE_TOKEN_LOGITS}
 
 
@@ -96,12 +106,17 @@ def _check_signature(manifest: pb.ModelManifest, graph: bytes) -> None:
 
 
 def _check_preprocessing(manifest: pb.ModelManifest, files: Mapping[str, bytes]) -> None:
+    kind = manifest.WhichOneof("preprocessing")
+    for task in manifest.tasks:
+        if _PREPROCESSING_OF_TASK[task] != kind:
+            needed = _PREPROCESSING_OF_TASK[task]
+            raise ManifestError(f"{pb.Task.Name(task)} of '{manifest.name}' needs preprocessing of kind '{needed}'")
     given = {spec.name for spec in manifest.inputs}
     tokens = manifest.text.tokens
     named = {manifest.image.input, manifest.text.string.input, tokens.ids_input, tokens.mask_input, tokens.types_input}
     named |= {column.input for column in manifest.table.columns}
     named.discard("")
-    if manifest.WhichOneof("preprocessing") and named != given:
+    if named != given:
         raise ManifestError(f"the preprocessing fills {sorted(named)}, the graph reads {sorted(given)}")
     if tokens.tokenizer_file and tokens.tokenizer_file not in files:
         raise ManifestError(f"the file '{tokens.tokenizer_file}' that the manifest speaks of was not given")
