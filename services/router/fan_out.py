@@ -12,6 +12,8 @@ from typing import TypeVar
 import grpc
 import grpc.aio
 from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.status_pb2 import Status
 
 from inference.grpc_service_pb2 import (
     ModelStatistics,
@@ -29,6 +31,7 @@ from services.router.inventory import Endpoint, Inventory
 from services.router.placement import why_not
 from services.router.statistics import added_up
 from services.runtime.errors import GRPC_STATUS, Cause, ServingError, unavailable, unknown_model
+from services.runtime.status import DETAILS_TRAILER
 
 Reply = TypeVar("Reply", bound=Message)
 
@@ -132,4 +135,15 @@ def raise_failure(outcomes: Sequence[_Outcome], model: str) -> None:
     failure = failed[0].failure
     cause = _CAUSES.get(failure.code().value[0], Cause.UNAVAILABLE) if failure else Cause.UNAVAILABLE
     where = f"{len(failed)} of {len(concerned)} endpoints of {', '.join(sorted(having))} failed"
-    raise ServingError(cause, "LOAD_FAILED", f"{where}: {failure.details() if failure else ''}")
+    reason = _reason(failure) if failure else ""
+    raise ServingError(cause, reason or "LOAD_FAILED", f"{where}: {failure.details() if failure else ''}")
+
+
+def _reason(failure: grpc.aio.AioRpcError) -> str:
+    """ErrorInfo's reason as the endpoint gave it, or ''."""
+    details = next((value for key, value in failure.trailing_metadata() if key == DETAILS_TRAILER), b"")
+    info = ErrorInfo()
+    for detail in Status.FromString(details if isinstance(details, bytes) else b"").details:
+        if detail.Unpack(info):
+            break
+    return str(info.reason)

@@ -72,9 +72,9 @@ class ServiceWatch:
         """One stream to its end; the endpoint as it then stands."""
         try:
             async for response in stub.WatchModels(WatchModelsRequest(), wait_for_ready=True):
-                if endpoint.link is not Link.UP:
-                    _log.info("endpoint up", service=endpoint.service, address=endpoint.address)
-                endpoint = reported(endpoint, response)
+                was, endpoint = endpoint, reported(endpoint, response)
+                if endpoint.link is not was.link:
+                    _log.info(f"endpoint {endpoint.link.value}", service=endpoint.service, address=endpoint.address)
                 self._fleet.put(endpoint)
         except grpc.aio.AioRpcError as error:
             _log.warning("endpoint lost", service=endpoint.service, address=endpoint.address, code=error.code().name)

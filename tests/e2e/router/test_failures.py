@@ -1,5 +1,6 @@
 """Replicas, and the proxy itself, that die or leave under load: what callers see, and how soon all is well again."""
 
+import http.client
 import os
 import signal
 import threading
@@ -33,6 +34,9 @@ class Traffic:
     def wait_for(self, seen: Callable[[], bool], timeout_s: float = 10) -> None:
         with self.changed:
             assert self.changed.wait_for(seen, timeout_s), (self.answered, self.errors[:3])
+
+    def wait_for_both(self) -> None:
+        self.wait_for(lambda: min(self.answered["a/1"], self.answered["b/1"]) > 100)
 
     def wait_for_more(self, count: int) -> None:
         """Until `count` more calls were answered."""
@@ -70,6 +74,21 @@ def traffic(router: RunningRouter, callers: int = CALLERS) -> Iterator[Traffic]:
             thread.join()
 
 
+def _call_without_a_clock(address: str, request: oip.ModelInferRequest, timeout: str) -> tuple[int, str]:
+    """grpc-status and grpc-message of a call over HTTP/1.1, where no client library watches the deadline as well."""
+    message = request.SerializeToString()
+    connection = http.client.HTTPConnection(address, timeout=10)
+    connection.request(
+        "POST",
+        "/inference.GRPCInferenceService/ModelInfer",
+        body=b"\0" + len(message).to_bytes(4, "big") + message,
+        headers={"content-type": "application/grpc", "grpc-timeout": timeout},
+    )
+    headers = connection.getresponse().headers
+    connection.close()
+    return int(headers["grpc-status"]), headers["grpc-message"]
+
+
 @pytest.fixture
 def pair(replica: Start, router: Callable[..., RunningRouter]) -> tuple[RunningRouter, list]:
     replicas = [replica("a", "small:1", delay_s=0.01), replica("b", "small:1", delay_s=0.01)]
@@ -81,7 +100,7 @@ def pair(replica: Start, router: Callable[..., RunningRouter]) -> tuple[RunningR
 def test_no_caller_sees_a_replica_being_killed(pair: tuple[RunningRouter, list]) -> None:
     running, replicas = pair
     with traffic(running) as seen:
-        seen.wait_for(lambda: min(seen.answered["a/1"], seen.answered["b/1"]) > 100)
+        seen.wait_for_both()
         replicas[1].kill()
         seen.wait_for_more(300)
     assert seen.errors == []
@@ -90,7 +109,7 @@ def test_no_caller_sees_a_replica_being_killed(pair: tuple[RunningRouter, list])
 def test_no_caller_sees_a_replica_being_stopped(pair: tuple[RunningRouter, list]) -> None:
     running, replicas = pair
     with traffic(running) as seen:
-        seen.wait_for(lambda: min(seen.answered["a/1"], seen.answered["b/1"]) > 100)
+        seen.wait_for_both()
         replicas[1].terminate()
         running.wait_until_models(lambda ready: ready.get(("small", "1")) == 1)
         replicas[1].process.wait(10)
@@ -134,13 +153,25 @@ def test_no_caller_sees_a_new_version_coming_and_the_old_one_going(
 ) -> None:
     running, replicas = pair
     with traffic(running) as seen:
-        for one in replicas:
+        seen.wait_for_both()
+        for one, name in zip(replicas, ("c", "d"), strict=True):
             one.terminate()
             one.process.wait(10)
-            replica("new", "small:1", "small:2", address=one.address)
-            running.wait_until_models(lambda ready: ready.get(("small", "1")) == 2)
-        seen.wait_for(lambda: seen.answered["new/2"] > 100)
+            replica(name, "small:1", "small:2", address=one.address, delay_s=0.01)
+            # One is replaced when the one before it has its share: the proxy has checked its health by then.
+            seen.wait_for(lambda name=name: seen.answered[f"{name}/1"] + seen.answered[f"{name}/2"] > 20)
+        seen.wait_for(lambda: seen.answered["d/2"] > 100)
     assert seen.errors == []
+
+
+def test_a_frozen_replicas_call_ends_at_its_deadline(replica: Start, router: Callable[..., RunningRouter]) -> None:
+    one = replica("a", "small:1")
+    running = router({"text": [one.address]})
+    running.inference().ModelInfer(infer("small"), wait_for_ready=True, timeout=10)
+    one.process.send_signal(signal.SIGSTOP)
+    status, message = _call_without_a_clock(running.address, infer("small"), timeout="200m")
+    assert status == grpc.StatusCode.DEADLINE_EXCEEDED.value[0]
+    assert message == "the deadline passed before there was an answer"
 
 
 def test_envoy_is_started_again_on_the_same_port(pair: tuple[RunningRouter, list]) -> None:

@@ -1,12 +1,9 @@
 """Requests that cannot be answered: the status, the reason and the message that design.md's table of errors gives."""
 
-import base64
-import http.client
 from collections.abc import Callable
 
 import grpc
 import pytest
-from google.rpc.status_pb2 import Status
 
 from argosy.v1 import text_pb2
 from inference import grpc_service_pb2 as oip
@@ -108,23 +105,6 @@ def test_large_metadata_is_refused_and_the_connection_goes_on(fleet: SteadyFleet
     error = refusal(stub.ModelInfer, infer("big"), metadata=[("x", "y" * 20_000)])
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert stub.ModelInfer(infer("big"), timeout=10).id == "a"
-
-
-def test_the_deadline_is_kept_for_a_caller_that_does_not(fleet: SteadyFleet) -> None:
-    # As gRPC-Web over HTTP/1.1, where no client library watches the clock beside the proxy.
-    message = infer("big", parameters={"delay_s": {"double_param": 2.0}}).SerializeToString()
-    connection = http.client.HTTPConnection(fleet.router.address, timeout=10)
-    connection.request(
-        "POST",
-        MODEL_INFER,
-        body=b"\0" + len(message).to_bytes(4, "big") + message,
-        headers={"content-type": "application/grpc-web+proto", "grpc-timeout": "200m"},
-    )
-    headers = connection.getresponse().headers
-    connection.close()
-    assert headers["grpc-status"] == str(grpc.StatusCode.DEADLINE_EXCEEDED.value[0])
-    details = Status.FromString(base64.b64decode(headers["grpc-status-details-bin"]))
-    assert details.message == headers["grpc-message"]
 
 
 def test_a_reply_of_the_proxy_itself_has_the_fleets_form(fleet: SteadyFleet) -> None:
