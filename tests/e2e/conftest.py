@@ -1,19 +1,24 @@
 """The fleet that the end-to-end tests share: three services over `models/` and a router before them."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import grpc
 import pytest
 
 from argosy.v1 import model_pb2
+from inference import grpc_service_pb2 as oip
 from tests.e2e.calls import call
 from tests.e2e.harness import Processes, Server
 from tests.e2e.traffic import MODELS
 
-KINDS = ("vision", "text", "tabular")
-NEEDED = ("digits", "sentiment", "minilm", "diabetes", "mobilenet")
+READY_TIMEOUT_S = 30.0
 
+KINDS = ("vision", "text", "tabular")
+NEEDED = ("digits", "sentiment", "minilm", "income", "diabetes", "mobilenet")
+
+MODEL_METADATA = "/inference.GRPCInferenceService/ModelMetadata"
 WATCH_MODELS = "/argosy.v1.ModelService/WatchModels"
 LIST_MODELS = "/argosy.v1.ModelService/ListModels"
 
@@ -59,7 +64,7 @@ def router(
     addresses = {kind: [server.address] for kind, server in services.items()}
     server = shared_processes.router(tmp_path_factory.mktemp("router"), addresses)
     ready = set().union(*(ready_versions(service.channel) for service in services.values()))
-    wait_until_ready(server.channel, lambda found: ready <= found.keys())
+    wait_until_routed(server, ready)
     return server
 
 
@@ -78,7 +83,7 @@ def ready_versions(channel: grpc.Channel) -> dict[tuple[str, str], int]:
 
 
 def wait_until_ready(
-    channel: grpc.Channel, expected: Callable[[dict[tuple[str, str], int]], bool], timeout_s: float = 30.0
+    channel: grpc.Channel, expected: Callable[[dict[tuple[str, str], int]], bool], timeout_s: float = READY_TIMEOUT_S
 ) -> None:
     """Until the endpoints by model-version are as expected: every change is pushed. Raises grpc.RpcError if late."""
     watch = channel.unary_stream(WATCH_MODELS)(b"", timeout_s)
@@ -87,6 +92,28 @@ def wait_until_ready(
             watch.cancel()
             return
     raise AssertionError("the server ended before its models were as expected")
+
+
+def wait_until_routed(router: Server, versions: Iterable[tuple[str, str]]) -> None:
+    """Until the router has heard of each of `versions` and its proxy sends requests there."""
+    wanted = set(versions)
+    wait_until_ready(router.channel, lambda found: wanted <= found.keys())
+    until = time.monotonic() + READY_TIMEOUT_S
+    for model, version in wanted:
+        for named in (version, ""):
+            # The proxy learns a moment after the router: until then the answer is UNAVAILABLE, come again.
+            while not _routed(router.channel, oip.ModelMetadataRequest(name=model, version=named)):
+                assert time.monotonic() < until, f"{model}/{version} is ready and not routed:\n{router.process.log}"
+
+
+def _routed(channel: grpc.Channel, request: oip.ModelMetadataRequest) -> bool:
+    try:
+        call(channel, MODEL_METADATA, request)
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            return False
+        raise
+    return True
 
 
 def _ready(models: "list[model_pb2.ModelStatus]") -> dict[tuple[str, str], int]:
