@@ -83,17 +83,20 @@ class PortableBatch:
         return [request.rows for request in self.requests]
 
     def tensors(self) -> dict[str, Array]:
-        return gather([request.call for request in self.requests if request.call is not None])
+        return gather(self._calls())
 
     def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
-        """Raises ValueError, with nothing answered, where an output is missing or has not the batch's rows."""
+        """Raises ValueError, with nothing answered, where an output is missing, has not the batch's rows, or is of a
+        dtype that the protocol does not have.
+        """
         self._check_outputs(outputs)
-        start = 0
-        for index, request in enumerate(self.requests):
-            rows = slice(start, start := start + request.rows)
-            if request.call is not None:
-                own = {name: array[rows] for name, array in outputs.items()}
-                self.reply(index, encode_infer(request.call, self._spec.model, self._spec.version, own))
+        replies, start = [], 0
+        for call, rows in zip(self._calls(), self.row_counts, strict=True):
+            own = {name: array[start : start + rows] for name, array in outputs.items()}
+            replies.append(encode_infer(call, self._spec.model, self._spec.version, own))
+            start += rows
+        for index, message in enumerate(replies):
+            self.reply(index, message)
 
     def reply(self, index: int, message: bytes) -> None:
         self._settle(index, message)
@@ -122,6 +125,9 @@ class PortableBatch:
 
     def __del__(self) -> None:
         self.close()
+
+    def _calls(self) -> list[InferCall]:
+        return [request.call for request in self.requests if request.call is not None]
 
     def _somebody_waits(self) -> bool:
         return any(

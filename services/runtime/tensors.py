@@ -134,8 +134,11 @@ def encode_infer(call: InferCall, model: str, version: str, outputs: Mapping[str
 
 
 def datatype_of(array: Array) -> str:
-    """The protocol's word for an array's dtype."""
-    return next(name for name, dtype in DTYPES.items() if dtype == array.dtype)
+    """The protocol's word for an array's dtype. Raises ValueError where it has none."""
+    for name, dtype in DTYPES.items():
+        if dtype == array.dtype:
+            return name
+    raise ValueError(f"the Open Inference Protocol has no word for {array.dtype}")
 
 
 def to_raw(array: Array) -> bytes:

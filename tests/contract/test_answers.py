@@ -118,7 +118,7 @@ def test_after_a_failed_batch_the_next_one_works(served: Served) -> None:
     assert call.result() == embed("next")
 
 
-def test_outputs_without_the_rows_of_the_batch_are_refused_and_nothing_is_answered(served: Served) -> None:
+def test_outputs_that_are_no_answer_to_the_batch_are_refused_and_nothing_is_answered(served: Served) -> None:
     queue = served.open()
     call = served.infer(raw_infer([[1, 2], [3, 4]]))
     batch = queue.take()
@@ -127,6 +127,8 @@ def test_outputs_without_the_rows_of_the_batch_are_refused_and_nothing_is_answer
         batch.reply_tensors({"y": np.zeros((1, 2), np.float32)})
     with pytest.raises(ValueError, match="'y'"):
         batch.reply_tensors({})
+    with pytest.raises(ValueError, match="complex64"):
+        batch.reply_tensors({"y": np.zeros((2, 2), np.complex64)})
     answer_infer(batch)
     assert raw_y(call.result()) == [[2, 4], [6, 8]]
 

@@ -1,9 +1,12 @@
 """Which queue answers: models, versions, what is not ready, what a router said."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import grpc
 import pytest
 
 from services.runtime.errors import refused_load, unavailable
+from services.runtime.front import Queue
 from tests.contract.harness import EMBED, INFER, TAG, Served, answer, embed, raw_infer, refused, spec
 
 
@@ -179,3 +182,20 @@ def test_of_a_model_that_is_named_twice_the_last_counts(served: Served) -> None:
     call = served.send(twice, metadata=[("argosy-model", "m")])
     answer(queue.take())
     assert call.result() == twice
+
+
+def test_no_request_falls_between_queues_that_are_replaced_under_load(served: Served) -> None:
+    def work(queue: Queue) -> None:
+        while batch := queue.take():
+            answer(batch)
+
+    with ThreadPoolExecutor(21) as threads:
+        workers = [threads.submit(work, served.open(spec(capacity_rows=10_000)))]
+        calls = []
+        for _ in range(20):
+            calls += [served.send(embed("text")) for _ in range(20)]
+            workers.append(threads.submit(work, served.open(spec(capacity_rows=10_000))))
+        assert [call.exception() for call in calls] == [None] * 400
+        served.front.close_queue("m", "1")
+        for worker in workers:
+            worker.result(timeout=10)
