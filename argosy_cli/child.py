@@ -7,7 +7,6 @@ when it is started again, so that whoever knows its address still finds it.
 """
 
 import asyncio
-import json
 import os
 import signal
 from asyncio.subprocess import DEVNULL, STDOUT, Process
@@ -15,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO, TypeAlias
 
 from argosy_cli.errors import CliError
+from argosy_cli.logs import log_fields, plain_line
 from argosy_cli.programs import Listening
 
 Command: TypeAlias = Callable[[Listening], Sequence[str]]
@@ -63,7 +63,10 @@ class Child:
         found = await self._log.wait_for(event)
         if found is None:
             code = await self._ended if self._ended is not None else -1
-            raise CliError(f"{self.name} ended with code {code} before it was ready: {self._log.last_line}")
+            raise CliError(
+                f"{self.name} at {self.listening.address} ended with code {code} before it was ready:"
+                f" {plain_line(self._log.last_line)}"
+            )
         return found
 
     async def keep_running(self) -> None:
@@ -167,14 +170,3 @@ class _Log:
         async with self._changed:
             await self._changed.wait_for(lambda: self._ended or event in self._events)
         return self._events.get(event)
-
-
-def log_fields(line: str) -> dict[str, str]:
-    """The text fields of a JSON log line; empty where it is none."""
-    try:
-        document = json.loads(line)
-    except ValueError:
-        return {}
-    if not isinstance(document, dict):
-        return {}
-    return {key: value for key, value in document.items() if isinstance(value, str)}

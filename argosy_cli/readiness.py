@@ -56,7 +56,7 @@ async def wait_until_ready(name: str, address: str, wanted: set[ModelVersion]) -
     async with grpc.aio.insecure_channel(address, options=(*CHANNEL_OPTIONS, _RETRY)) as channel:
         stub = ModelServiceStub(channel)
         try:
-            async for response in stub.WatchModels(model_pb2.WatchModelsRequest()):
+            async for response in stub.WatchModels(model_pb2.WatchModelsRequest(), wait_for_ready=True):
                 if wanted <= ready_versions(response.models):
                     break
             for model, version in sorted(wanted):

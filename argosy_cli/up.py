@@ -4,15 +4,14 @@ What the processes log is their own: only what needs a person's eye is shown, al
 """
 
 import asyncio
-from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
-from argosy_cli.child import log_fields
 from argosy_cli.client import connect
 from argosy_cli.errors import CliError
 from argosy_cli.fleet import FleetPlan, Report, running
+from argosy_cli.logs import log_fields, plain_line
 from argosy_cli.models import models_table
 from argosy_cli.programs import LOOPBACK, ROUTER, SERVICES, Listening, default_listening
 
@@ -53,16 +52,10 @@ def report(console: Console, *, all_logs: bool) -> Report:
     """Show on the console what the processes say: warnings and errors, or everything."""
 
     def line(name: str, text: str) -> None:
-        fields = log_fields(text)
-        if all_logs or fields.get("level", "") in _SHOWN_LEVELS:
-            console.print(f"{name}: {text if all_logs or not fields else _plain(fields)}", soft_wrap=True)
+        if all_logs or log_fields(text).get("level", "") in _SHOWN_LEVELS:
+            console.print(f"{name}: {text if all_logs else plain_line(text)}", soft_wrap=True)
 
     def restart(name: str, code: int, pause_s: float) -> None:
         console.print(f"{name} ended with code {code}: starting it again in {pause_s:g} s", style="yellow")
 
     return Report(line, restart)
-
-
-def _plain(fields: Mapping[str, str]) -> str:
-    rest = (f"{key}={value}" for key, value in fields.items() if key not in {"event", "level", "timestamp", "service"})
-    return " ".join((f"{fields.get('level', '')}: {fields.get('event', '')}", *rest))

@@ -10,6 +10,7 @@ import pytest
 
 from argosy_cli.child import Child, restart_pause_s
 from argosy_cli.errors import CliError
+from argosy_cli.logs import plain_line
 from argosy_cli.programs import Listening
 
 ANY = Listening("127.0.0.1:0", "127.0.0.1:0")
@@ -73,7 +74,9 @@ def test_a_child_that_ends_before_it_serves_is_an_error_with_its_last_line():
     async def scenario():
         await child_of(FAIL, Heard()).start()
 
-    with pytest.raises(CliError, match=r"^vision ended with code 3 before it was ready: .*port 8510 is taken$"):
+    with pytest.raises(
+        CliError, match=r"^vision at 127.0.0.1:0 ended with code 3 before it was ready: .*port 8510 is taken$"
+    ):
         asyncio.run(scenario())
 
 
@@ -144,3 +147,9 @@ def test_log_lines_that_are_json_but_no_object_are_only_passed_on():
         return heard.lines
 
     assert asyncio.run(scenario()) == ["[1]", json.dumps({"event": 5})]
+
+
+def test_a_log_line_is_shown_to_a_person_as_level_event_and_fields():
+    line = json.dumps({"event": "version refused", "model": "digits", "level": "warning", "timestamp": "now", "n": 1})
+    assert plain_line(line) == "warning: version refused model=digits"
+    assert plain_line("Traceback (most recent call last):") == "Traceback (most recent call last):"
