@@ -84,7 +84,7 @@ def _plain(value: object) -> str:
 
 
 def _categories(categories: Iterable[Category]) -> list[str]:
-    return [f"{category.label} {category.score:.2f}" for category in categories]
+    return [f"{category.label} {category.score:.2f}" for category in categories] or ["no class"]
 
 
 def _detection(detection: vision_pb2.Detection) -> str:
@@ -107,11 +107,11 @@ def _tags(tags: Iterable[text_pb2.Tag]) -> str:
 
 
 def _row(result: tabular_pb2.RowPrediction) -> list[str]:
-    lines = _categories(result.categories)
+    lines = _categories(result.categories) if result.categories else []
     lines += [f"{quantity.name} {quantity.value:.1f} {quantity.unit}".rstrip() for quantity in result.quantities]
     if result.imputed_columns:
         lines.append(f"filled in by the model: {', '.join(result.imputed_columns)}")
-    return lines
+    return lines or ["no answer"]
 
 
 def _cut(reading: text_pb2.TextReading) -> list[str]:
