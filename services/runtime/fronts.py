@@ -1,12 +1,14 @@
 """Which fronts are installed here, and which of them a service uses: the native one where it is, else the portable."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Protocol
 
 from services.runtime.front import Front, Limits, Tls, TypedRoute
 from services.runtime.portable_front import PortableFront
 
 PORTABLE = "portable"
+NATIVE = "native"
 
 
 class FrontMaker(Protocol):
@@ -24,6 +26,11 @@ class FrontMaker(Protocol):
 
 
 FRONTS: dict[str, FrontMaker] = {PORTABLE: PortableFront}
+
+if find_spec("argosy_front") is not None:
+    from services.runtime.native_front import NativeFront
+
+    FRONTS[NATIVE] = NativeFront
 
 
 def choose_front(wanted: str) -> tuple[FrontMaker, str]:

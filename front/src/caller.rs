@@ -1,0 +1,145 @@
+//! Who waits for an answer, and whether they still do.
+//!
+//! A caller of a unary method is told of by HTTP/2: the stream's waker is the caller itself, so watching for a
+//! cancellation takes no task and no timer. Waking only puts the caller on a list, since HTTP/2 holds its own lock
+//! then; the I/O thread looks what has happened. An answer can be given once; who has gone gets none.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Wake, Waker};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use http::HeaderValue;
+use tokio::sync::oneshot;
+
+use crate::batch::Batch;
+use crate::error::ServingError;
+use crate::io::Io;
+use crate::queue::ModelQueue;
+use crate::sync::lock;
+
+/// What goes back to one caller.
+pub struct Answer {
+    /// A framed message, or an error.
+    pub outcome: Result<Bytes, ServingError>,
+    /// What the trailers tell, where the request was admitted.
+    pub told: Option<Told>,
+}
+
+/// What the trailers tell of one request.
+pub struct Told {
+    /// From its arrival to its leaving in a batch.
+    pub queue_us: u64,
+    /// The same for all of its batch.
+    pub batch: Arc<BatchTold>,
+}
+
+/// What the trailers tell of a batch.
+pub struct BatchTold {
+    /// From its leaving to its last answer.
+    pub compute_us: HeaderValue,
+    /// Of all its requests.
+    pub rows: HeaderValue,
+    /// The model's.
+    pub version: HeaderValue,
+    /// Where it ran.
+    pub device: HeaderValue,
+}
+
+/// How an answer goes back.
+pub enum Way {
+    /// As the reply of a unary method.
+    Unary(SendResponse<Bytes>),
+    /// To the stream that the request is an element of.
+    Element(oneshot::Sender<Answer>),
+}
+
+/// One who waits.
+pub struct Caller {
+    way: Mutex<Option<Way>>,
+    place: Mutex<Place>,
+    waits: AtomicBool,
+    io: Arc<Io>,
+}
+
+#[derive(Default)]
+struct Place {
+    queue: Weak<ModelQueue>,
+    ticket: u64,
+    batch: Weak<Batch>,
+}
+
+impl Caller {
+    /// A caller who waits from now on.
+    pub fn new(way: Way, io: Arc<Io>) -> Arc<Self> {
+        Arc::new(Caller {
+            way: Mutex::new(Some(way)),
+            place: Mutex::default(),
+            waits: AtomicBool::new(true),
+            io,
+        })
+    }
+
+    /// Whether the caller has neither been answered nor gone.
+    pub fn waits(&self) -> bool {
+        self.waits.load(Ordering::Acquire)
+    }
+
+    /// The way back, for the one who answers.
+    pub fn answered(&self) -> Option<Way> {
+        self.waits.store(false, Ordering::Release);
+        lock(&self.way).take()
+    }
+
+    /// The request waits in `queue` under `ticket`.
+    pub fn stands_in(&self, queue: &Arc<ModelQueue>, ticket: u64) {
+        let mut place = lock(&self.place);
+        place.queue = Arc::downgrade(queue);
+        place.ticket = ticket;
+    }
+
+    /// The request runs in `batch`.
+    pub fn runs_in(&self, batch: &Arc<Batch>) {
+        lock(&self.place).batch = Arc::downgrade(batch);
+    }
+
+    /// Take notice if the caller of a unary method has gone, or of it later.
+    pub fn watch(self: &Arc<Self>) {
+        let waker = Waker::from(self.clone());
+        let gone = match &mut *lock(&self.way) {
+            Some(Way::Unary(respond)) => respond.poll_reset(&mut Context::from_waker(&waker)).is_ready(),
+            _ => false,
+        };
+        if gone {
+            self.leave();
+        }
+    }
+
+    /// The caller has gone: forget the request, or tell the batch that runs it.
+    pub fn leave(&self) {
+        if self.answered().is_none() {
+            return;
+        }
+        let (queue, ticket) = {
+            let place = lock(&self.place);
+            (place.queue.upgrade(), place.ticket)
+        };
+        if queue.is_some_and(|queue| queue.withdraw(ticket)) {
+            return;
+        }
+        let batch = lock(&self.place).batch.upgrade();
+        if let Some(batch) = batch {
+            batch.caller_gone();
+        }
+    }
+}
+
+impl Wake for Caller {
+    fn wake(self: Arc<Self>) {
+        if self.waits() {
+            let io = self.io.clone();
+            io.suspect(self);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A call from its headers to whoever answers it.
+//!
+//! A unary request that came whole in one read is answered without a task; whatever has to wait for more bytes, for a
+//! thread or for a stream's caller gets one.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::RecvStream;
+use http::Request;
+use tokio::task::spawn_blocking;
+
+use crate::caller::{Answer, Way};
+use crate::error::{internal, malformed, ServingError};
+use crate::frame::{framed, Framed};
+use crate::incoming::{check_metadata, http_refusal, Broken, Call, Incoming};
+use crate::outgoing::refuse_http;
+use crate::predict::{admit, place};
+use crate::server::{Method, RareAnswer, Server};
+use crate::stream::{answer_each, stream_infer};
+use crate::watch::tell;
+
+/// Above this a message is read on another thread, so that the I/O thread never stands still.
+const INLINE_BYTES: usize = 1 << 20;
+
+/// How far above the limit a message of a stream may be and still be answered within the stream.
+const STREAM_SLACK_BYTES: usize = 64 * 1024;
+
+/// Begin to answer a call.
+pub fn accept(server: &Arc<Server>, request: Request<RecvStream>, to: SendResponse<Bytes>, context: &mut Context) {
+    let (head, body) = request.into_parts();
+    if let Some(status) = http_refusal(&head.method, &head.headers) {
+        return refuse_http(to, status);
+    }
+    let checked = check_metadata(&head.headers, server.limits.max_metadata_bytes);
+    let method = match checked.and_then(|()| server.method(head.uri.path())) {
+        Ok(method) => method,
+        Err(error) => return server.outgoing.refuse(to, &error, None),
+    };
+    let call = Call::new(head.headers, Instant::now());
+    let limit = server.limits.max_message_bytes;
+    let server = server.clone();
+    match method {
+        Method::StreamInfer => {
+            let incoming = Incoming::new(body, limit.saturating_add(STREAM_SLACK_BYTES));
+            tokio::spawn(stream_infer(server, call, incoming, to));
+        }
+        Method::Stream(answer) => {
+            tokio::spawn(answer_each(server, call, Incoming::new(body, limit), answer, to));
+        }
+        Method::Watch(watched, changes) => {
+            tokio::spawn(async move {
+                let mut incoming = Incoming::new(body, limit);
+                match one_message(incoming.message().await, &call, limit).await {
+                    Ok(message) => tell(server, watched, changes, message, to).await,
+                    Err(broken) => refuse(&server, broken, to),
+                }
+            });
+        }
+        unary => answer_unary(server, unary, call, Incoming::new(body, limit), to, context),
+    }
+}
+
+fn answer_unary(
+    server: Arc<Server>,
+    method: Method,
+    call: Call,
+    mut incoming: Incoming,
+    to: SendResponse<Bytes>,
+    context: &mut Context,
+) {
+    match incoming.poll_message(context) {
+        Poll::Ready(Ok(Some(message))) if !message.packed => answer_message(server, method, call, message.bytes, to),
+        Poll::Ready(Err(broken)) => refuse(&server, broken, to),
+        Poll::Ready(first) => {
+            tokio::spawn(unpack_and_answer(server, method, call, first, to));
+        }
+        Poll::Pending => {
+            tokio::spawn(async move {
+                let first = incoming.message().await;
+                unpack_and_answer(server, method, call, first, to).await;
+            });
+        }
+    }
+}
+
+type First = Result<Option<Framed>, Broken>;
+
+async fn unpack_and_answer(server: Arc<Server>, method: Method, call: Call, first: First, to: SendResponse<Bytes>) {
+    match one_message(first, &call, server.limits.max_message_bytes).await {
+        Ok(message) => answer_message(server, method, call, message, to),
+        Err(broken) => refuse(&server, broken, to),
+    }
+}
+
+/// The one message of a call that has one.
+async fn one_message(first: First, call: &Call, limit: usize) -> Result<Bytes, Broken> {
+    match first? {
+        Some(message) => unpack(message, call, limit).await.map_err(Broken::Refused),
+        None => Err(Broken::Refused(malformed("gRPC frame"))),
+    }
+}
+
+/// A message as it was before it was packed; unpacking takes another thread.
+pub async fn unpack(message: Framed, call: &Call, limit: usize) -> Result<Bytes, ServingError> {
+    if !message.packed {
+        return Ok(message.bytes);
+    }
+    let encoding = call.encoding;
+    on_thread(move || message.unpack(encoding, limit)).await
+}
+
+/// Run what may take long or block on another thread.
+pub async fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ServingError> + Send + 'static,
+) -> Result<T, ServingError> {
+    let panicked = |_| internal("internal error: the front failed on a request");
+    spawn_blocking(work).await.map_err(panicked)?
+}
+
+fn answer_message(server: Arc<Server>, method: Method, call: Call, message: Bytes, to: SendResponse<Bytes>) {
+    match method {
+        Method::Predict(index) if message.len() <= INLINE_BYTES => {
+            match place(&server, index, &message, &call.headers) {
+                Ok(placed) => drop(admit(&server, index, message, &call, placed, Way::Unary(to))),
+                Err(error) => server.outgoing.refuse(to, &error, None),
+            }
+        }
+        Method::Predict(index) => {
+            tokio::spawn(async move {
+                let (reader, read, headers) = (server.clone(), message.clone(), call.headers.clone());
+                match on_thread(move || place(&reader, index, &read, &headers)).await {
+                    Ok(placed) => drop(admit(&server, index, message, &call, placed, Way::Unary(to))),
+                    Err(error) => server.outgoing.refuse(to, &error, None),
+                }
+            });
+        }
+        Method::HealthCheck => reply(&server, server.health.check(&message), to),
+        Method::Unary(answer) => {
+            tokio::spawn(async move {
+                let outcome = ask(answer, message).await;
+                reply(&server, outcome, to);
+            });
+        }
+        Method::StreamInfer | Method::Stream(_) | Method::Watch(..) => {}
+    }
+}
+
+/// Ask whoever answers a rare method, on a thread.
+pub async fn ask(answer: RareAnswer, message: Bytes) -> Result<Bytes, ServingError> {
+    on_thread(move || answer(message)).await
+}
+
+fn reply(server: &Server, outcome: Result<Bytes, ServingError>, to: SendResponse<Bytes>) {
+    server.outgoing.answer(to, Answer { outcome: outcome.map(|message| framed(&message)), told: None });
+}
+
+fn refuse(server: &Server, broken: Broken, to: SendResponse<Bytes>) {
+    if let Broken::Refused(error) = broken {
+        server.outgoing.refuse(to, &error, None);
+    }
+}

@@ -1,0 +1,114 @@
+//! One HTTP/2 connection: its calls, its pings, its age, its end.
+
+use std::collections::hash_map::RandomState;
+use std::future::{poll_fn, Future};
+use std::hash::{BuildHasher, Hasher};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{Builder, Connection};
+use h2::{Ping, PingPong};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{sleep, timeout};
+
+use crate::calls::accept;
+use crate::race::race;
+use crate::server::{reached, Limits, Phase, Server};
+
+/// How long a connection may take to become one.
+pub const HANDSHAKE: Duration = Duration::from_secs(20);
+
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 8 << 20;
+const FRAME: u32 = 1 << 20;
+const CALLS: u32 = 1024;
+
+/// Above the limit on metadata: within this a call is refused with details, beyond it HTTP/2 itself refuses.
+const METADATA_SLACK: usize = 64 * 1024;
+
+/// Counts a connection for as long as it is held.
+pub struct Open(Arc<Server>);
+
+impl Open {
+    /// One more.
+    pub fn new(server: Arc<Server>) -> Self {
+        server.connections.send_modify(|open| *open += 1);
+        Open(server)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.send_modify(|open| *open -= 1);
+    }
+}
+
+/// Serve a connection until either side ends it.
+pub async fn serve<Socket: AsyncRead + AsyncWrite + Unpin>(socket: Socket, server: Arc<Server>) {
+    let handshake = builder(&server.limits).handshake::<_, Bytes>(socket);
+    let Ok(Ok(mut connection)) = timeout(HANDSHAKE, handshake).await else { return };
+    let pings = connection.ping_pong();
+    let mut phase = server.phase.subscribe();
+    let mut end = server.phase.subscribe();
+    let mut leave = pin!(race(sleep(age(&server.limits)), reached(&mut phase, Phase::Draining)));
+    let mut die = pin!(race(silence(pings, &server.limits), reached(&mut end, Phase::Ended)));
+    let mut leaving = false;
+    poll_fn(|context| loop {
+        if take_calls(&mut connection, &server, context).is_ready() || die.as_mut().poll(context).is_ready() {
+            return Poll::Ready(());
+        }
+        if leaving || leave.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        leaving = true;
+        connection.graceful_shutdown();
+    })
+    .await;
+}
+
+/// Answer the calls that have come; ready when the connection has ended.
+fn take_calls<Socket: AsyncRead + AsyncWrite + Unpin>(
+    connection: &mut Connection<Socket, Bytes>,
+    server: &Arc<Server>,
+    context: &mut std::task::Context,
+) -> Poll<()> {
+    loop {
+        match connection.poll_accept(context) {
+            Poll::Ready(Some(Ok((request, to)))) => accept(server, request, to, context),
+            Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}
+
+fn builder(limits: &Limits) -> Builder {
+    let mut builder = Builder::new();
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME)
+        .max_concurrent_streams(CALLS)
+        .max_pending_accept_reset_streams(CALLS as usize)
+        .max_header_list_size(u32::try_from(limits.max_metadata_bytes + METADATA_SLACK).unwrap_or(u32::MAX));
+    builder
+}
+
+/// Ping the other side for as long as it answers in time.
+async fn silence(pings: Option<PingPong>, limits: &Limits) {
+    let Some(mut pings) = pings else { return std::future::pending().await };
+    loop {
+        sleep(limits.keepalive_interval).await;
+        if !matches!(timeout(limits.keepalive_timeout, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
+            return;
+        }
+    }
+}
+
+/// The greatest age of a connection, 10 % more or less, so that not all are made anew at once.
+fn age(limits: &Limits) -> Duration {
+    let random = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
+    limits.max_connection_age.mul_f64(0.9 + 0.2 * random)
+}

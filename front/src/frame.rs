@@ -1,0 +1,220 @@
+//! gRPC's frames: five bytes of head, then a message, perhaps packed.
+//!
+//! A message that lies whole in one chunk is handed on without a copy. The length is believed only as far as bytes have
+//! come: no more is kept ready than that. Unpacking stops at the limit, so a bomb costs the limit and no more.
+//! <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>
+
+use std::io::Read;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use flate2::read::{GzDecoder, ZlibDecoder};
+
+use crate::error::{malformed, message_too_large, Cause, ServingError};
+
+/// Bytes before each message: a flag and a length.
+pub const HEAD: usize = 5;
+
+/// How much room is made for a message before its bytes are here.
+const FIRST_ROOM: usize = 1 << 20;
+
+/// How messages of one stream may be packed: what the header `grpc-encoding` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Not at all.
+    Identity,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950, which HTTP calls deflate.
+    Deflate,
+    /// One that the front does not know.
+    Unknown,
+}
+
+impl Encoding {
+    /// By the header's value, None where there is no header.
+    pub fn of_header(value: Option<&[u8]>) -> Encoding {
+        match value {
+            None | Some(b"identity") => Encoding::Identity,
+            Some(b"gzip") => Encoding::Gzip,
+            Some(b"deflate") => Encoding::Deflate,
+            Some(_) => Encoding::Unknown,
+        }
+    }
+}
+
+/// A message as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Framed {
+    /// Whether `bytes` are packed.
+    pub packed: bool,
+    /// The contents of the frame.
+    pub bytes: Bytes,
+}
+
+impl Framed {
+    /// The message itself, of at most `limit` bytes.
+    pub fn unpack(self, encoding: Encoding, limit: usize) -> Result<Bytes, ServingError> {
+        if !self.packed {
+            return Ok(self.bytes);
+        }
+        let source = self.bytes.reader();
+        match encoding {
+            Encoding::Gzip => inflate(GzDecoder::new(source), limit),
+            Encoding::Deflate => inflate(ZlibDecoder::new(source), limit),
+            Encoding::Identity | Encoding::Unknown => Err(unknown_encoding()),
+        }
+    }
+}
+
+/// Cuts the bytes of one stream into messages.
+pub struct Frames {
+    limit: usize,
+    head: [u8; HEAD],
+    head_bytes: usize,
+    rest: Bytes,
+    partial: BytesMut,
+}
+
+impl Frames {
+    /// `limit`: of one message, as it comes.
+    pub fn new(limit: usize) -> Self {
+        Frames { limit, head: [0; HEAD], head_bytes: 0, rest: Bytes::new(), partial: BytesMut::new() }
+    }
+
+    /// Take what has come. Only after `next` has found no more message in what came before.
+    pub fn push(&mut self, chunk: Bytes) {
+        debug_assert!(self.rest.is_empty());
+        self.rest = chunk;
+    }
+
+    /// The next message; None until more has come.
+    pub fn next(&mut self) -> Result<Option<Framed>, ServingError> {
+        if !self.read_head() {
+            return Ok(None);
+        }
+        let [flag, length @ ..] = self.head;
+        let length = u32::from_be_bytes(length) as usize;
+        if flag > 1 {
+            return Err(malformed("gRPC frame"));
+        }
+        if length > self.limit {
+            return Err(message_too_large(self.limit, Some(length)));
+        }
+        Ok(self.read_message(length).map(|bytes| {
+            self.head_bytes = 0;
+            Framed { packed: flag == 1, bytes }
+        }))
+    }
+
+    /// Whether nothing has come since the last message.
+    pub fn is_empty(&self) -> bool {
+        self.head_bytes == 0 && self.rest.is_empty()
+    }
+
+    fn read_head(&mut self) -> bool {
+        let wanted = (HEAD - self.head_bytes).min(self.rest.len());
+        self.rest.copy_to_slice(&mut self.head[self.head_bytes..self.head_bytes + wanted]);
+        self.head_bytes += wanted;
+        self.head_bytes == HEAD
+    }
+
+    fn read_message(&mut self, length: usize) -> Option<Bytes> {
+        if self.partial.is_empty() && self.rest.len() >= length {
+            return Some(self.rest.split_to(length));
+        }
+        let wanted = (length - self.partial.len()).min(self.rest.len());
+        if self.partial.is_empty() {
+            self.partial.reserve(length.min(FIRST_ROOM));
+        }
+        self.partial.put(self.rest.split_to(wanted));
+        (self.partial.len() == length).then(|| std::mem::take(&mut self.partial).freeze())
+    }
+}
+
+/// The head of a frame that is not packed. A message of 4 GiB does not come this far.
+pub fn put_frame_head(out: &mut Vec<u8>, length: usize) {
+    out.push(0);
+    out.extend_from_slice(&(length as u32).to_be_bytes());
+}
+
+/// A message in its frame.
+pub fn framed(message: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(HEAD + message.len());
+    put_frame_head(&mut out, message.len());
+    out.extend_from_slice(message);
+    out.into()
+}
+
+fn inflate(source: impl Read, limit: usize) -> Result<Bytes, ServingError> {
+    let mut out = Vec::new();
+    match source.take(limit as u64 + 1).read_to_end(&mut out) {
+        Ok(size) if size > limit => Err(message_too_large(limit, None)),
+        Ok(_) => Ok(out.into()),
+        Err(_) => Err(malformed("packed message")),
+    }
+}
+
+fn unknown_encoding() -> ServingError {
+    let text = "grpc-encoding: a packed message is taken as gzip or deflate".to_owned();
+    ServingError::new(Cause::Unimplemented, "UNKNOWN_ENCODING", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn cut(bytes: &[u8], chunk: usize) -> Vec<Framed> {
+        let mut frames = Frames::new(1 << 20);
+        let mut out = Vec::new();
+        for chunk in bytes.chunks(chunk) {
+            frames.push(Bytes::copy_from_slice(chunk));
+            while let Some(message) = frames.next().unwrap() {
+                out.push(message);
+            }
+        }
+        assert!(frames.is_empty());
+        out
+    }
+
+    #[test]
+    fn messages_are_the_same_however_the_bytes_are_cut() {
+        let bytes = [framed(b"first"), framed(b""), framed(&[7; 300])].concat();
+        let whole = cut(&bytes, bytes.len());
+        assert_eq!(whole.iter().map(|m| m.bytes.len()).collect::<Vec<_>>(), [5, 0, 300]);
+        for chunk in 1..bytes.len() {
+            assert_eq!(cut(&bytes, chunk), whole);
+        }
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_refused_by_its_head_alone() {
+        let mut frames = Frames::new(10);
+        frames.push(Bytes::from_static(&[0, 0, 0, 0, 11]));
+        assert_eq!(frames.next().unwrap_err().reason, "MESSAGE_TOO_LARGE");
+    }
+
+    #[test]
+    fn a_flag_that_is_neither_0_nor_1_is_malformed() {
+        let mut frames = Frames::new(10);
+        frames.push(Bytes::from_static(&[2, 0, 0, 0, 0]));
+        assert_eq!(frames.next().unwrap_err().reason, "MALFORMED_MESSAGE");
+    }
+
+    #[test]
+    fn a_gzip_bomb_stops_at_the_limit() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(&vec![0; 10 << 20]).unwrap();
+        let bomb = Framed { packed: true, bytes: gzip.finish().unwrap().into() };
+        let error = bomb.clone().unpack(Encoding::Gzip, 1 << 20).unwrap_err();
+        assert_eq!((error.cause, &*error.reason), (Cause::Exhausted, "MESSAGE_TOO_LARGE"));
+        assert_eq!(bomb.unpack(Encoding::Gzip, 10 << 20).unwrap().len(), 10 << 20);
+    }
+
+    #[test]
+    fn packed_bytes_without_a_known_encoding_are_unimplemented() {
+        let packed = Framed { packed: true, bytes: Bytes::from_static(b"x") };
+        assert_eq!(packed.clone().unpack(Encoding::Identity, 9).unwrap_err().cause, Cause::Unimplemented);
+        assert_eq!(packed.unpack(Encoding::Gzip, 9).unwrap_err().cause, Cause::InvalidInput);
+    }
+}

@@ -1,0 +1,144 @@
+//! A request as HTTP/2 brings it: what its headers say, and its messages.
+//!
+//! Flow control follows the reader: bytes are acknowledged when they are cut into messages, so a caller whose messages
+//! nobody wants yet is made to wait.
+
+use std::future::poll_fn;
+use std::task::{ready, Context, Poll};
+use std::time::{Duration, Instant};
+
+use h2::RecvStream;
+use http::{HeaderMap, Method, StatusCode};
+
+use crate::error::{exhausted, malformed, ServingError};
+use crate::frame::{Encoding, Framed, Frames};
+
+/// What a call's headers say.
+pub struct Call {
+    /// As they came.
+    pub headers: HeaderMap,
+    /// When they came.
+    pub arrived: Instant,
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// How packed messages are packed.
+    pub encoding: Encoding,
+}
+
+impl Call {
+    /// Read the headers of a call that came at `arrived`.
+    pub fn new(headers: HeaderMap, arrived: Instant) -> Self {
+        let timeout = headers.get("grpc-timeout").and_then(|value| timeout(value.as_bytes()));
+        let encoding = Encoding::of_header(headers.get("grpc-encoding").map(|value| value.as_bytes()));
+        Call { arrived, deadline: timeout.and_then(|timeout| arrived.checked_add(timeout)), encoding, headers }
+    }
+}
+
+/// Why a request is not gRPC, as HTTP says it.
+pub fn http_refusal(method: &Method, headers: &HeaderMap) -> Option<StatusCode> {
+    let content_type = headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    if method != Method::POST {
+        Some(StatusCode::METHOD_NOT_ALLOWED)
+    } else if !content_type.starts_with(b"application/grpc") {
+        Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    } else {
+        None
+    }
+}
+
+/// Refuse headers of more than `limit` bytes, counted as HTTP/2 counts them.
+pub fn check_metadata(headers: &HeaderMap, limit: usize) -> Result<(), ServingError> {
+    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+    if size <= limit {
+        return Ok(());
+    }
+    Err(exhausted("METADATA_TOO_LARGE", format!("metadata of at most {limit} bytes is taken, got {size}")))
+}
+
+/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>: at most eight digits and a unit.
+fn timeout(value: &[u8]) -> Option<Duration> {
+    let (unit, digits) = value.split_last()?;
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number = digits.iter().fold(0, |number: u64, digit| number * 10 + u64::from(digit - b'0'));
+    match unit {
+        b'H' => Some(Duration::from_secs(number * 3600)),
+        b'M' => Some(Duration::from_secs(number * 60)),
+        b'S' => Some(Duration::from_secs(number)),
+        b'm' => Some(Duration::from_millis(number)),
+        b'u' => Some(Duration::from_micros(number)),
+        b'n' => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+/// Why no further message comes.
+pub enum Broken {
+    /// The caller has gone, or the connection has.
+    Gone,
+    /// What came is refused.
+    Refused(ServingError),
+}
+
+/// The messages of one call.
+pub struct Incoming {
+    body: RecvStream,
+    frames: Frames,
+}
+
+impl Incoming {
+    /// `limit`: of one message.
+    pub fn new(body: RecvStream, limit: usize) -> Self {
+        Incoming { body, frames: Frames::new(limit) }
+    }
+
+    /// The next message; None after the last.
+    pub async fn message(&mut self) -> Result<Option<Framed>, Broken> {
+        poll_fn(|context| self.poll_message(context)).await
+    }
+
+    /// The next message, if it is there.
+    pub fn poll_message(&mut self, context: &mut Context) -> Poll<Result<Option<Framed>, Broken>> {
+        loop {
+            match self.frames.next() {
+                Ok(Some(message)) => return Poll::Ready(Ok(Some(message))),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Err(Broken::Refused(error))),
+            }
+            match ready!(self.body.poll_data(context)) {
+                Some(Ok(chunk)) => {
+                    // Fails only where the stream has ended, which the next look tells.
+                    let _ = self.body.flow_control().release_capacity(chunk.len());
+                    self.frames.push(chunk);
+                }
+                Some(Err(_)) => return Poll::Ready(Err(Broken::Gone)),
+                None if self.frames.is_empty() => return Poll::Ready(Ok(None)),
+                None => return Poll::Ready(Err(Broken::Refused(malformed("gRPC frame")))),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_read_in_every_unit() {
+        assert_eq!(timeout(b"2H"), Some(Duration::from_secs(7200)));
+        assert_eq!(timeout(b"99999999n"), Some(Duration::from_nanos(99_999_999)));
+        assert_eq!(timeout(b"0m"), Some(Duration::ZERO));
+        for bad in [&b""[..], b"S", b"1", b"1x", b"-1S", b"123456789S"] {
+            assert_eq!(timeout(bad), None);
+        }
+    }
+
+    #[test]
+    fn metadata_is_counted_with_32_bytes_a_header() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x", "y".parse().unwrap());
+        assert!(check_metadata(&headers, 34).is_ok());
+        assert_eq!(check_metadata(&headers, 33).unwrap_err().reason, "METADATA_TOO_LARGE");
+    }
+}

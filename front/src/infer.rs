@@ -1,0 +1,145 @@
+//! A ModelInfer request checked against its model's signature.
+//!
+//! Names, datatypes, shapes and lengths are compared before a single element is read, and sizes are multiplied so that
+//! nothing overflows or is allocated for a shape. The order of the checks and their texts are those of
+//! `services/runtime/tensors.py`.
+
+use bytes::Bytes;
+
+use crate::error::{empty_request, invalid_input, malformed, shown, ServingError};
+use crate::infer_contents::{from_contents, from_raw, wrong, Elements, MODEL_INFER_REQUEST};
+use crate::infer_message::{read_infer, RawInfer, RawTensor, MAX_RANK};
+use crate::tensors::{Signature, TensorSignature};
+
+/// A request that is as the signature wants it.
+#[derive(Debug)]
+pub struct InferCall {
+    /// Given back in the reply; UTF-8.
+    pub id: Bytes,
+    /// In the order of the signature.
+    pub inputs: Vec<Elements>,
+    /// The dimensions that the signature leaves open, after the rows, of all inputs in order: what two calls must share
+    /// to run as one batch.
+    pub open_dimensions: Vec<i64>,
+    /// The first dimension of every input.
+    pub rows: u64,
+    /// Places in the signature's outputs, in the order asked for; None for all.
+    pub requested: Option<Vec<usize>>,
+    /// Whether contents came raw, and go back raw.
+    pub raw: bool,
+}
+
+/// Read and check a ModelInferRequest.
+pub fn parse_infer(message: &Bytes, signature: &Signature) -> Result<InferCall, ServingError> {
+    let request = read_infer(message).map_err(|_| malformed(MODEL_INFER_REQUEST))?;
+    let raw = !request.raw.is_empty();
+    let places = places(&request, signature)?;
+    if raw {
+        check_raw(&request)?;
+    }
+    let mut inputs = Vec::with_capacity(places.len());
+    let mut open_dimensions = Vec::new();
+    for (expected, place) in signature.inputs.iter().zip(&places) {
+        let tensor = &request.inputs[*place];
+        check_shape(tensor, expected)?;
+        open_dimensions.extend(open(tensor, expected));
+        inputs.push(match request.raw.get(*place) {
+            Some(bytes) if raw => from_raw(message, tensor, expected.datatype, bytes)?,
+            _ => from_contents(message, tensor, expected.datatype)?,
+        });
+    }
+    let requested = requested(&request, signature)?;
+    let rows = row_count(&request, &places)?;
+    Ok(InferCall { id: message.slice_ref(request.id.as_bytes()), inputs, open_dimensions, rows, requested, raw })
+}
+
+/// Where in the request each input of the signature stands.
+fn places(request: &RawInfer, signature: &Signature) -> Result<Vec<usize>, ServingError> {
+    const NONE: usize = usize::MAX;
+    let mut places = vec![NONE; signature.inputs.len()];
+    for (place, tensor) in request.inputs.iter().enumerate() {
+        let Some(index) = signature.inputs.iter().position(|expected| expected.name == tensor.name) else {
+            return Err(wrong(tensor.name, &format!("unknown; the model reads {}", listed(&signature.inputs))));
+        };
+        if places[index] != NONE {
+            return Err(wrong(tensor.name, "given twice"));
+        }
+        places[index] = place;
+    }
+    match places.iter().position(|place| *place == NONE) {
+        Some(index) => Err(wrong(&signature.inputs[index].name, "missing")),
+        None => Ok(places),
+    }
+}
+
+fn check_raw(request: &RawInfer) -> Result<(), ServingError> {
+    let (needed, got) = (request.inputs.len(), request.raw.len());
+    if got != needed {
+        let text = format!("raw_input_contents: one an input is needed, {needed}, got {got}");
+        return Err(invalid_input(text, "raw_input_contents"));
+    }
+    match request.inputs.iter().find(|tensor| !tensor.contents.is_empty()) {
+        Some(tensor) => Err(wrong(tensor.name, "has both raw and typed contents; send one of them")),
+        None => Ok(()),
+    }
+}
+
+fn check_shape(tensor: &RawTensor, expected: &TensorSignature) -> Result<(), ServingError> {
+    if tensor.datatype != expected.datatype.name() {
+        let got = if tensor.datatype.is_empty() { "none".to_owned() } else { shown(tensor.datatype) };
+        return Err(wrong(tensor.name, &format!("datatype {} is needed, got {got}", expected.datatype.name())));
+    }
+    if tensor.shape.rank > MAX_RANK {
+        return Err(wrong(tensor.name, &format!("at most {MAX_RANK} dimensions, got {}", tensor.shape.rank)));
+    }
+    let shape = tensor.shape.dimensions();
+    let mut pairs = shape.iter().zip(&expected.shape).skip(1);
+    let fits = shape.len() == expected.shape.len() && pairs.all(|(got, want)| *got >= 0 && (*want == -1 || want == got));
+    match shape.first() {
+        Some(rows) if fits && *rows > 0 => Ok(()),
+        Some(0) if fits => Err(empty_request(&format!("input '{}'", shown(tensor.name)))),
+        _ => {
+            let text = format!("shape {:?} is needed (-1 is any), got {shape:?}", expected.shape);
+            Err(wrong(tensor.name, &text))
+        }
+    }
+}
+
+fn open<'a>(tensor: &'a RawTensor, expected: &'a TensorSignature) -> impl Iterator<Item = i64> + 'a {
+    let pairs = tensor.shape.dimensions().iter().zip(&expected.shape).skip(1);
+    pairs.filter(|(_, want)| **want == -1).map(|(got, _)| *got)
+}
+
+fn requested(request: &RawInfer, signature: &Signature) -> Result<Option<Vec<usize>>, ServingError> {
+    let mut places = Vec::with_capacity(request.outputs.len());
+    for name in &request.outputs {
+        let Some(place) = signature.outputs.iter().position(|output| output.name == *name) else {
+            let text = format!("output '{}': unknown; the model answers {}", shown(name), listed(&signature.outputs));
+            return Err(invalid_input(text, format!("outputs.{name}")));
+        };
+        places.push(place);
+    }
+    let mut sorted = places.clone();
+    sorted.sort_unstable();
+    if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(invalid_input("outputs: one is asked for twice".to_owned(), "outputs"));
+    }
+    Ok(Some(places).filter(|places| !places.is_empty()))
+}
+
+fn row_count(request: &RawInfer, places: &[usize]) -> Result<u64, ServingError> {
+    let counts = || places.iter().map(|place| &request.inputs[*place]).map(|t| (t.name, t.shape.dimensions()[0]));
+    let mut all = counts().map(|(_, rows)| rows);
+    let first = all.next().unwrap_or(0);
+    if all.any(|rows| rows != first) {
+        let rows: Vec<String> = counts().map(|(name, rows)| format!("'{name}' {rows}")).collect();
+        let text = "inputs: the first dimension counts rows and must be the same in all, got";
+        return Err(invalid_input(format!("{text} {}", rows.join(", ")), "inputs"));
+    }
+    Ok(first.unsigned_abs())
+}
+
+fn listed(tensors: &[TensorSignature]) -> String {
+    let names: Vec<String> = tensors.iter().take(8).map(|tensor| format!("'{}'", tensor.name)).collect();
+    names.join(", ") + if tensors.len() > 8 { " …" } else { "" }
+}

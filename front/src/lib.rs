@@ -1,0 +1,55 @@
+//! Argosy's native front: gRPC in, one batch of tensors at a time out.
+//!
+//! The interface, and every behaviour and error text, are those of `services/runtime/front.py` and of the portable
+//! front beside it; the contract suite holds both to them. A request's way leads through `connection` (HTTP/2),
+//! `calls`, `incoming` and `frame` (gRPC), `predict` (envelope, tensors, queue), `line` and `queue` (waiting), `batch`
+//! (running), and `io` and `outgoing` back. `python` is the only module that knows Python.
+//!
+//! What is deliberately not here: knowledge of images, texts, tables or ONNX Runtime, and a log. Of all requests
+//! of the process nothing is kept but counts.
+
+pub mod batch;
+pub mod caller;
+pub mod calls;
+pub mod connection;
+pub mod counts;
+pub mod error;
+pub mod frame;
+pub mod front;
+pub mod gather;
+pub mod health;
+pub mod incoming;
+pub mod infer;
+pub mod infer_contents;
+pub mod infer_message;
+pub mod infer_reply;
+pub mod io;
+pub mod line;
+pub mod listener;
+pub mod outgoing;
+pub mod predict;
+pub mod proto;
+mod python;
+mod python_batch;
+mod python_stats;
+pub mod queue;
+pub mod race;
+pub mod refusals;
+pub mod server;
+pub mod status;
+pub mod stream;
+pub mod sync;
+pub mod table;
+pub mod tensors;
+pub mod tls;
+pub mod watch;
+pub mod wire;
+
+#[cfg(test)]
+mod infer_tests;
+#[cfg(test)]
+mod line_tests;
+
+/// Measured in the lab: half a microsecond to three and a half a request less than with the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,0 +1,142 @@
+//! Answers as HTTP/2 carries them: a unary one whole, those of a stream one by one.
+//!
+//! A unary answer is handed to HTTP/2 at once, which sends it as the caller's window allows; it is in memory anyway.
+//! A stream waits until the caller has taken what was sent before.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::SendStream;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::caller::{Answer, Told};
+use crate::error::{exhausted, ServingError};
+use crate::frame::HEAD;
+use crate::refusals::Refusals;
+use crate::status::{put_status, STATUS};
+
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const OK: HeaderValue = HeaderValue::from_static("0");
+const QUEUE_US: HeaderName = HeaderName::from_static("argosy-queue-us");
+const COMPUTE_US: HeaderName = HeaderName::from_static("argosy-compute-us");
+const BATCH_ROWS: HeaderName = HeaderName::from_static("argosy-batch-rows");
+const MODEL_VERSION: HeaderName = HeaderName::from_static("argosy-model-version");
+const DEVICE: HeaderName = HeaderName::from_static("argosy-device");
+
+/// Sends answers, counts errors, and keeps messages within the limit.
+pub struct Outgoing {
+    /// Of one message.
+    pub limit: usize,
+    /// Where errors are counted.
+    pub refusals: Refusals,
+}
+
+impl Outgoing {
+    /// Answer a unary call. A caller who has gone meanwhile is no error.
+    pub fn answer(&self, mut to: SendResponse<Bytes>, answer: Answer) {
+        match answer.outcome.and_then(|frame| self.sendable(frame)) {
+            Ok(frame) => {
+                let Ok(mut stream) = to.send_response(head(), false) else { return };
+                let _ = stream.send_data(frame, false);
+                let mut trailers = HeaderMap::with_capacity(6);
+                trailers.insert(STATUS, OK);
+                put_told(&mut trailers, answer.told);
+                let _ = stream.send_trailers(trailers);
+            }
+            Err(error) => self.refuse(to, &error, answer.told),
+        }
+    }
+
+    /// End a call that has not been answered with an error.
+    pub fn refuse(&self, mut to: SendResponse<Bytes>, error: &ServingError, told: Option<Told>) {
+        self.refusals.count(error);
+        let mut response = head();
+        put_status(response.headers_mut(), error);
+        put_told(response.headers_mut(), told);
+        let _ = to.send_response(response, true);
+    }
+
+    /// Begin to answer with a stream; None where the caller has gone.
+    pub fn stream(self: &Arc<Self>, mut to: SendResponse<Bytes>) -> Option<OutgoingStream> {
+        let stream = to.send_response(head(), false).ok()?;
+        Some(OutgoingStream { stream, outgoing: self.clone() })
+    }
+
+    fn sendable(&self, frame: Bytes) -> Result<Bytes, ServingError> {
+        let (limit, size) = (self.limit, frame.len().saturating_sub(HEAD));
+        if size <= limit {
+            return Ok(frame);
+        }
+        let text = format!("an answer has at most {limit} bytes, this one {size}: ask for less");
+        Err(exhausted("ANSWER_TOO_LARGE", text))
+    }
+}
+
+/// Refuse what is not gRPC.
+pub fn refuse_http(mut to: SendResponse<Bytes>, status: StatusCode) {
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    let _ = to.send_response(response, true);
+}
+
+/// The caller has gone.
+pub struct Gone;
+
+/// The answers of one stream.
+pub struct OutgoingStream {
+    stream: SendStream<Bytes>,
+    outgoing: Arc<Outgoing>,
+}
+
+impl OutgoingStream {
+    /// Send a framed message once the caller has taken the one before.
+    pub async fn send(&mut self, frame: Bytes) -> Result<(), Gone> {
+        self.stream.reserve_capacity(frame.len());
+        poll_fn(|context| match self.stream.poll_capacity(context) {
+            Poll::Ready(Some(Ok(0))) | Poll::Pending => self.poll_gone(context).map(|()| Err(Gone)),
+            Poll::Ready(Some(Ok(_))) => Poll::Ready(Ok(())),
+            Poll::Ready(Some(Err(_)) | None) => Poll::Ready(Err(Gone)),
+        })
+        .await?;
+        self.stream.send_data(frame, false).map_err(|_| Gone)
+    }
+
+    /// Whether the caller has gone; the task is woken when it goes.
+    pub fn poll_gone(&mut self, context: &mut std::task::Context) -> Poll<()> {
+        self.stream.poll_reset(context).map(|_| ())
+    }
+
+    /// End the stream, with an error where there is one.
+    pub fn end(mut self, error: Option<&ServingError>) {
+        let mut trailers = HeaderMap::with_capacity(3);
+        match error {
+            None => {
+                trailers.insert(STATUS, OK);
+            }
+            Some(error) => {
+                self.outgoing.refusals.count(error);
+                put_status(&mut trailers, error);
+            }
+        }
+        let _ = self.stream.send_trailers(trailers);
+    }
+}
+
+fn head() -> Response<()> {
+    let mut response = Response::new(());
+    response.headers_mut().insert(CONTENT_TYPE, GRPC);
+    response
+}
+
+fn put_told(trailers: &mut HeaderMap, told: Option<Told>) {
+    let Some(Told { queue_us, batch }) = told else { return };
+    trailers.insert(QUEUE_US, HeaderValue::from(queue_us));
+    trailers.insert(COMPUTE_US, batch.compute_us.clone());
+    trailers.insert(BATCH_ROWS, batch.rows.clone());
+    trailers.insert(MODEL_VERSION, batch.version.clone());
+    trailers.insert(DEVICE, batch.device.clone());
+}

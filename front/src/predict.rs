@@ -1,0 +1,152 @@
+//! A prediction's way into its queue: read what queueing needs, check, find the queue, admit.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use crate::caller::{Answer, Caller, Way};
+use crate::error::{empty_request, invalid_input, malformed, message_too_large, shown, unavailable, ServingError};
+use crate::incoming::Call;
+use crate::infer::{parse_infer, InferCall};
+use crate::infer_contents::MODEL_INFER_REQUEST;
+use crate::queue::{MethodIndex, ModelQueue, Request};
+use crate::server::Server;
+use crate::sync::lock;
+use crate::wire::{read_envelope, Envelope};
+
+/// ModelInfer's place among the methods.
+pub const MODEL_INFER: MethodIndex = 0;
+
+/// How often a request looks for a queue that was replaced between the look and the admission.
+const LOOKS: usize = 3;
+
+/// A typed method that feeds queues.
+pub struct Route {
+    /// '/argosy.v1.TextService/Embed'.
+    pub method: String,
+    /// The number of the repeated field whose elements are rows; 0 for ModelInfer, whose tensors say it.
+    pub rows_field: u32,
+    /// Its name.
+    pub rows_name: String,
+}
+
+/// A request as a queue wants it, and the queue.
+pub struct Placed {
+    queue: Arc<ModelQueue>,
+    call: Option<InferCall>,
+    rows: u64,
+}
+
+/// Read a request and find its queue: all of the work that grows with the message.
+pub fn place(server: &Server, method: MethodIndex, message: &Bytes, headers: &HeaderMap) -> Result<Placed, ServingError> {
+    let limit = server.outgoing.limit;
+    if message.len() > limit {
+        return Err(message_too_large(limit, Some(message.len())));
+    }
+    let route = &server.routes[method];
+    let envelope = read_envelope(message, route.rows_field).map_err(|_| malformed(&message_name(route)))?;
+    let version = checked_version(&envelope, headers)?;
+    let queue = lock(&server.table).find(envelope.model, &version)?;
+    if method == MODEL_INFER {
+        let call = parse_infer(message, &queue.spec.signature)?;
+        return Ok(Placed { queue, rows: call.rows, call: Some(call) });
+    }
+    if !queue.spec.methods.contains(&method) {
+        return Err(not_offered(&queue, &route.method));
+    }
+    if envelope.row_count == 0 {
+        return Err(empty_request(&route.rows_name));
+    }
+    Ok(Placed { queue, rows: envelope.row_count as u64, call: None })
+}
+
+/// Queue a request that was placed. Its answer, if only a refusal, goes the caller's way.
+pub fn admit(server: &Arc<Server>, method: MethodIndex, message: Bytes, call: &Call, placed: Placed, way: Way) -> Arc<Caller> {
+    let caller = Caller::new(way, server.io.clone());
+    let outcome = admit_or_refuse(server, method, message, call, placed, &caller);
+    match outcome {
+        Ok(()) => caller.watch(),
+        Err(error) => server.send(&caller, Answer { outcome: Err(error), told: None }),
+    }
+    caller
+}
+
+fn admit_or_refuse(
+    server: &Server,
+    method: MethodIndex,
+    message: Bytes,
+    call: &Call,
+    mut placed: Placed,
+    caller: &Arc<Caller>,
+) -> Result<(), ServingError> {
+    for look in 1..=LOOKS {
+        let queue = placed.queue;
+        let request = Request {
+            caller: caller.clone(),
+            method,
+            message: message.clone(),
+            call: placed.call,
+            rows: placed.rows,
+            arrived: call.arrived,
+            deadline: call.deadline,
+        };
+        if queue.admit(request)?.is_none() {
+            return Ok(());
+        }
+        if look == LOOKS {
+            return Err(closed(&queue));
+        }
+        placed = place(server, method, &message, &call.headers)?;
+    }
+    Ok(())
+}
+
+/// The version asked for. A router sends and authorises by its own reading of the message, which it states in headers:
+/// it must have read what we read. For a message that names no version the router may choose one.
+fn checked_version<'a>(envelope: &Envelope<'a>, headers: &'a HeaderMap) -> Result<std::borrow::Cow<'a, str>, ServingError> {
+    for value in headers.get_all("argosy-model") {
+        check_routed("argosy-model", value.as_bytes(), envelope.model)?;
+    }
+    let mut version = std::borrow::Cow::Borrowed(envelope.version);
+    for value in headers.get_all("argosy-version") {
+        if version.is_empty() {
+            version = String::from_utf8_lossy(value.as_bytes());
+        }
+        check_routed("argosy-version", value.as_bytes(), &version)?;
+    }
+    Ok(version)
+}
+
+fn check_routed(header: &str, value: &[u8], own: &str) -> Result<(), ServingError> {
+    if value.is_empty() || value == own.as_bytes() {
+        return Ok(());
+    }
+    let said = shown(&String::from_utf8_lossy(value));
+    let text = format!("the header {header} says '{said}', the message says '{}'", shown(own));
+    let mut error = invalid_input(text, header);
+    error.reason = "MODEL_MISMATCH".into();
+    Err(error)
+}
+
+/// '/argosy.v1.TextService/Embed' -> 'argosy.v1.TextServiceEmbedRequest'.
+fn message_name(route: &Route) -> String {
+    if route.rows_field == 0 {
+        return MODEL_INFER_REQUEST.to_owned();
+    }
+    let (service, name) = route.method.trim_start_matches('/').split_once('/').unwrap_or((&route.method, ""));
+    format!("{service}{name}Request")
+}
+
+fn not_offered(queue: &ModelQueue, method: &str) -> ServingError {
+    let name = method.rsplit('/').next().unwrap_or(method);
+    let (model, offered) = (&queue.spec.model, &queue.spec.offered);
+    let mut error = invalid_input(format!("model '{model}' does not answer {name}; it answers {offered}"), "model");
+    error.reason = "TASK_NOT_OFFERED".into();
+    error
+}
+
+fn closed(queue: &ModelQueue) -> ServingError {
+    let (model, version) = (&queue.spec.model, &queue.spec.version);
+    unavailable("VERSION_CLOSED", format!("model '{model}' version '{version}' is unloading"))
+}

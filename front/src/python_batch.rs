@@ -1,0 +1,184 @@
+//! A batch as Python sees it: raw messages, or tensors over memory that Rust owns.
+//!
+//! The one `unsafe` of the crate is here: Python's buffer protocol hands out a pointer. `Rows` is frozen, its bytes
+//! never move or change, and the view holds a reference to it, so the pointer is good for as long as anybody has it.
+
+use std::ffi::c_int;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use crate::batch::Batch;
+use crate::frame::framed;
+use crate::gather::{gather, Gathered, GatheredData};
+use crate::infer_reply::{Output, OutputData};
+use crate::python::{misuse, serving_error, ErrorParts};
+use crate::sync::lock;
+use crate::tensors::Datatype;
+
+/// Bytes that Python reads in place.
+#[pyclass(frozen)]
+pub struct Rows {
+    bytes: Vec<u8>,
+}
+
+#[pymethods]
+impl Rows {
+    #[allow(unsafe_code)]
+    unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
+        let bytes = &slf.get().bytes;
+        let (pointer, length) = (bytes.as_ptr().cast_mut().cast(), bytes.len() as ffi::Py_ssize_t);
+        const READ_ONLY: c_int = 1;
+        // SAFETY: Python gives a view to fill. The bytes live as long as `slf`, to which the view takes a reference,
+        // and nobody writes to them: the view is read-only.
+        let filled = unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), pointer, length, READ_ONLY, flags) };
+        if filled == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
+    }
+}
+
+/// Requests of one method that run together.
+#[pyclass(frozen, name = "Batch")]
+pub struct NativeBatch {
+    batch: Arc<Batch>,
+    // Taken by the first call of `tensors`, which is the only one.
+    gathered: std::sync::Mutex<Option<Vec<Gathered>>>,
+}
+
+/// One output: datatype, shape, and little-endian bytes or the elements of BYTES.
+type OutputParts<'py> = (String, Vec<usize>, Bound<'py, PyAny>);
+
+impl NativeBatch {
+    /// Gathers the tensors of a ModelInfer batch; without the GIL.
+    pub fn new(batch: Arc<Batch>) -> Self {
+        let calls: Vec<_> = batch.calls().collect();
+        let gathered = (!calls.is_empty()).then(|| gather(&calls, &batch.queue().spec.signature));
+        NativeBatch { gathered: std::sync::Mutex::new(gathered), batch }
+    }
+}
+
+#[pymethods]
+impl NativeBatch {
+    /// The place of the typed method in the front's list, from 1; 0 is ModelInfer.
+    #[getter]
+    fn method_index(&self) -> usize {
+        self.batch.requests.first().map_or(0, |request| request.method)
+    }
+
+    #[getter]
+    fn rows(&self) -> u64 {
+        self.batch.rows
+    }
+
+    fn messages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, self.batch.requests.iter().map(|request| PyBytes::new(py, &request.message)))
+    }
+
+    fn row_counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.batch.requests.iter().map(|request| request.rows))
+    }
+
+    /// Each input, in the order of the signature: (shape, Rows, or a list of the elements of BYTES).
+    fn tensors<'py>(&self, py: Python<'py>) -> PyResult<Vec<(Bound<'py, PyTuple>, Bound<'py, PyAny>)>> {
+        let gathered = lock(&self.gathered).take().ok_or_else(|| misuse("a batch has its tensors once"))?;
+        gathered.into_iter().map(|input| python_input(py, input)).collect()
+    }
+
+    /// Answer every request with its rows. outputs: (datatype, shape, elements) each, in the order of the signature.
+    fn reply_tensors(&self, py: Python<'_>, outputs: Vec<OutputParts<'_>>) -> PyResult<()> {
+        let names: Vec<&str> = self.batch.queue().spec.signature.outputs.iter().map(|output| output.name.as_str()).collect();
+        let owned: Vec<OwnedOutput> = outputs.into_iter().map(OwnedOutput::new).collect::<PyResult<_>>()?;
+        let outputs: Vec<Output> = names.iter().zip(&owned).map(|(name, output)| output.view(name)).collect();
+        py.detach(|| self.batch.settle_with(&outputs));
+        Ok(())
+    }
+
+    fn reply(&self, index: usize, message: &[u8]) {
+        self.batch.settle(index, Ok(framed(message)));
+    }
+
+    fn fail(&self, index: usize, error: ErrorParts) {
+        self.batch.settle(index, Err(serving_error(error)));
+    }
+
+    /// Fail whatever is unanswered.
+    fn fail_rest(&self, error: ErrorParts) {
+        self.batch.fail_rest(&serving_error(error));
+    }
+
+    #[getter]
+    fn unanswered(&self) -> bool {
+        self.batch.is_unanswered()
+    }
+
+    /// Call back from a thread of its own.
+    fn on_abandoned(&self, callback: Py<PyAny>) {
+        self.batch.on_abandoned(Box::new(move || {
+            // Not here: this may be the I/O thread, which must not wait for the GIL.
+            std::thread::spawn(move || Python::try_attach(|py| drop(callback.call0(py))));
+        }));
+    }
+}
+
+impl Drop for NativeBatch {
+    fn drop(&mut self) {
+        self.batch.abandon();
+    }
+}
+
+fn python_input(py: Python<'_>, input: Gathered) -> PyResult<(Bound<'_, PyTuple>, Bound<'_, PyAny>)> {
+    let shape = PyTuple::new(py, input.shape)?;
+    let elements = match input.data {
+        GatheredData::Numbers(bytes) => Bound::new(py, Rows { bytes })?.into_any(),
+        GatheredData::Strings(strings) => {
+            PyList::new(py, strings.iter().map(|string: &Bytes| PyBytes::new(py, string)))?.into_any()
+        }
+    };
+    Ok((shape, elements))
+}
+
+/// An output with what keeps its elements alive while the GIL is not held.
+struct OwnedOutput {
+    datatype: Datatype,
+    shape: Vec<i64>,
+    elements: OwnedElements,
+}
+
+enum OwnedElements {
+    Numbers(PyBackedBytes),
+    Strings { bytes: Vec<u8>, ends: Vec<usize> },
+}
+
+impl OwnedOutput {
+    fn new((datatype, shape, elements): OutputParts<'_>) -> PyResult<Self> {
+        let Some(datatype) = Datatype::of_name(&datatype) else {
+            return Err(PyValueError::new_err(format!("there is no datatype {datatype:?}")));
+        };
+        let elements = match datatype {
+            Datatype::Bytes => joined(&elements)?,
+            _ => OwnedElements::Numbers(elements.extract()?),
+        };
+        Ok(OwnedOutput { datatype, shape: shape.into_iter().map(|dimension| dimension as i64).collect(), elements })
+    }
+
+    fn view<'a>(&'a self, name: &'a str) -> Output<'a> {
+        let data = match &self.elements {
+            OwnedElements::Numbers(bytes) => OutputData::Numbers(bytes),
+            OwnedElements::Strings { bytes, ends } => OutputData::Strings { bytes, ends },
+        };
+        Output { name, datatype: self.datatype, shape: &self.shape, data }
+    }
+}
+
+fn joined(elements: &Bound<'_, PyAny>) -> PyResult<OwnedElements> {
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    for element in elements.try_iter()? {
+        bytes.extend_from_slice(element?.cast::<PyBytes>()?.as_bytes());
+        ends.push(bytes.len());
+    }
+    Ok(OwnedElements::Strings { bytes, ends })
+}

@@ -1,0 +1,185 @@
+//! What all connections share, and where a call goes by its path.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::caller::{Answer, Caller, Way};
+use crate::error::{shown, Cause, ServingError};
+use crate::health::Health;
+use crate::io::Io;
+use crate::outgoing::Outgoing;
+use crate::predict::{Route, MODEL_INFER};
+use crate::queue::{MethodIndex, ModelQueue};
+use crate::refusals::Refusals;
+use crate::sync::lock;
+use crate::table::Table;
+
+const MODEL_INFER_PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
+const MODEL_STREAM_INFER_PATH: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
+const HEALTH_CHECK_PATH: &str = "/grpc.health.v1.Health/Check";
+const HEALTH_WATCH_PATH: &str = "/grpc.health.v1.Health/Watch";
+
+/// What one connection and one message may cost.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Of one message, in and out.
+    pub max_message_bytes: usize,
+    /// Of one call's headers.
+    pub max_metadata_bytes: usize,
+    /// After this a connection is asked to be made anew.
+    pub max_connection_age: Duration,
+    /// Between pings.
+    pub keepalive_interval: Duration,
+    /// How long a ping may take.
+    pub keepalive_timeout: Duration,
+}
+
+/// How far the end of the front has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not begun.
+    Serving,
+    /// Take nothing new, finish what was accepted.
+    Draining,
+    /// Drop what is left.
+    Ended,
+}
+
+/// Wait until the end has come as far as `wanted`.
+pub async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    // An error means that the server is no more: then everything has ended.
+    let _ = phase.wait_for(|phase| *phase >= wanted).await;
+}
+
+/// Answers a message of a rare method; may block.
+pub type RareAnswer = Arc<dyn Fn(Bytes) -> Result<Bytes, ServingError> + Send + Sync>;
+
+/// What says the state that a watch tells of.
+#[derive(Clone)]
+pub enum Watched {
+    /// grpc.health.v1.
+    Health,
+    /// A rare method.
+    Rare(RareAnswer),
+}
+
+/// Where a call goes.
+#[derive(Clone)]
+pub enum Method {
+    /// Into a queue.
+    Predict(MethodIndex),
+    /// Into queues, message by message.
+    StreamInfer,
+    /// grpc.health.v1.
+    HealthCheck,
+    /// A rare unary method.
+    Unary(RareAnswer),
+    /// A rare method that answers every message of a stream, in order.
+    Stream(RareAnswer),
+    /// A rare method that tells a state now and after each change.
+    Watch(Watched, watch::Receiver<u64>),
+}
+
+/// The front's inside, shared by all connections.
+pub struct Server {
+    /// ModelInfer, then the typed methods.
+    pub routes: Vec<Route>,
+    /// What one connection may cost.
+    pub limits: Limits,
+    /// Which queue answers for a model and a version.
+    pub table: Mutex<Table<ModelQueue>>,
+    /// The I/O thread's letter boxes.
+    pub io: Arc<Io>,
+    /// Sends answers.
+    pub outgoing: Arc<Outgoing>,
+    /// grpc.health.v1.
+    pub health: Health,
+    /// Counts the changes of health.
+    pub health_changes: watch::Sender<u64>,
+    /// How far the end has come.
+    pub phase: watch::Sender<Phase>,
+    /// Open connections.
+    pub connections: watch::Sender<usize>,
+    methods: Mutex<HashMap<String, Method>>,
+}
+
+impl Server {
+    /// A server of these typed methods.
+    pub fn new(typed: Vec<Route>, limits: Limits) -> Arc<Self> {
+        let infer = Route { method: MODEL_INFER_PATH.to_owned(), rows_field: 0, rows_name: "inputs".to_owned() };
+        let routes: Vec<Route> = std::iter::once(infer).chain(typed).collect();
+        let (health_changes, changes) = watch::channel(0);
+        let mut methods: HashMap<String, Method> =
+            routes.iter().enumerate().map(|(index, route)| (route.method.clone(), Method::Predict(index))).collect();
+        methods.insert(MODEL_STREAM_INFER_PATH.to_owned(), Method::StreamInfer);
+        methods.insert(HEALTH_CHECK_PATH.to_owned(), Method::HealthCheck);
+        methods.insert(HEALTH_WATCH_PATH.to_owned(), Method::Watch(Watched::Health, changes));
+        let outgoing = Arc::new(Outgoing { limit: limits.max_message_bytes, refusals: Refusals::default() });
+        Arc::new(Server {
+            routes,
+            limits,
+            table: Mutex::default(),
+            io: Arc::default(),
+            outgoing,
+            health: Health::default(),
+            health_changes,
+            phase: watch::channel(Phase::Serving).0,
+            connections: watch::channel(0).0,
+            methods: Mutex::new(methods),
+        })
+    }
+
+    /// Answer a rare method from now on.
+    pub fn set_method(&self, path: &str, method: Method) {
+        lock(&self.methods).insert(path.to_owned(), method);
+    }
+
+    /// Where a call goes.
+    pub fn method(&self, path: &str) -> Result<Method, ServingError> {
+        if path == MODEL_INFER_PATH {
+            return Ok(Method::Predict(MODEL_INFER));
+        }
+        lock(&self.methods).get(path).cloned().ok_or_else(|| {
+            let text = format!("no method '{}'", shown(path));
+            ServingError::new(Cause::Unimplemented, "UNKNOWN_METHOD", text)
+        })
+    }
+
+    /// The typed method of that path.
+    pub fn typed_method(&self, path: &str) -> Option<MethodIndex> {
+        self.routes.iter().position(|route| route.method == path).filter(|index| *index != MODEL_INFER)
+    }
+
+    /// Send a caller its answer, if it still waits.
+    pub fn send(&self, caller: &Caller, answer: Answer) {
+        match caller.answered() {
+            Some(Way::Unary(to)) => self.outgoing.answer(to, answer),
+            // Fails where the stream has ended, and with it the caller's wait.
+            Some(Way::Element(to)) => drop(to.send(answer)),
+            None => {}
+        }
+    }
+
+    /// Say of a service or a model whether it serves.
+    pub fn set_serving(&self, name: &str, serving: bool) {
+        self.health.set_serving(name, serving);
+        self.health_changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// See `services.runtime.front.Front.drain`; the queues are the caller's to close.
+    pub async fn drain(&self, grace: Duration, notice: Duration) {
+        self.health.drain();
+        self.health_changes.send_modify(|changes| *changes += 1);
+        tokio::time::sleep(notice).await;
+        self.phase.send_replace(Phase::Draining);
+        let mut open = self.connections.subscribe();
+        let _ = tokio::time::timeout(grace, open.wait_for(|open| *open == 0)).await;
+        self.phase.send_replace(Phase::Ended);
+        // Never an error: the sender is here.
+        let _ = open.wait_for(|open| *open == 0).await;
+    }
+}

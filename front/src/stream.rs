@@ -1,0 +1,191 @@
+//! Streams of requests: ModelStreamInfer, and rare methods that answer message by message.
+//!
+//! ModelStreamInfer answers in the order of the requests; a request's error is an answer and does not end the stream.
+//! At most `WINDOW` requests of a stream are under way and about one message limit of bytes: beyond that it is read no
+//! further, so a caller who sends and does not read fills no memory.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use tokio::sync::{mpsc, oneshot, OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+
+use crate::caller::{Answer, Caller, Way};
+use crate::calls::{ask, unpack};
+use crate::error::{internal, unavailable, ServingError};
+use crate::frame::{framed, put_frame_head, HEAD};
+use crate::incoming::{Broken, Call, Incoming};
+use crate::infer_message::read_infer;
+use crate::infer_reply::encode_head;
+use crate::outgoing::{Gone, OutgoingStream};
+use crate::predict::{admit, place, MODEL_INFER};
+use crate::proto::{bytes_field_length, put_bytes};
+use crate::race::{race, Either};
+use crate::server::{reached, Phase, RareAnswer, Server};
+use crate::status::bounded_message;
+use crate::wire::read_envelope;
+
+const WINDOW: usize = 64;
+
+/// One request that is under way. Dropped unanswered, it is withdrawn.
+struct Element {
+    message: Bytes,
+    caller: Arc<Caller>,
+    answer: oneshot::Receiver<Answer>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Drop for Element {
+    fn drop(&mut self) {
+        self.caller.leave();
+    }
+}
+
+/// Answer ModelStreamInfer.
+pub async fn stream_infer(server: Arc<Server>, call: Call, incoming: Incoming, to: SendResponse<Bytes>) {
+    let Some(mut out) = server.outgoing.stream(to) else { return };
+    let (window, mut elements) = mpsc::channel(WINDOW);
+    let reading = Reading(tokio::spawn(read(server.clone(), call, incoming, window)));
+    loop {
+        let next = match race(elements.recv(), poll_fn(|context| out.poll_gone(context))).await {
+            Either::First(next) => next,
+            Either::Second(()) => return,
+        };
+        let Some(element) = next else { break };
+        if answer(&server, element, &mut out).await.is_err() {
+            return;
+        }
+    }
+    out.end(reading.end().await.as_ref());
+}
+
+/// The task that reads a stream; it ends with the stream.
+struct Reading(JoinHandle<Option<ServingError>>);
+
+impl Reading {
+    /// Why the stream ends, if not by its caller's wish.
+    async fn end(mut self) -> Option<ServingError> {
+        let panicked = || Some(internal("internal error: the front failed on a stream"));
+        (&mut self.0).await.unwrap_or_else(|_| panicked())
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Admit a stream's requests until it ends, breaks, or the front drains.
+async fn read(server: Arc<Server>, mut call: Call, mut incoming: Incoming, window: mpsc::Sender<Element>) -> Option<ServingError> {
+    let limit = server.limits.max_message_bytes;
+    let all_room = u32::try_from(limit).unwrap_or(u32::MAX >> 4).min(u32::MAX >> 4);
+    let room = Arc::new(Semaphore::new(all_room as usize));
+    let mut phase = server.phase.subscribe();
+    loop {
+        let message = match race(incoming.message(), reached(&mut phase, Phase::Draining)).await {
+            Either::First(Ok(Some(message))) => unpack(message, &call, limit).await,
+            Either::First(Ok(None) | Err(Broken::Gone)) => return None,
+            Either::First(Err(Broken::Refused(error))) => return Some(error),
+            Either::Second(()) => return Some(unavailable("DRAINING", "the service is shutting down".to_owned())),
+        };
+        let size = message.as_ref().map_or(0, Bytes::len).clamp(1, all_room as usize) as u32;
+        let Ok(room) = room.clone().acquire_many_owned(size).await else { return None };
+        call.arrived = Instant::now();
+        let element = begin(&server, &call, message, room);
+        if window.send(element).await.is_err() {
+            return None;
+        }
+    }
+}
+
+/// Admit one request; what is refused is answered at once.
+fn begin(server: &Arc<Server>, call: &Call, message: Result<Bytes, ServingError>, room: OwnedSemaphorePermit) -> Element {
+    let (to, answer) = oneshot::channel();
+    let way = Way::Element(to);
+    let (message, placed) = match message {
+        Ok(message) => {
+            let placed = place(server, MODEL_INFER, &message, &call.headers);
+            (message, placed)
+        }
+        Err(error) => (Bytes::new(), Err(error)),
+    };
+    let caller = match placed {
+        Ok(placed) => admit(server, MODEL_INFER, message.clone(), call, placed, way),
+        Err(error) => {
+            let caller = Caller::new(way, server.io.clone());
+            server.send(&caller, Answer { outcome: Err(error), told: None });
+            caller
+        }
+    };
+    Element { message, caller, answer, _room: room }
+}
+
+/// Wait for the answer to a stream's oldest request and send it.
+async fn answer(server: &Server, mut element: Element, out: &mut OutgoingStream) -> Result<(), Gone> {
+    let outcome = match race(&mut element.answer, poll_fn(|context| out.poll_gone(context))).await {
+        Either::First(Ok(answer)) => answer.outcome,
+        Either::First(Err(_)) => Err(internal("internal error: a worker left the request unanswered")),
+        Either::Second(()) => return Err(Gone),
+    };
+    let frame = match outcome {
+        Ok(frame) => reply_element(frame.get(HEAD..).unwrap_or(&[])),
+        Err(error) => {
+            server.outgoing.refusals.count(&error);
+            framed(&error_element(&element.message, &error))
+        }
+    };
+    out.send(frame).await
+}
+
+/// ModelStreamInferResponse with `infer_response`, framed.
+fn reply_element(response: &[u8]) -> Bytes {
+    let length = bytes_field_length(response.len());
+    let mut out = Vec::with_capacity(HEAD + length);
+    put_frame_head(&mut out, length);
+    put_bytes(&mut out, 2, response);
+    out.into()
+}
+
+/// ModelStreamInferResponse with `error_message`, and whose request it was where that can be read.
+fn error_element(message: &[u8], error: &ServingError) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_bytes(&mut out, 1, bounded_message(&error.message).as_bytes());
+    if let (Ok(envelope), Ok(request)) = (read_envelope(message, 0), read_infer(message)) {
+        let mut response = encode_head(envelope.model, envelope.version);
+        if !request.id.is_empty() {
+            put_bytes(&mut response, 3, request.id.as_bytes());
+        }
+        put_bytes(&mut out, 2, &response);
+    }
+    out
+}
+
+/// Answer each message of a stream before the next is read.
+pub async fn answer_each(server: Arc<Server>, call: Call, mut incoming: Incoming, answer: RareAnswer, to: SendResponse<Bytes>) {
+    let Some(mut out) = server.outgoing.stream(to) else { return };
+    let mut phase = server.phase.subscribe();
+    loop {
+        let message = match race(incoming.message(), reached(&mut phase, Phase::Draining)).await {
+            Either::First(Ok(Some(message))) => message,
+            Either::First(Ok(None)) | Either::Second(()) => return out.end(None),
+            Either::First(Err(Broken::Gone)) => return,
+            Either::First(Err(Broken::Refused(error))) => return out.end(Some(&error)),
+        };
+        let outcome = match unpack(message, &call, server.limits.max_message_bytes).await {
+            Ok(message) => ask(answer.clone(), message).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(reply) => {
+                if out.send(framed(&reply)).await.is_err() {
+                    return;
+                }
+            }
+            Err(error) => return out.end(Some(&error)),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+"""The native front: `argosy_front` (Rust, in `front/`) behind the interface of `front.py`, and its only importer.
+
+Everything that happens to a request happens in Rust. Here dataclasses become its plain arguments, its figures become
+dataclasses, and memory that it gathered becomes numpy arrays without a copy. Nothing in this module runs once a
+request but `Batch.reply` and `Batch.fail`, which a worker calls; what callers see is stated by the portable front.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+import argosy_front
+import numpy as np
+from google.protobuf.message import DecodeError
+from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+
+from services.runtime.errors import GRPC_STATUS, ServingError
+from services.runtime.faults import foreseen, unforeseen
+from services.runtime.front import (
+    Array,
+    FrontStats,
+    Histogram,
+    Limits,
+    QueueSpec,
+    QueueStats,
+    TensorSignature,
+    Tls,
+    TypedRoute,
+    UnaryAnswer,
+)
+from services.runtime.tensors import DTYPES
+from services.runtime.wire import malformed
+
+MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+REFLECTION = f"/{reflection.SERVICE_NAME}/ServerReflectionInfo"
+
+_DATATYPES = {dtype: name for name, dtype in DTYPES.items()}
+
+# Status code, reason, message, field, seconds until a retry: how an error crosses.
+_ErrorParts: TypeAlias = tuple[int, str, str, str, float | None]
+
+
+class NativeFront:
+    """A gRPC server in this process; see `front.Front` and, for the arguments, `portable_front.PortableFront`."""
+
+    def __init__(
+        self,
+        address: str,
+        typed_routes: Sequence[TypedRoute],
+        *,
+        limits: Limits | None = None,
+        tls: Tls | None = None,
+        reflection_names: Sequence[str] = (),
+    ) -> None:
+        limits = limits or Limits()
+        self._methods = (MODEL_INFER, *(route.method for route in typed_routes))
+        self._front = argosy_front.Front(
+            address,
+            [(route.method, route.rows_field, route.rows_name) for route in typed_routes],
+            limits.max_message_bytes,
+            limits.max_metadata_bytes,
+            limits.max_connection_age_s,
+            limits.keepalive_interval_s,
+            limits.keepalive_timeout_s,
+            None if tls is None else (tls.certificate, tls.private_key, tls.client_ca),
+        )
+        if reflection_names:
+            self._front.answer_stream(REFLECTION, _crossing(_reflection(reflection_names)))
+
+    @property
+    def address(self) -> str:
+        return self._front.address
+
+    def open_queue(self, spec: QueueSpec) -> "NativeQueue":
+        policy = spec.policy
+        queue = self._front.open_queue(
+            spec.model,
+            spec.version,
+            [route.method for route in spec.routes],
+            list(map(_tensor_parts, spec.signature.inputs)),
+            list(map(_tensor_parts, spec.signature.outputs)),
+            (policy.max_batch_rows, policy.capacity_rows, policy.max_wait_us, policy.instances),
+            spec.device,
+        )
+        return NativeQueue(queue, spec, self._methods)
+
+    def close_queue(self, model: str, version: str) -> None:
+        self._front.close_queue(model, version)
+
+    def set_default_version(self, model: str, version: str | None) -> None:
+        self._front.set_default_version(model, version)
+
+    def set_unready(self, model: str, version: str, error: ServingError | None) -> None:
+        self._front.set_unready(model, version, None if error is None else _parts(error))
+
+    def set_serving(self, name: str, serving: bool) -> None:
+        self._front.set_serving(name, serving)
+
+    def answer_unary(self, method: str, answer: UnaryAnswer) -> None:
+        self._front.answer_unary(method, _crossing(answer))
+
+    def answer_watch(self, method: str, answer: UnaryAnswer) -> Callable[[], None]:
+        return self._front.answer_watch(method, _crossing(answer))
+
+    def stats(self) -> FrontStats:
+        queues, refusals = self._front.stats()
+        return FrontStats(tuple(map(_queue_stats, queues)), dict(refusals))
+
+    def drain(self, grace_s: float, notice_s: float) -> None:
+        self._front.drain(grace_s, notice_s)
+
+
+class NativeQueue:
+    """See `front.Queue`."""
+
+    def __init__(self, queue: argosy_front.Queue, spec: QueueSpec, methods: Sequence[str]) -> None:
+        self._queue, self._spec, self._methods = queue, spec, methods
+
+    def take(self) -> "NativeBatch | None":
+        batch = self._queue.take()
+        return None if batch is None else NativeBatch(batch, self._spec, self._methods[batch.method_index])
+
+    def close(self) -> None:
+        self._queue.close()
+
+
+class NativeBatch:
+    """See `front.Batch`."""
+
+    def __init__(self, batch: argosy_front.Batch, spec: QueueSpec, method: str) -> None:
+        self._batch, self._spec, self._method = batch, spec, method
+        self._messages: list[bytes] | None = None
+        self._row_counts: tuple[int, ...] | None = None
+        self._tensors: dict[str, Array] | None = None
+
+    @property
+    def method(self) -> str:
+        return self._method
+
+    @property
+    def messages(self) -> list[bytes]:
+        if self._messages is None:
+            self._messages = self._batch.messages()
+        return self._messages
+
+    @property
+    def row_counts(self) -> tuple[int, ...]:
+        if self._row_counts is None:
+            self._row_counts = self._batch.row_counts()
+        return self._row_counts
+
+    def tensors(self) -> dict[str, Array]:
+        if self._tensors is None:
+            inputs = zip(self._spec.signature.inputs, self._batch.tensors(), strict=True)
+            self._tensors = {tensor.name: _array(tensor, *parts) for tensor, parts in inputs}
+        return dict(self._tensors)
+
+    def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
+        """Raises ValueError, with nothing answered, where an output is missing or has not the batch's rows."""
+        self._batch.reply_tensors([self._output_parts(tensor.name, outputs) for tensor in self._spec.signature.outputs])
+
+    def reply(self, index: int, message: bytes) -> None:
+        self._batch.reply(index, message)
+
+    def fail(self, index: int, error: ServingError) -> None:
+        self._batch.fail(index, _parts(error))
+
+    def on_abandoned(self, callback: Callable[[], None]) -> None:
+        self._batch.on_abandoned(callback)
+
+    def close(self) -> None:
+        if self._batch.unanswered:
+            self._batch.fail_rest(_parts(unforeseen("a worker left requests unanswered")))
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _output_parts(
+        self, name: str, outputs: Mapping[str, Array]
+    ) -> tuple[str, tuple[int, ...], bytes | Sequence[bytes]]:
+        array = outputs.get(name)
+        if array is None:
+            raise ValueError(f"output {name!r} is missing")
+        if len(array) != self._batch.rows:
+            raise ValueError(f"output {name!r}: {self._batch.rows} rows needed, got {len(array)}")
+        datatype = _DATATYPES[array.dtype]
+        return datatype, array.shape, array.ravel().tolist() if datatype == "BYTES" else array.tobytes()
+
+
+def _array(tensor: TensorSignature, shape: tuple[int, ...], elements: argosy_front.Rows | list[bytes]) -> Array:
+    if not isinstance(elements, list):
+        return np.frombuffer(elements, DTYPES[tensor.datatype]).reshape(shape)
+    array = np.empty(len(elements), np.object_)
+    array[:] = elements
+    return array.reshape(shape)
+
+
+def _tensor_parts(tensor: TensorSignature) -> tuple[str, str, list[int]]:
+    return tensor.name, tensor.datatype, list(tensor.shape)
+
+
+def _parts(error: ServingError) -> _ErrorParts:
+    return GRPC_STATUS[error.cause], error.reason, error.message, error.field, error.retry_after_s
+
+
+def _crossing(answer: UnaryAnswer) -> Callable[[bytes], bytes | _ErrorParts]:
+    """`answer` as Rust calls it: nothing is raised."""
+
+    def crossed(message: bytes) -> bytes | _ErrorParts:
+        try:
+            with foreseen("a rare method failed"):
+                return answer(message)
+        except ServingError as error:
+            return _parts(error)
+
+    return crossed
+
+
+def _reflection(service_names: Sequence[str]) -> UnaryAnswer:
+    """grpcio's own reflection, asked one request at a time."""
+    servicer = reflection.ReflectionServicer((*service_names, reflection.SERVICE_NAME))
+
+    def answer(message: bytes) -> bytes:
+        try:
+            request = ServerReflectionRequest.FromString(message)
+        except DecodeError:
+            raise malformed("grpc.reflection.v1alpha.ServerReflectionRequest") from None
+        return next(iter(servicer.ServerReflectionInfo(iter((request,)), None))).SerializeToString()
+
+    return answer
+
+
+def _queue_stats(figures: "argosy_front.QueueFigures") -> QueueStats:
+    return QueueStats(
+        model=figures["model"],
+        version=figures["version"],
+        waiting_rows=figures["waiting_rows"],
+        in_flight_requests=figures["in_flight_requests"],
+        succeeded_requests=figures["succeeded_requests"],
+        failed_requests=figures["failed_requests"],
+        answered_rows=figures["answered_rows"],
+        batches_by_rows=dict(figures["batches_by_rows"]),
+        queue_time=_histogram(figures["queue_time"]),
+        compute_time=_histogram(figures["compute_time"]),
+        last_request_unix_ms=figures["last_request_unix_ms"],
+    )
+
+
+def _histogram(parts: "argosy_front.HistogramParts") -> Histogram:
+    bounds_us, counts, sum_us = parts
+    return Histogram(tuple(bounds_us), tuple(counts), sum_us)
