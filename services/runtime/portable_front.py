@@ -34,7 +34,8 @@ from services.runtime.portable_watch import HEALTH_CHECK, HEALTH_WATCH, AsyncAns
 Result = TypeVar("Result")
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"  # generic in the stubs alone
 
-# How far above the limit a message may be and still get our error rather than grpcio's own, which has no details.
+# How far above the limit a message may be and still get our error rather than grpcio's own, which has no details; and
+# what a stream may wrap around an answer.
 _LIMIT_SLACK_BYTES = 64 * 1024
 
 
@@ -205,7 +206,7 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     # https://grpc.github.io/grpc/core/group__grpc__arg__keys.html
     return [
         ("grpc.max_receive_message_length", limits.max_message_bytes + _LIMIT_SLACK_BYTES),
-        ("grpc.max_send_message_length", limits.max_message_bytes),
+        ("grpc.max_send_message_length", limits.max_message_bytes + _LIMIT_SLACK_BYTES),
         ("grpc.max_metadata_size", limits.max_metadata_bytes),
         ("grpc.absolute_max_metadata_size", limits.max_metadata_bytes),
         ("grpc.max_connection_age_ms", int(limits.max_connection_age_s * 1000)),

@@ -50,7 +50,7 @@ class Predictions:
         except ServingError as error:
             return await self._refusals.abort(context, error)
         trailers = _trailers(queue, answer)
-        outcome = self._sendable(answer.outcome)
+        outcome = self.sendable(answer.outcome)
         if isinstance(outcome, ServingError):
             return await self._refusals.abort(context, outcome, trailers)
         context.set_trailing_metadata(trailers)
@@ -65,6 +65,15 @@ class Predictions:
             except asyncio.CancelledError:
                 queue.withdraw(request)
                 raise
+
+    def sendable(self, outcome: Outcome) -> Outcome:
+        """The outcome, or the error in the place of an answer that is over the message limit."""
+        limit = self._limits.max_message_bytes
+        if isinstance(outcome, ServingError) or len(outcome) <= limit:
+            return outcome
+        return exhausted(
+            "ANSWER_TOO_LARGE", f"an answer has at most {limit} bytes, this one {len(outcome)}: ask for less"
+        )
 
     def close(self) -> None:
         self._readers.shutdown(wait=False, cancel_futures=True)
@@ -116,14 +125,6 @@ class Predictions:
     def _deadline(self, context: Context) -> float | None:
         left_s: float | None = context.time_remaining()  # the stubs do not know of None: no deadline
         return None if left_s is None else self._clock() + left_s
-
-    def _sendable(self, outcome: Outcome) -> Outcome:
-        limit = self._limits.max_message_bytes
-        if isinstance(outcome, ServingError) or len(outcome) <= limit:
-            return outcome
-        return exhausted(
-            "ANSWER_TOO_LARGE", f"an answer has at most {limit} bytes, this one {len(outcome)}: ask for less"
-        )
 
 
 Routed = tuple[tuple[str, str], ...]

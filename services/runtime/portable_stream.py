@@ -7,7 +7,7 @@ memory. As Triton does it: https://github.com/triton-inference-server/common/blo
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 from services.runtime.errors import ServingError, unavailable
+from services.runtime.faults import foreseen
 from services.runtime.portable_predictions import MODEL_INFER, Predictions
 from services.runtime.portable_refusals import Context, Refusals
 from services.runtime.status import bounded_message
@@ -37,35 +38,39 @@ class _Window:
         self._elements: deque[_Element] = deque()
         self._max_bytes, self._bytes = max_bytes, 0
         self._ended = False
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
 
     async def add(self, element: _Element) -> None:
-        """Wait for room: for one element there always is."""
-        async with self._changed:
-            self._elements.append(element)
-            self._bytes += element.message_bytes
-            self._changed.notify_all()
-            await self._changed.wait_for(lambda: len(self._elements) < _WINDOW and self._bytes < self._max_bytes)
+        """Take the element in and wait for room for another."""
+        self._elements.append(element)
+        self._bytes += element.message_bytes
+        self._notify()
+        await self._until(lambda: len(self._elements) < _WINDOW and self._bytes < self._max_bytes)
 
     async def first(self) -> _Element | None:
         """Wait for the oldest; None once the last has gone."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._elements or self._ended)
-            return self._elements[0] if self._elements else None
+        await self._until(lambda: bool(self._elements) or self._ended)
+        return self._elements[0] if self._elements else None
 
-    async def remove_first(self) -> None:
-        async with self._changed:
-            self._bytes -= self._elements.popleft().message_bytes
-            self._changed.notify_all()
+    def remove_first(self) -> None:
+        self._bytes -= self._elements.popleft().message_bytes
+        self._notify()
 
-    async def end(self) -> None:
-        async with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+    def end(self) -> None:
+        self._ended = True
+        self._notify()
 
     def cancel(self) -> None:
         for element in self._elements:
             element.answer.cancel()
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            await self._changed.wait()
 
 
 class InferStreams:
@@ -79,13 +84,14 @@ class InferStreams:
     async def answer(self, messages: AsyncIterator[bytes], context: Context) -> None:
         window = _Window(self._max_window_bytes)
         reading = asyncio.create_task(self._read(messages, context, window))
+        reading.add_done_callback(lambda _: window.end())
         self._reading.add(reading)
-        if self._draining:
-            reading.cancel()
         try:
+            if self._draining:
+                reading.cancel()
             while (element := await window.first()) is not None:
                 await context.write(await element.answer)
-                await window.remove_first()
+                window.remove_first()
         finally:
             self._reading.discard(reading)
             reading.cancel()
@@ -100,25 +106,25 @@ class InferStreams:
             reading.cancel()
 
     async def _read(self, messages: AsyncIterator[bytes], context: Context, window: _Window) -> None:
-        try:
-            with suppress(asyncio.CancelledError):
-                async for message in messages:
-                    answer = asyncio.create_task(self._element(message, context))
-                    await window.add(_Element(answer, len(message)))
-        finally:
-            await window.end()
+        async for message in messages:
+            answer = asyncio.create_task(self._element(message, context))
+            await window.add(_Element(answer, len(message)))
 
     async def _element(self, message: bytes, context: Context) -> bytes:
         try:
             _, answer = await self._predictions.predict(MODEL_INFER, message, context)
-            outcome = answer.outcome
+            outcome = self._predictions.sendable(answer.outcome)
+            if not isinstance(outcome, ServingError):
+                return _wrapped(outcome)
         except ServingError as error:
             outcome = error
-        if isinstance(outcome, ServingError):
-            self._refusals.count(outcome)
-            return _error_answer(message, outcome).SerializeToString()
-        reply = ModelStreamInferResponse(infer_response=ModelInferResponse.FromString(outcome))
-        return reply.SerializeToString()
+        self._refusals.count(outcome)
+        return _error_answer(message, outcome).SerializeToString()
+
+
+def _wrapped(message: bytes) -> bytes:
+    with foreseen("an answer is no ModelInferResponse"):
+        return ModelStreamInferResponse(infer_response=ModelInferResponse.FromString(message)).SerializeToString()
 
 
 def _error_answer(message: bytes, error: ServingError) -> ModelStreamInferResponse:

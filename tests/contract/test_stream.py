@@ -12,6 +12,7 @@ import pytest
 from inference.grpc_service_pb2 import ModelStreamInferResponse
 from services.runtime.errors import invalid_input
 from services.runtime.front import Queue
+from tests.contract.conftest import MAX_MESSAGE_BYTES
 from tests.contract.harness import STREAM_INFER, Served, answer_infer, raw_infer, spec
 
 
@@ -118,6 +119,30 @@ def test_an_error_of_the_worker_is_an_answer_too(served: Served, stream: Stream)
     batch.fail(0, invalid_input("input 'x': not today"))
     response = stream.next()
     assert (response.error_message, response.infer_response.id) == ("input 'x': not today", "a")
+
+
+def test_an_answer_over_the_message_limit_is_an_error_and_does_not_end_the_stream(
+    served: Served, stream: Stream
+) -> None:
+    queue = served.open()
+    for rows, error in ((MAX_MESSAGE_BYTES, "an answer has at most"), (1, "")):
+        stream.send(raw_infer())
+        batch = queue.take()
+        assert batch is not None
+        batch.reply_tensors({"y": np.zeros((1, rows), np.uint8)})
+        assert stream.next().error_message.startswith(error)
+
+
+def test_an_answer_that_is_no_message_is_internal_and_does_not_end_the_stream(served: Served, stream: Stream) -> None:
+    queue = served.open()
+    stream.send(raw_infer())
+    batch = queue.take()
+    assert batch is not None
+    batch.reply(0, b"\xff")
+    assert stream.next().error_message.startswith("internal error ")
+    stream.send(raw_infer())
+    answer_infer(queue.take())
+    assert stream.next().error_message == ""
 
 
 def test_corrupt_bytes_are_answered_and_do_not_end_the_stream(served: Served, stream: Stream) -> None:
