@@ -73,13 +73,12 @@ def main(kind: ServiceKind, arguments: Sequence[str], environment: Mapping[str, 
 
 def _load(service: "Service", broken: threading.Event, stop: threading.Event) -> None:
     """A process that cannot load for a reason that nobody foresaw ends, rather than be NOT_SERVING for ever."""
-    broken.set()
     try:
         service.load()
-        broken.clear()
-    finally:
-        if broken.is_set():
-            stop.set()
+    except Exception:
+        broken.set()
+        stop.set()
+        raise
 
 
 class Service:

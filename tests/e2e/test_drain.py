@@ -1,0 +1,99 @@
+"""Row 22: SIGTERM under load, with an open health Watch: what was accepted is answered, and the process exits 0."""
+
+import signal
+import threading
+import time
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from argosy.v1.vision_pb2 import VisionServiceClassifyResponse
+from tests.e2e import traffic as t
+from tests.e2e.conftest import wait_until_ready, wait_until_routed
+from tests.e2e.disk import copy_models, hold_up
+from tests.e2e.harness import Processes, Server
+from tests.e2e.load import Load
+from tests.e2e.metrics import running_requests, wait_until
+
+GRACE_S = 20.0
+SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def test_a_replica_that_is_told_to_stop_is_not_seen_by_callers_of_the_router(
+    processes: Processes, tmp_path: Path
+) -> None:
+    models = copy_models(tmp_path / "models", "digits")
+    leaves, stays = (processes.service("vision", models) for _ in range(2))
+    router = processes.router(tmp_path, {"vision": [leaves.address, stays.address]})
+    wait_until_routed(router, [("digits", "1")])
+    wait_until_ready(router.channel, lambda ready: ready.get(("digits", "1")) == 2)
+    watch = health_watch(leaves)
+
+    with Load(router.address, t.VISION_CLASSIFY, t.classify(t.seven())) as load:
+        load.wait_for_answers(200)
+        code, took_s = stop(leaves)
+        load.wait_for_answers(200)
+
+    assert load.errors == []
+    assert {label(reply) for reply in load.replies} == {"7"}
+    assert code == 0
+    assert took_s < GRACE_S
+    assert watch == [SERVING, NOT_SERVING]
+
+
+def test_a_service_that_is_told_to_stop_answers_what_it_has_accepted(processes: Processes, tmp_path: Path) -> None:
+    models = copy_models(tmp_path / "models", "mobilenet")
+    service = processes.service("vision", models)
+    watch = health_watch(service)
+    images = [t.seven()] * 64
+    request = service.channel.unary_unary(t.VISION_CLASSIFY).future(t.classify(*images, model="mobilenet"), GRACE_S)
+    wait_until(lambda: running_requests(service.metrics_address, "mobilenet") == 1)
+
+    code, took_s = stop(service)
+
+    assert len(VisionServiceClassifyResponse.FromString(request.result()).results) == len(images)
+    assert code == 0
+    assert took_s < GRACE_S
+    assert watch == [SERVING, NOT_SERVING]
+
+
+def test_a_service_that_is_told_to_stop_while_a_model_loads_stops(processes: Processes, tmp_path: Path) -> None:
+    models = copy_models(tmp_path / "models", "digits")
+    hold_up(models / "digits" / "1")
+    service = processes.service("vision", models, loaded=False)
+
+    code, took_s = stop(service)
+
+    assert code == 0
+    assert took_s < GRACE_S
+
+
+def label(reply: bytes) -> str:
+    return VisionServiceClassifyResponse.FromString(reply).results[0].categories[0].label
+
+
+def stop(server: Server) -> tuple[int, float]:
+    """SIGTERM: the exit code, and how many seconds the end took."""
+    begun = time.monotonic()
+    server.process.signal(signal.SIGTERM)
+    return server.process.wait(), time.monotonic() - begun
+
+
+def health_watch(server: Server) -> list[int]:
+    """The states of the whole process that an open health Watch is told, as they come; it is never closed from here."""
+    states: list[int] = []
+    stream = server.channel.unary_stream("/grpc.health.v1.Health/Watch")(b"")
+    first = threading.Event()
+
+    def read() -> None:
+        try:
+            for message in stream:
+                states.append(health_pb2.HealthCheckResponse.FromString(message).status)
+                first.set()
+        except grpc.RpcError:
+            return
+
+    threading.Thread(target=read, daemon=True).start()
+    assert first.wait(GRACE_S)
+    return states
