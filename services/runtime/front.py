@@ -78,6 +78,7 @@ class QueuePolicy:
     capacity_rows: int
     max_wait_us: int = 0
     instances: int = 1  # workers that take from the queue: what is ahead is shared among them
+    max_request_rows: int = 4096  # a request of more is wrong: a message of 64 MiB could hold millions
 
 
 @dataclass(frozen=True, slots=True)

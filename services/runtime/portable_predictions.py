@@ -104,6 +104,7 @@ class Predictions:
         if route is None:
             request.call = parse_infer(message, queue.spec.signature)
             request.rows = request.call.row_count
+        _check_rows(request.rows, queue.spec, "inputs" if route is None else route.rows_name)
         return queue, request
 
     def _place(
@@ -134,6 +135,11 @@ def check_size(message: bytes, limits: Limits) -> None:
     """Raise ServingError (EXHAUSTED) for a message over the limit."""
     if len(message) > (limit := limits.max_message_bytes):
         raise exhausted("MESSAGE_TOO_LARGE", f"a message of at most {limit} bytes is taken, got {len(message)}")
+
+
+def _check_rows(rows: int, spec: QueueSpec, field: str) -> None:
+    if rows > (limit := spec.policy.max_request_rows):
+        raise invalid_input(f"{field}: at most {limit} rows a request, got {rows}", field, "TOO_MANY_ROWS")
 
 
 def _routed(context: Context) -> Routed:

@@ -260,6 +260,12 @@ class ModelRepository:
 
 def _queue_spec(loaded: LoadedVersion) -> QueueSpec:
     config, manifest = loaded.config, loaded.manifest
-    policy = QueuePolicy(config.max_batch_rows, config.capacity_rows, config.max_wait_us, config.instances)
+    policy = QueuePolicy(
+        max_batch_rows=config.max_batch_rows,
+        capacity_rows=config.capacity_rows,
+        max_wait_us=config.max_wait_us,
+        instances=config.instances,
+        max_request_rows=config.max_request_rows,
+    )
     routes = tuple(method.route for method in loaded.methods)
     return QueueSpec(manifest.name, manifest.version, routes, loaded.signature, policy, loaded.device)

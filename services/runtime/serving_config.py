@@ -21,6 +21,7 @@ class ServingConfig(BaseModel):
     # Workers: one decodes the next batch while another's runs.
     instances: Annotated[int, Field(ge=1, le=64)] = 2
     max_batch_rows: Annotated[int, Field(ge=1, le=4096)] = 32
+    max_request_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     max_wait_us: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     # None: the provider of the process's settings.
     provider: Literal["cpu", "cuda", "tensorrt"] | None = None

@@ -52,6 +52,13 @@ def test_what_runs_takes_no_room_in_the_queue(served: Served) -> None:
     assert (first.result(), second.result()) == (embed("first"), embed("second"))
 
 
+def test_a_request_of_more_rows_than_the_policy_allows_is_wrong(served: Served) -> None:
+    served.open(spec(max_request_rows=2))
+    error = refused(served.send(embed("one", "two", "three")))
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TOO_MANY_ROWS")
+    assert error.message == "texts: at most 2 rows a request, got 3"
+
+
 def test_a_request_larger_than_the_queue_is_let_in_alone(served: Served) -> None:
     queue = served.open(spec(max_batch_rows=2, capacity_rows=2))
     call = served.send(embed(*["text"] * 9))
