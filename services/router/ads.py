@@ -13,6 +13,7 @@ import structlog
 from envoy.service.discovery.v3.ads_pb2_grpc import add_AggregatedDiscoveryServiceServicer_to_server
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
+from services.router.calls import Context
 from services.router.delta import DeltaStream, Rejection
 from services.router.metrics import RouterMetrics
 from services.router.snapshot import Snapshot
@@ -58,7 +59,7 @@ class AdsServicer:
             self._inboxes.discard(inbox)
             reader.cancel()
 
-    def StreamAggregatedResources(self, _requests: object, context: grpc.aio.ServicerContext) -> object:  # noqa: N802
+    def StreamAggregatedResources(self, _requests: object, context: Context) -> object:  # noqa: N802
         """The state-of-the-world variant is not offered."""
         return context.abort(grpc.StatusCode.UNIMPLEMENTED, "use the delta variant")
 

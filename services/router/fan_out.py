@@ -7,7 +7,7 @@ have to succeed. Statistics are those of all endpoints, added up.
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeAlias
 
 import grpc
 import grpc.aio
@@ -33,7 +33,7 @@ from services.router.statistics import added_up
 from services.runtime.errors import GRPC_STATUS, Cause, ServingError, unavailable, unknown_model
 from services.runtime.status import DETAILS_TRAILER
 
-Reply = TypeVar("Reply", bound=Message)
+Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 
 _OIP = "/inference.GRPCInferenceService"
 _CAUSES = {status: cause for cause, status in GRPC_STATUS.items()}
@@ -43,7 +43,9 @@ _STATISTICS_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class Outcome:
+    """What one endpoint said to a call."""
+
     endpoint: Endpoint
     reply: bytes = b""
     failure: grpc.aio.AioRpcError | None = None
@@ -96,16 +98,16 @@ class FanOut:
 
     async def _ask(
         self, endpoints: Sequence[Endpoint], method: str, request: Message, timeout_s: float
-    ) -> list[_Outcome]:
+    ) -> list[Outcome]:
         data = request.SerializeToString()
         return await asyncio.gather(*(self._ask_one(e, f"{_OIP}/{method}", data, timeout_s) for e in endpoints))
 
-    async def _ask_one(self, endpoint: Endpoint, path: str, data: bytes, timeout_s: float) -> _Outcome:
-        call = self._channels.to(endpoint.address).unary_unary(path)
+    async def _ask_one(self, endpoint: Endpoint, path: str, data: bytes, timeout_s: float) -> Outcome:
+        call: Call = self._channels.to(endpoint.address).unary_unary(path)
         try:
-            return _Outcome(endpoint, reply=await call(data, timeout=timeout_s))
+            return Outcome(endpoint, reply=await call(data, timeout=timeout_s))
         except grpc.aio.AioRpcError as error:
-            return _Outcome(endpoint, failure=error)
+            return Outcome(endpoint, failure=error)
 
 
 def owners(inventory: Inventory, model: str) -> list[Endpoint]:
@@ -123,7 +125,7 @@ def with_model(inventory: Inventory, model: str, version: str) -> list[Endpoint]
     ]
 
 
-def raise_failure(outcomes: Sequence[_Outcome], model: str) -> None:
+def raise_failure(outcomes: Sequence[Outcome], model: str) -> None:
     """A service that does not have the model is no failure as long as another one has it."""
     if all(outcome.unknown for outcome in outcomes):
         raise unknown_model(model)

@@ -7,10 +7,12 @@ ejection are Envoy's there as everywhere. Replies, metadata and trailers pass th
 """
 
 from collections.abc import AsyncIterator, Mapping
+from typing import TypeAlias
 
 import grpc
 import grpc.aio
 
+from argosy.v1.model_pb2 import GetModelRequest
 from argosy.v1.model_pb2_grpc import ModelServiceStub
 from inference.grpc_service_pb2 import ModelReadyResponse
 from services.router.calls import Context, RpcHandler, abort, parse
@@ -22,7 +24,8 @@ from services.router.placement import RETRY_AFTER_S, place
 from services.router.xds_types import FORWARDED_HEADER, MODEL_HEADER, VERSION_HEADER
 from services.runtime.errors import Cause, ServingError, invalid_input, shown, unavailable
 
-Metadata = tuple[tuple[str, str | bytes], ...]
+Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
+Onward: TypeAlias = "grpc.aio.StreamStreamMultiCallable[bytes, bytes]"
 
 _MODEL_READY = "/inference.GRPCInferenceService/ModelReady"
 _GET_MODEL = "/argosy.v1.ModelService/GetModel"
@@ -76,7 +79,8 @@ class Forwarder:
             yield await self._answer_for_unready(method, first, error, model, version)
             return
         self._metrics.fallback_requests.labels("forwarded").inc()
-        call = self._inner.stream_stream(method.path)(
+        onward: Onward = self._inner.stream_stream(method.path)
+        call = onward(
             _again(first, requests), timeout=context.time_remaining(), metadata=_routed(metadata, model, version)
         )
         await context.send_initial_metadata(_passed_on(await call.initial_metadata()))
@@ -108,7 +112,7 @@ class Forwarder:
             for endpoint, _ in self._fleet.inventory.reported(model, version):
                 if endpoint.up:
                     stub = ModelServiceStub(self._channels.to(endpoint.address))
-                    reply = await stub.GetModel(parse(method.request, first), timeout=5)
+                    reply = await stub.GetModel(parse(GetModelRequest, first), timeout=5)
                     return bytes(reply.SerializeToString())
         raise error
 

@@ -6,12 +6,7 @@ drains. A watch ends with the router, so that it never holds the end up.
 
 from collections.abc import AsyncIterator
 
-from grpc_health.v1.health_pb2 import (
-    HealthCheckRequest,
-    HealthCheckResponse,
-    HealthListRequest,
-    HealthListResponse,
-)
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from services.router.calls import Context, RpcHandler, streaming, unary
 from services.router.fleet import Fleet
@@ -47,7 +42,6 @@ class Health:
         service = "/grpc.health.v1.Health"
         return {
             f"{service}/Check": unary(HealthCheckRequest, self._check),
-            f"{service}/List": unary(HealthListRequest, self._list),
             f"{service}/Watch": streaming(HealthCheckRequest, self._watch),
         }
 
@@ -59,14 +53,6 @@ class Health:
         if request.service not in now:
             raise ServingError(Cause.NOT_FOUND, "UNKNOWN_SERVICE", f"no service or model '{shown(request.service)}'")
         return HealthCheckResponse(status=_SERVING if now[request.service] else _NOT_SERVING)
-
-    async def _list(self, _request: HealthListRequest, _context: Context) -> HealthListResponse:
-        return HealthListResponse(
-            statuses={
-                name: HealthCheckResponse(status=_SERVING if healthy else _NOT_SERVING)
-                for name, healthy in self._now().items()
-            }
-        )
 
     async def _watch(self, request: HealthCheckRequest) -> AsyncIterator[HealthCheckResponse]:
         said = None

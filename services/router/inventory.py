@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from argosy.v1.model_pb2 import MODEL_STATE_READY, ModelStatus
+from argosy.v1.manifest_pb2 import Task
+from argosy.v1.model_pb2 import MODEL_STATE_READY, ModelState, ModelStatus
 
 
 class Link(Enum):
@@ -23,14 +24,14 @@ class Link(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One version of one model, as one endpoint reports it. `state` is an `argosy.v1.ModelState`."""
+    """One version of one model, as one endpoint reports it."""
 
     model: str
     version: str
-    state: int
+    state: ModelState.ValueType
     default: bool = False
     reason: str = ""
-    tasks: tuple[int, ...] = ()
+    tasks: tuple[Task.ValueType, ...] = ()
     execution_provider: str = ""
 
     @property

@@ -26,16 +26,13 @@ from envoy.extensions.filters.network.http_connection_manager.v3.http_connection
     HttpFilter,
     Rds,
 )
-from envoy.type.matcher.v3.http_inputs_pb2 import HttpRequestHeaderMatchInput
 from xds.core.v3.extension_pb2 import TypedExtensionConfig as XdsExtension
 from xds.type.matcher.v3.matcher_pb2 import Matcher
-from xds.type.matcher.v3.regex_pb2 import RegexMatcher
-from xds.type.matcher.v3.string_pb2 import StringMatcher
 from xds.type.v3.typed_struct_pb2 import TypedStruct
 
 from services.router.local_replies import local_replies
 from services.router.methods import descriptor_set, model_methods
-from services.router.routes import MESSAGE_KEY
+from services.router.routes import MESSAGE_KEY, header_matches
 from services.router.xds_types import (
     BUFFER_BYTES,
     MODEL_HEADER,
@@ -107,7 +104,7 @@ def _extraction_where_needed() -> ExtensionWithMatcher:
     needless = Matcher.MatcherList.Predicate(
         or_matcher=Matcher.MatcherList.Predicate.PredicateList(
             # 'identity' is the one encoding that is none.
-            predicate=[_header_matches(MODEL_HEADER, ".+"), _header_matches("grpc-encoding", "[^i].*")]
+            predicate=[header_matches(MODEL_HEADER, ".+"), header_matches("grpc-encoding", "[^i].*")]
         )
     )
     return ExtensionWithMatcher(
@@ -118,13 +115,6 @@ def _extraction_where_needed() -> ExtensionWithMatcher:
             )
         ),
     )
-
-
-def _header_matches(name: str, regex: str) -> Matcher.MatcherList.Predicate:
-    header = XdsExtension(name=name, typed_config=packed(HttpRequestHeaderMatchInput(header_name=name)))
-    value = StringMatcher(safe_regex=RegexMatcher(google_re2=RegexMatcher.GoogleRE2(), regex=regex))
-    predicate = Matcher.MatcherList.Predicate
-    return predicate(single_predicate=predicate.SinglePredicate(input=header, value_match=value))
 
 
 def _extraction() -> GrpcFieldExtractionConfig:

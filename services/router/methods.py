@@ -20,7 +20,7 @@ FLEET_METHODS = frozenset(
     f"/{service}/{method}"
     for service, methods in {
         "argosy.v1.ModelService": ("ListModels", "WatchModels"),
-        "grpc.health.v1.Health": ("Check", "List", "Watch"),
+        "grpc.health.v1.Health": ("Check", "Watch"),
         "grpc.reflection.v1.ServerReflection": ("ServerReflectionInfo",),
         "grpc.reflection.v1alpha.ServerReflection": ("ServerReflectionInfo",),
         "inference.GRPCInferenceService": (

@@ -49,7 +49,7 @@ def _merged(reports: list[tuple[Link, ModelVersion]], *, is_default: bool) -> Mo
     return ModelStatus(
         model=told.model,
         version=told.version,
-        state=ModelStatus(state=told.state).state if heard else MODEL_STATE_UNSPECIFIED,
+        state=told.state if heard else MODEL_STATE_UNSPECIFIED,
         reason=told.reason if heard else "every endpoint that had it is lost",
         default_version=is_default,
         tasks=told.tasks,

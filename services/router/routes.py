@@ -15,6 +15,8 @@ from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import Pre
 from envoy.type.matcher.v3.http_inputs_pb2 import HttpRequestHeaderMatchInput
 from xds.core.v3.extension_pb2 import TypedExtensionConfig
 from xds.type.matcher.v3.matcher_pb2 import Matcher
+from xds.type.matcher.v3.regex_pb2 import RegexMatcher
+from xds.type.matcher.v3.string_pb2 import StringMatcher
 
 from services.router.clusters import cluster_name
 from services.router.methods import FLEET_METHODS
@@ -61,7 +63,8 @@ def route_configuration(
         default = _to_model(model, defaults[model], "") if model in defaults else _to_brain()
         by_message |= {message_key(model, version): route for version, route in explicit.items()}
         by_message[message_key(model, "")] = default
-        by_header[model] = _nested(_tree(_header(VERSION_HEADER), explicit, default))
+        other = _nested(_unless_named(VERSION_HEADER, default))
+        by_header[model] = _nested(_tree(_header(VERSION_HEADER), explicit, other))
     host = VirtualHost(
         name="argosy",
         domains=["*"],
@@ -92,6 +95,12 @@ def _tree(on: TypedExtensionConfig, routes: Mapping[str, Matcher.OnMatch], other
     )
 
 
+def _unless_named(header: str, route: Matcher.OnMatch) -> Matcher:
+    """`route` where the header is not there; where it is, it names what is not in the tree."""
+    named = Matcher.MatcherList.FieldMatcher(predicate=header_matches(header, ".+"), on_match=_to_brain())
+    return Matcher(matcher_list=Matcher.MatcherList(matchers=[named]), on_no_match=route)
+
+
 def _nested(matcher: Matcher) -> Matcher.OnMatch:
     return Matcher.OnMatch(matcher=matcher)
 
@@ -102,6 +111,13 @@ def _header(name: str) -> TypedExtensionConfig:
 
 def _message_key_input() -> TypedExtensionConfig:
     return TypedExtensionConfig(name=MESSAGE_KEY, typed_config=packed(FilterStateInput(key=MESSAGE_KEY)))
+
+
+def header_matches(name: str, regex: str) -> Matcher.MatcherList.Predicate:
+    """Whether a header is there and its whole value matches."""
+    value = StringMatcher(safe_regex=RegexMatcher(google_re2=RegexMatcher.GoogleRE2(), regex=regex))
+    predicate = Matcher.MatcherList.Predicate
+    return predicate(single_predicate=predicate.SinglePredicate(input=_header(name), value_match=value))
 
 
 def _to_brain() -> Matcher.OnMatch:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import grpc
 import grpc.aio
@@ -21,6 +22,9 @@ from services.router.config import Dns, split_address
 from services.router.fleet import Fleet
 from services.router.inventory import Endpoint, Link, ModelVersion
 from services.router.routes import is_routable
+
+if TYPE_CHECKING:
+    from argosy.v1.model_pb2_grpc import ModelServiceAsyncStub
 
 _log = structlog.get_logger(__name__)
 
@@ -68,7 +72,7 @@ class ServiceWatch:
             self._fleet.put(_lost(endpoint))
             self._fleet.forget(self._service, address)
 
-    async def _listen(self, stub: ModelServiceStub, endpoint: Endpoint) -> Endpoint:
+    async def _listen(self, stub: "ModelServiceAsyncStub", endpoint: Endpoint) -> Endpoint:
         """One stream to its end; the endpoint as it then stands."""
         try:
             async for response in stub.WatchModels(WatchModelsRequest(), wait_for_ready=True):

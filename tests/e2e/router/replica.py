@@ -181,7 +181,7 @@ def main() -> None:
     stop.wait()
     models.drain()
     # As a front does: balancers are given the time to see it before calls are refused.
-    threading.Event().wait(0.5)
+    threading.Event().wait(1.0)
     server.stop(5).wait()
     sys.exit(0)
 

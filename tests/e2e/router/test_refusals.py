@@ -36,6 +36,12 @@ def test_an_unknown_version_is_not_found(fleet: SteadyFleet) -> None:
     assert (error.code(), reason(error)) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_VERSION")
 
 
+def test_an_unknown_version_in_the_header_is_not_found(fleet: SteadyFleet) -> None:
+    metadata = [("argosy-model", "small"), ("argosy-version", "9")]
+    error = refusal(fleet.inference.ModelInfer, infer("small", "9"), metadata=metadata)
+    assert reason(error) == "UNKNOWN_VERSION"
+
+
 def test_a_request_without_a_model_is_invalid(fleet: SteadyFleet) -> None:
     error = refusal(fleet.text.Classify, text_pb2.TextServiceClassifyRequest(texts=["x"]))
     assert (error.code(), reason(error)) == (grpc.StatusCode.INVALID_ARGUMENT, "NO_MODEL")

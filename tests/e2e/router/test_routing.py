@@ -51,7 +51,8 @@ def test_a_stream_is_routed_by_its_first_message(fleet: SteadyFleet) -> None:
 
 
 def test_two_replicas_share_the_load(fleet: SteadyFleet) -> None:
-    calls = [fleet.inference.ModelInfer.future(infer("small"), timeout=20) for _ in range(200)]
+    slow = infer("small", parameters={"delay_s": {"double_param": 0.05}})
+    calls = [fleet.inference.ModelInfer.future(slow, timeout=20) for _ in range(200)]
     by_replica = Counter(call.result().id for call in calls)
     assert min(by_replica["a"], by_replica["b"]) >= 60, by_replica
 

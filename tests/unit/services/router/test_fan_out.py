@@ -1,0 +1,71 @@
+import grpc
+import grpc.aio
+import pytest
+
+from inference.grpc_service_pb2 import InferBatchStatistics, InferStatistics, ModelStatistics, StatisticDuration
+from services.router.fan_out import Outcome, owners, raise_failure, with_model
+from services.router.inventory import Endpoint, Link
+from services.router.statistics import added_up
+from services.runtime.errors import Cause, ServingError
+
+from .builders import endpoint, inventory
+
+TEXT, OTHER_TEXT = endpoint("h:1", "small:1"), endpoint("h:2", link=Link.UP)
+VISION = endpoint("h:3", "cat:1", service="vision")
+
+
+def failed(where: Endpoint, code: grpc.StatusCode, details: str = "why") -> Outcome:
+    none = grpc.aio.Metadata()
+    return Outcome(where, failure=grpc.aio.AioRpcError(code, none, none, details))
+
+
+def test_a_model_is_owned_by_all_endpoints_of_the_services_that_report_it() -> None:
+    assert owners(inventory(TEXT, OTHER_TEXT, VISION), "small") == [TEXT, OTHER_TEXT]
+
+
+def test_a_model_that_nobody_reports_may_be_anybodys() -> None:
+    assert owners(inventory(TEXT, VISION), "new") == [TEXT, VISION]
+
+
+def test_only_endpoints_that_have_the_model_ready_are_asked_for_its_statistics() -> None:
+    here = inventory(TEXT, OTHER_TEXT, VISION)
+    assert with_model(here, "small", "") == [TEXT]
+    assert with_model(here, "small", "2") == []
+    assert with_model(here, "", "") == [TEXT, OTHER_TEXT, VISION]
+
+
+def test_a_service_without_the_model_is_no_failure_where_another_has_it() -> None:
+    raise_failure([Outcome(TEXT), failed(VISION, grpc.StatusCode.NOT_FOUND)], "small")
+
+
+def test_a_model_that_no_service_has_is_not_found() -> None:
+    with pytest.raises(ServingError) as caught:
+        raise_failure([failed(TEXT, grpc.StatusCode.NOT_FOUND), failed(VISION, grpc.StatusCode.NOT_FOUND)], "new")
+    assert caught.value.cause is Cause.NOT_FOUND
+
+
+def test_one_endpoint_that_fails_fails_the_load_and_says_why() -> None:
+    outcomes = [Outcome(TEXT), failed(OTHER_TEXT, grpc.StatusCode.FAILED_PRECONDITION, "a digest differs")]
+    with pytest.raises(ServingError) as caught:
+        raise_failure(outcomes, "small")
+    assert caught.value.cause is Cause.REFUSED_LOAD
+    assert caught.value.message == "1 of 2 endpoints of text failed: a digest differs"
+
+
+def test_statistics_are_sums_and_the_last_inference_is_the_latest() -> None:
+    def one(count: int, last: int, size: int) -> ModelStatistics:
+        took = StatisticDuration(count=count, ns=10 * count)
+        return ModelStatistics(
+            name="small",
+            version="1",
+            last_inference=last,
+            inference_count=count,
+            execution_count=1,
+            inference_stats=InferStatistics(success=took),
+            batch_stats=[InferBatchStatistics(batch_size=size, compute_infer=took)],
+        )
+
+    (total,) = added_up([one(3, 100, 4), one(5, 90, 4), one(1, 80, 2)])
+    assert (total.inference_count, total.execution_count, total.last_inference) == (9, 3, 100)
+    assert total.inference_stats.success == StatisticDuration(count=9, ns=90)
+    assert [(b.batch_size, b.compute_infer.count) for b in total.batch_stats] == [(2, 1), (4, 8)]
