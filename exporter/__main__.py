@@ -35,8 +35,8 @@ examples:
 """
 
 _SAMPLES = (
-    "rows to compare on, best ones that it was not trained on: an array [N, ...] an input, in the model's order, named as"
-    " the inputs shall be named"
+    "rows to compare on, best ones that it was not trained on: an array [N, ...] an input, in the model's order, named"
+    " as the inputs shall be named"
 )
 _RELATIVE = "and this share of the source's answer (%(default)s)"
 

@@ -95,7 +95,8 @@ class WorstError:
             differs = (answer.argmax(axis=-1) != expected.argmax(axis=-1)).reshape(answer.shape[0], -1).any(axis=1)
             self._disagreeing_rows.update(start + int(row) for row in np.flatnonzero(differs))
         error, magnitude = _absolute_error(answer, expected), np.abs(expected)
-        relative = np.where(magnitude >= RELATIVE_FLOOR, error / np.maximum(magnitude, RELATIVE_FLOOR), 0.0)
+        has_ratio = (magnitude >= RELATIVE_FLOOR) & np.isfinite(magnitude)
+        relative = np.divide(error, magnitude, out=np.zeros_like(error), where=has_ratio)
         # An error of NaN (infinite by now) stays infinite; elsewhere infinity in both is no error.
         allowed = self._tolerance.absolute + self._tolerance.relative * np.where(np.isfinite(magnitude), magnitude, 0.0)
         excess = (error - allowed).reshape(answer.shape[0], -1).max(axis=1, initial=-math.inf)

@@ -42,6 +42,8 @@ def convert(
         # The tracing exporter is deprecated in favour of the one that freezes lengths: known, and chosen.
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.onnx.*")
+        # torch's own layers ask for shapes; what the user's code asks for is still told.
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning, module=r"torch\.nn.*")
         torch.onnx.export(
             model.eval(),
             tuple(torch.from_numpy(np.ascontiguousarray(values)) for values in example.values()),

@@ -85,7 +85,7 @@ def finish(
     graph = finished.graph
     leave_out(graph, outputs)
     named = _positional(graph_inputs(graph), inputs, "input")
-    rename(graph, named | _positional(graph.output, list(filter(None, outputs)), "output"))
+    rename(graph, named | _positional(graph.output, [name for name in outputs if name is not None], "output"))
     for value in [*graph_inputs(graph), *graph.output]:
         if dimensions is not None and value.name in dimensions:
             _set_dimensions(value, dimensions[value.name])

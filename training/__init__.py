@@ -1,0 +1,1 @@
+"""The reference models: real data and weights, one module a model."""

@@ -84,14 +84,15 @@ def _child_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
-    table = Table("model", "version", "framework", "trained in", "measured", "on", "worst difference to its source")
+    table = Table("model", "version", "framework", "trained in", "measured", "rows", "off by at most")
+    table.columns[0].no_wrap = True
     for outcome in outcomes:
         if outcome.version_dir is None:
             table.add_row(outcome.name, "–", "–", f"{outcome.seconds:.0f} s", "[red]failed[/red]", "", "")
             continue
         manifest = from_yaml((outcome.version_dir / MANIFEST_FILE).read_text(encoding="utf-8"))
         measured = [f"{metric.name} {metric.value:.4g}" for metric in manifest.metrics[:1]] or ["–"]
-        rows = [f"{metric.split}, {metric.row_count} rows" for metric in manifest.metrics[:1]] or [""]
+        rows = [str(metric.row_count) for metric in manifest.metrics[:1]] or [""]
         worst = max(output.worst_absolute_error for output in manifest.parity.outputs)
         spent = f"{outcome.seconds:.0f} s" if outcome.trained else "unchanged"
         framework = f"{manifest.source.framework} {manifest.source.framework_version}"
