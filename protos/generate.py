@@ -17,6 +17,9 @@ def generate(output: Path) -> None:
     sources = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.glob("*/**/*.proto"))
     well_known = str(files("grpc_tools") / "_proto")
     arguments = ["protoc", f"-I{PROTOS}", f"-I{well_known}", f"--python_out={output}", f"--grpc_python_out={output}"]
+    # Beside this interpreter, wherever PATH points.
+    scripts = Path(sys.executable).parent
+    arguments += [f"--plugin={name}={scripts / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
     arguments += [f"--mypy_out=quiet:{output}", f"--mypy_grpc_out=quiet:{output}"]
     if protoc.main([*arguments, *sources]) != 0:
         raise SystemExit("the compiler refused a .proto; its message is above")
