@@ -43,7 +43,7 @@ def convert(
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.filterwarnings("ignore", category=UserWarning, module=r"torch\.onnx.*")
         # torch's own layers ask for shapes; what the user's code asks for is still told.
-        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning, module=r"torch\.nn.*")
+        warnings.filterwarnings("ignore", category=Warning, module=r"torch\.nn.*")
         torch.onnx.export(
             model.eval(),
             tuple(torch.from_numpy(np.ascontiguousarray(values)) for values in example.values()),
