@@ -96,7 +96,7 @@ impl Batch {
     /// The worker has let go of the batch.
     pub fn abandon(&self) {
         if self.is_unanswered() {
-            self.fail_rest(&internal("internal error: a worker left the request unanswered"));
+            self.fail_rest(&internal("a worker left the request unanswered"));
         }
     }
 
@@ -105,18 +105,21 @@ impl Batch {
         lock(&self.state).unanswered > 0
     }
 
-    /// Do this when every caller has gone who still waits for an answer; now, if that is so.
-    pub fn on_abandoned(&self, callback: WhenAbandoned) {
-        lock(&self.state).when_abandoned = Some(callback);
-        self.caller_gone();
+    /// Do this when every caller has gone who still waits for an answer. True, and nothing is done, where that is so
+    /// already.
+    pub fn on_abandoned(&self, callback: WhenAbandoned) -> bool {
+        let mut state = lock(&self.state);
+        if self.is_abandoned(&state) {
+            return true;
+        }
+        state.when_abandoned = Some(callback);
+        false
     }
 
     /// A caller has gone: when no other waits for an answer that is still to come, say so.
     pub fn caller_gone(&self) {
         let mut state = lock(&self.state);
-        let pairs = || state.outcomes.iter().zip(&self.requests);
-        let somebody_waits = pairs().any(|(outcome, request)| outcome.is_none() && request.caller.waits());
-        if state.unanswered == 0 || somebody_waits {
+        if !self.is_abandoned(&state) {
             return;
         }
         let callback = state.when_abandoned.take();
@@ -124,6 +127,11 @@ impl Batch {
         if let Some(callback) = callback {
             callback();
         }
+    }
+
+    fn is_abandoned(&self, state: &State) -> bool {
+        let mut pairs = state.outcomes.iter().zip(&self.requests);
+        state.unanswered > 0 && !pairs.any(|(outcome, request)| outcome.is_none() && request.caller.waits())
     }
 
     fn send_when_complete(&self, mut state: std::sync::MutexGuard<State>) {

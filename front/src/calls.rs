@@ -55,7 +55,7 @@ pub fn accept(server: &Arc<Server>, request: Request<RecvStream>, to: SendRespon
             tokio::spawn(async move {
                 let mut incoming = Incoming::new(body, limit);
                 match one_message(incoming.message().await, &call, limit).await {
-                    Ok(message) => tell(server, watched, changes, message, to).await,
+                    Ok(message) => tell(server, watched, &changes, message, to).await,
                     Err(broken) => refuse(&server, broken, to),
                 }
             });
@@ -117,7 +117,7 @@ pub async fn unpack(message: Framed, call: &Call, limit: usize) -> Result<Bytes,
 pub async fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ServingError> + Send + 'static,
 ) -> Result<T, ServingError> {
-    let panicked = |_| internal("internal error: the front failed on a request");
+    let panicked = |_| internal("the front failed on a request");
     spawn_blocking(work).await.map_err(panicked)?
 }
 

@@ -118,8 +118,8 @@ pub fn deadline_exceeded(message: String) -> ServingError {
 }
 
 /// Something that nobody foresaw and the front itself met: there is no id, since the front writes no log.
-pub fn internal(message: &str) -> ServingError {
-    ServingError::new(Cause::Internal, "INTERNAL", message.to_owned())
+pub fn internal(what: &str) -> ServingError {
+    ServingError::new(Cause::Internal, "INTERNAL", format!("internal error in the front: {what}"))
 }
 
 /// A message over the limit; `got` is its size, or None where unpacking was given up.

@@ -94,12 +94,12 @@ fn check_shape(tensor: &RawTensor, expected: &TensorSignature) -> Result<(), Ser
     }
     let shape = tensor.shape.dimensions();
     let mut pairs = shape.iter().zip(&expected.shape).skip(1);
-    let fits = shape.len() == expected.shape.len() && pairs.all(|(got, want)| *got >= 0 && (*want == -1 || want == got));
+    let fits = shape.len() == expected.shape.len() && pairs.all(|(got, want)| *got > 0 && (*want == -1 || want == got));
     match shape.first() {
         Some(rows) if fits && *rows > 0 => Ok(()),
         Some(0) if fits => Err(empty_request(&format!("input '{}'", shown(tensor.name)))),
         _ => {
-            let text = format!("shape {:?} is needed (-1 is any), got {shape:?}", expected.shape);
+            let text = format!("shape {:?} is needed (-1 is any but 0), got {shape:?}", expected.shape);
             Err(wrong(tensor.name, &text))
         }
     }
@@ -111,20 +111,23 @@ fn open<'a>(tensor: &'a RawTensor, expected: &'a TensorSignature) -> impl Iterat
 }
 
 fn requested(request: &RawInfer, signature: &Signature) -> Result<Option<Vec<usize>>, ServingError> {
-    let mut places = Vec::with_capacity(request.outputs.len());
+    let mut places: Vec<usize> = Vec::with_capacity(request.outputs.len().min(signature.outputs.len()));
     for name in &request.outputs {
         let Some(place) = signature.outputs.iter().position(|output| output.name == *name) else {
-            let text = format!("output '{}': unknown; the model answers {}", shown(name), listed(&signature.outputs));
-            return Err(invalid_input(text, format!("outputs.{name}")));
+            let what = format!("unknown; the model answers {}", listed(&signature.outputs));
+            return Err(wrong_output(name, &what));
         };
+        if places.contains(&place) {
+            return Err(wrong_output(name, "asked for twice"));
+        }
         places.push(place);
     }
-    let mut sorted = places.clone();
-    sorted.sort_unstable();
-    if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
-        return Err(invalid_input("outputs: one is asked for twice".to_owned(), "outputs"));
-    }
     Ok(Some(places).filter(|places| !places.is_empty()))
+}
+
+fn wrong_output(name: &str, what: &str) -> ServingError {
+    let name = shown(name);
+    invalid_input(format!("output '{name}': {what}"), format!("outputs.{name}"))
 }
 
 fn row_count(request: &RawInfer, places: &[usize]) -> Result<u64, ServingError> {

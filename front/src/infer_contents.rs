@@ -59,7 +59,8 @@ fn strings_from_raw(message: &Bytes, tensor: &RawTensor, raw: &[u8]) -> Result<V
     }
     if elements.len() as u128 != needed || !rest.is_empty() {
         let got = elements.len();
-        return Err(wrong(tensor.name, &format!("shape {shape:?} BYTES needs {needed} elements, got {got} or more")));
+        let got = if (got as u128) < needed { got.to_string() } else { "more".to_owned() };
+        return Err(wrong(tensor.name, &format!("shape {shape:?} BYTES needs {needed} elements, got {got}")));
     }
     Ok(elements)
 }

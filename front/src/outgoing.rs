@@ -66,7 +66,8 @@ impl Outgoing {
         Some(OutgoingStream { stream, outgoing: self.clone() })
     }
 
-    fn sendable(&self, frame: Bytes) -> Result<Bytes, ServingError> {
+    /// The frame, or the error in the place of an answer that is over the message limit.
+    pub fn sendable(&self, frame: Bytes) -> Result<Bytes, ServingError> {
         let (limit, size) = (self.limit, frame.len().saturating_sub(HEAD));
         if size <= limit {
             return Ok(frame);

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::caller::{Answer, Caller, Way};
-use crate::error::{empty_request, invalid_input, malformed, message_too_large, shown, unavailable, ServingError};
+use crate::error::{empty_request, invalid_input, message_too_large, shown, unavailable, ServingError};
 use crate::incoming::Call;
 use crate::infer::{parse_infer, InferCall};
 use crate::infer_contents::MODEL_INFER_REQUEST;
@@ -45,7 +45,7 @@ pub fn place(server: &Server, method: MethodIndex, message: &Bytes, headers: &He
         return Err(message_too_large(limit, Some(message.len())));
     }
     let route = &server.routes[method];
-    let envelope = read_envelope(message, route.rows_field).map_err(|_| malformed(&message_name(route)))?;
+    let envelope = read_envelope(message, route.rows_field, || message_name(route))?;
     let version = checked_version(&envelope, headers)?;
     let queue = lock(&server.table).find(envelope.model, &version)?;
     if method == MODEL_INFER {

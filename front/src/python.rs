@@ -142,8 +142,8 @@ impl NativeFront {
 
     /// What is returned tells of a change.
     fn answer_watch(&self, method: &str, answer: Py<PyAny>) -> Notify {
-        let (changes, seen) = watch::channel(0);
-        self.front.server.set_method(method, Method::Watch(Watched::Rare(rare(answer)), seen));
+        let changes = Arc::new(watch::channel(0).0);
+        self.front.server.set_method(method, Method::Watch(Watched::Rare(rare(answer)), changes.clone()));
         Notify { changes }
     }
 
@@ -165,7 +165,7 @@ impl NativeFront {
 /// Tells the front that a watched state has changed.
 #[pyclass(frozen)]
 struct Notify {
-    changes: watch::Sender<u64>,
+    changes: Arc<watch::Sender<u64>>,
 }
 
 #[pymethods]
@@ -208,7 +208,7 @@ fn tensors(parts: Vec<TensorParts>) -> PyResult<Vec<TensorSignature>> {
 /// A Python callable as an answer. It returns bytes or an error's parts; that it raises is not foreseen.
 fn rare(answer: Py<PyAny>) -> RareAnswer {
     Arc::new(move |message: Bytes| {
-        let unforeseen = || internal("internal error: a rare method failed");
+        let unforeseen = || internal("a rare method failed");
         let called = Python::try_attach(|py| -> PyResult<Result<Bytes, ServingError>> {
             let answered = answer.call1(py, (PyBytes::new(py, &message),))?;
             let answered = answered.bind(py);

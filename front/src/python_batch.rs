@@ -115,12 +115,14 @@ impl NativeBatch {
         self.batch.is_unanswered()
     }
 
-    /// Call back from a thread of its own.
-    fn on_abandoned(&self, callback: Py<PyAny>) {
-        self.batch.on_abandoned(Box::new(move || {
-            // Not here: this may be the I/O thread, which must not wait for the GIL.
-            std::thread::spawn(move || Python::try_attach(|py| drop(callback.call0(py))));
+    /// Call back from a thread of its own, or now where every caller has gone already.
+    fn on_abandoned(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<()> {
+        let later = callback.clone_ref(py);
+        let gone = self.batch.on_abandoned(Box::new(move || {
+            // Not here: this is the I/O thread, which must not wait for the GIL.
+            std::thread::spawn(move || Python::try_attach(|py| drop(later.call0(py))));
         }));
+        if gone { callback.call0(py).map(drop) } else { Ok(()) }
     }
 }
 

@@ -81,7 +81,7 @@ pub enum Method {
     /// A rare method that answers every message of a stream, in order.
     Stream(RareAnswer),
     /// A rare method that tells a state now and after each change.
-    Watch(Watched, watch::Receiver<u64>),
+    Watch(Watched, Arc<watch::Sender<u64>>),
 }
 
 /// The front's inside, shared by all connections.
@@ -99,7 +99,7 @@ pub struct Server {
     /// grpc.health.v1.
     pub health: Health,
     /// Counts the changes of health.
-    pub health_changes: watch::Sender<u64>,
+    pub health_changes: Arc<watch::Sender<u64>>,
     /// How far the end has come.
     pub phase: watch::Sender<Phase>,
     /// Open connections.
@@ -112,12 +112,12 @@ impl Server {
     pub fn new(typed: Vec<Route>, limits: Limits) -> Arc<Self> {
         let infer = Route { method: MODEL_INFER_PATH.to_owned(), rows_field: 0, rows_name: "inputs".to_owned() };
         let routes: Vec<Route> = std::iter::once(infer).chain(typed).collect();
-        let (health_changes, changes) = watch::channel(0);
+        let health_changes = Arc::new(watch::channel(0).0);
         let mut methods: HashMap<String, Method> =
             routes.iter().enumerate().map(|(index, route)| (route.method.clone(), Method::Predict(index))).collect();
         methods.insert(MODEL_STREAM_INFER_PATH.to_owned(), Method::StreamInfer);
         methods.insert(HEALTH_CHECK_PATH.to_owned(), Method::HealthCheck);
-        methods.insert(HEALTH_WATCH_PATH.to_owned(), Method::Watch(Watched::Health, changes));
+        methods.insert(HEALTH_WATCH_PATH.to_owned(), Method::Watch(Watched::Health, health_changes.clone()));
         let outgoing = Arc::new(Outgoing { limit: limits.max_message_bytes, refusals: Refusals::default() });
         Arc::new(Server {
             routes,

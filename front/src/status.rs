@@ -13,6 +13,8 @@ use crate::proto::{put_bytes, put_number};
 
 const DOMAIN: &[u8] = b"argosy";
 const MAX_MESSAGE_BYTES: usize = 512;
+/// A client takes 8 KiB of trailers, and a field's name may have come from a request.
+const MAX_FIELD_BYTES: usize = 128;
 
 /// `grpc-status`.
 pub const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -34,21 +36,26 @@ pub fn put_status(trailers: &mut HeaderMap, error: &ServingError) {
 
 /// The text in at most 512 bytes of UTF-8.
 pub fn bounded_message(message: &str) -> Cow<'_, str> {
-    if message.len() <= MAX_MESSAGE_BYTES {
-        return Cow::Borrowed(message);
+    cut(message, MAX_MESSAGE_BYTES)
+}
+
+fn cut(text: &str, max_bytes: usize) -> Cow<'_, str> {
+    if text.len() <= max_bytes {
+        return Cow::Borrowed(text);
     }
-    let end = (0..=MAX_MESSAGE_BYTES - 3).rev().find(|end| message.is_char_boundary(*end)).unwrap_or(0);
-    Cow::Owned(format!("{}…", &message[..end]))
+    let end = (0..=max_bytes - "…".len()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    Cow::Owned(format!("{}…", &text[..end]))
 }
 
 fn status_details(error: &ServingError) -> Vec<u8> {
     let message = bounded_message(&error.message);
+    let field = cut(&error.field, MAX_FIELD_BYTES);
     let mut status = Vec::with_capacity(256);
     put_number(&mut status, 1, error.cause as u64);
     put_bytes(&mut status, 2, message.as_bytes());
-    put_detail(&mut status, "google.rpc.ErrorInfo", &error_info(error));
-    if error.cause == Cause::InvalidInput && !error.field.is_empty() {
-        put_detail(&mut status, "google.rpc.BadRequest", &pair(&error.field, &message));
+    put_detail(&mut status, "google.rpc.ErrorInfo", &error_info(error, &field));
+    if error.cause == Cause::InvalidInput && !field.is_empty() {
+        put_detail(&mut status, "google.rpc.BadRequest", &pair(&field, &message));
     }
     if error.cause == Cause::Exhausted {
         put_detail(&mut status, "google.rpc.QuotaFailure", &pair(&error.reason, &message));
@@ -64,12 +71,12 @@ fn status_details(error: &ServingError) -> Vec<u8> {
     status
 }
 
-fn error_info(error: &ServingError) -> Vec<u8> {
+fn error_info(error: &ServingError, field: &str) -> Vec<u8> {
     let mut info = Vec::new();
     put_bytes(&mut info, 1, error.reason.as_bytes());
     put_bytes(&mut info, 2, DOMAIN);
-    if !error.field.is_empty() {
-        put_bytes(&mut info, 3, &two_strings("field", &error.field));
+    if !field.is_empty() {
+        put_bytes(&mut info, 3, &two_strings("field", field));
     }
     info
 }

@@ -22,7 +22,7 @@ use crate::infer_message::read_infer;
 use crate::infer_reply::encode_head;
 use crate::outgoing::{Gone, OutgoingStream};
 use crate::predict::{admit, place, MODEL_INFER};
-use crate::proto::{bytes_field_length, put_bytes};
+use crate::proto::{bytes_field_length, put_bytes, Malformed, Reader};
 use crate::race::{race, Either};
 use crate::server::{reached, Phase, RareAnswer, Server};
 use crate::status::bounded_message;
@@ -68,7 +68,7 @@ struct Reading(JoinHandle<Option<ServingError>>);
 impl Reading {
     /// Why the stream ends, if not by its caller's wish.
     async fn end(mut self) -> Option<ServingError> {
-        let panicked = || Some(internal("internal error: the front failed on a stream"));
+        let panicked = || Some(internal("the front failed on a stream"));
         (&mut self.0).await.unwrap_or_else(|_| panicked())
     }
 }
@@ -128,11 +128,11 @@ fn begin(server: &Arc<Server>, call: &Call, message: Result<Bytes, ServingError>
 async fn answer(server: &Server, mut element: Element, out: &mut OutgoingStream) -> Result<(), Gone> {
     let outcome = match race(&mut element.answer, poll_fn(|context| out.poll_gone(context))).await {
         Either::First(Ok(answer)) => answer.outcome,
-        Either::First(Err(_)) => Err(internal("internal error: a worker left the request unanswered")),
+        Either::First(Err(_)) => Err(internal("a worker left the request unanswered")),
         Either::Second(()) => return Err(Gone),
     };
-    let frame = match outcome {
-        Ok(frame) => reply_element(frame.get(HEAD..).unwrap_or(&[])),
+    let frame = match outcome.and_then(|frame| server.outgoing.sendable(frame)).and_then(reply_element) {
+        Ok(frame) => frame,
         Err(error) => {
             server.outgoing.refusals.count(&error);
             framed(&error_element(&element.message, &error))
@@ -142,19 +142,33 @@ async fn answer(server: &Server, mut element: Element, out: &mut OutgoingStream)
 }
 
 /// ModelStreamInferResponse with `infer_response`, framed.
-fn reply_element(response: &[u8]) -> Bytes {
+fn reply_element(frame: Bytes) -> Result<Bytes, ServingError> {
+    let response = frame.get(HEAD..).unwrap_or(&[]);
+    check_message(response)?;
     let length = bytes_field_length(response.len());
     let mut out = Vec::with_capacity(HEAD + length);
     put_frame_head(&mut out, length);
     put_bytes(&mut out, 2, response);
-    out.into()
+    Ok(out.into())
+}
+
+/// A worker may have answered with anything; in a stream it would spoil what is around it.
+fn check_message(message: &[u8]) -> Result<(), ServingError> {
+    let mut reader = Reader::new(message);
+    loop {
+        match reader.field() {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(()),
+            Err(Malformed) => return Err(internal("an answer is no ModelInferResponse")),
+        }
+    }
 }
 
 /// ModelStreamInferResponse with `error_message`, and whose request it was where that can be read.
 fn error_element(message: &[u8], error: &ServingError) -> Vec<u8> {
     let mut out = Vec::new();
     put_bytes(&mut out, 1, bounded_message(&error.message).as_bytes());
-    if let (Ok(envelope), Ok(request)) = (read_envelope(message, 0), read_infer(message)) {
+    if let (Ok(envelope), Ok(request)) = (read_envelope(message, 0, String::new), read_infer(message)) {
         let mut response = encode_head(envelope.model, envelope.version);
         if !request.id.is_empty() {
             put_bytes(&mut response, 3, request.id.as_bytes());

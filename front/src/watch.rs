@@ -20,11 +20,11 @@ use crate::server::{reached, Phase, Server, Watched};
 pub async fn tell(
     server: Arc<Server>,
     watched: Watched,
-    mut changes: watch::Receiver<u64>,
+    changes: &watch::Sender<u64>,
     message: Bytes,
     to: SendResponse<Bytes>,
 ) {
-    let mut phase = server.phase.subscribe();
+    let (mut changes, mut phase) = (changes.subscribe(), server.phase.subscribe());
     let mut last = match state(&server, &watched, &message).await {
         Ok(first) => first,
         Err(error) => return server.outgoing.refuse(to, &error, None),

@@ -28,13 +28,11 @@ from services.runtime.front import (
     TypedRoute,
     UnaryAnswer,
 )
-from services.runtime.tensors import DTYPES
+from services.runtime.tensors import DTYPES, datatype_of
 from services.runtime.wire import malformed
 
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 REFLECTION = f"/{reflection.SERVICE_NAME}/ServerReflectionInfo"
-
-_DATATYPES = {dtype: name for name, dtype in DTYPES.items()}
 
 # Status code, reason, message, field, seconds until a retry: how an error crosses.
 _ErrorParts: TypeAlias = tuple[int, str, str, str, float | None]
@@ -156,7 +154,9 @@ class NativeBatch:
         return dict(self._tensors)
 
     def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
-        """Raises ValueError, with nothing answered, where an output is missing or has not the batch's rows."""
+        """Raises ValueError, with nothing answered, where an output is missing, has not the batch's rows, or is of a
+        dtype that the protocol does not have.
+        """
         self._batch.reply_tensors([self._output_parts(tensor.name, outputs) for tensor in self._spec.signature.outputs])
 
     def reply(self, index: int, message: bytes) -> None:
@@ -183,7 +183,7 @@ class NativeBatch:
             raise ValueError(f"output {name!r} is missing")
         if len(array) != self._batch.rows:
             raise ValueError(f"output {name!r}: {self._batch.rows} rows needed, got {len(array)}")
-        datatype = _DATATYPES[array.dtype]
+        datatype = datatype_of(array)
         return datatype, array.shape, array.ravel().tolist() if datatype == "BYTES" else array.tobytes()
 
 
@@ -217,7 +217,7 @@ def _crossing(answer: UnaryAnswer) -> Callable[[bytes], bytes | _ErrorParts]:
 
 
 def _reflection(service_names: Sequence[str]) -> UnaryAnswer:
-    """grpcio's own reflection, asked one request at a time."""
+    """Grpcio's own reflection, asked one request at a time."""
     servicer = reflection.ReflectionServicer((*service_names, reflection.SERVICE_NAME))
 
     def answer(message: bytes) -> bytes:
