@@ -34,6 +34,8 @@ CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),
 )
 
+ANY_PORTS = ("--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0")
+
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 40.0
 
@@ -41,7 +43,7 @@ STOP_TIMEOUT_S = 40.0
 class ServerProcess:
     """A child process in a group of its own, and what it has logged so far."""
 
-    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, name: str, command: Sequence[str], folder: Path = ROOT) -> None:
         self.name = name
         self._events: list[dict[str, object]] = []
         self._lines: list[str] = []
@@ -50,8 +52,8 @@ class ServerProcess:
         own = {key: value for key, value in os.environ.items() if not key.startswith("ARGOSY_")}
         self._popen = subprocess.Popen(
             command,
-            cwd=ROOT,
-            env={**own, **(environment or {})},
+            cwd=folder,
+            env=own,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -169,16 +171,20 @@ class Processes:
         for process in self._started:
             process.kill()
 
-    def run(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> ServerProcess:
-        """Any program of which log lines are expected."""
-        process = ServerProcess(name, command, environment)
+    def run(self, name: str, command: Sequence[str], folder: Path = ROOT) -> ServerProcess:
+        """Any program of which log lines are expected, started in `folder`."""
+        process = ServerProcess(name, command, folder)
         self._started.append(process)
         return process
 
     def service(self, kind: str, models_dir: Path, *flags: str, module: str = "", loaded: bool = True) -> Server:
         """`services.<kind>`, once it has tried every model (or, not `loaded`, as soon as it listens)."""
         command = [sys.executable, "-m", module or f"services.{kind}", "--models-dir", str(models_dir)]
-        process = self.run(kind, [*command, "--address", "127.0.0.1:0", "--metrics-address", "127.0.0.1:0", *flags])
+        return self.serve(kind, [*command, *ANY_PORTS, *flags], loaded=loaded)
+
+    def serve(self, name: str, command: Sequence[str], folder: Path = ROOT, loaded: bool = True) -> Server:
+        """Any program that logs where it serves and when it has loaded."""
+        process = self.run(name, command, folder)
         server = self._server(process)
         if loaded:
             process.wait_for("loaded")
