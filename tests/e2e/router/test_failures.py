@@ -16,8 +16,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from inference import grpc_service_pb2 as oip
-
-from .conftest import RunningRouter, Start, has_retry_info, infer
+from tests.e2e.router.processes import RunningRouter, Start, has_retry_info, infer
 
 CALLERS = 16
 

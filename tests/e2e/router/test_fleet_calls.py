@@ -11,8 +11,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from argosy.v1 import model_pb2
 from inference import grpc_service_pb2 as oip
-
-from .conftest import RunningRouter, Start, SteadyFleet, has_retry_info, infer, reason
+from tests.e2e.router.processes import RunningRouter, Start, SteadyFleet, has_retry_info, infer, reason
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

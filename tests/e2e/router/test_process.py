@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ENVIRONMENT, ROOT, SteadyFleet
+from tests.e2e.router.processes import ENVIRONMENT, ROOT, SteadyFleet
 
 
 def run_router(config: Path) -> tuple[int, list[dict[str, object]]]:

@@ -7,8 +7,7 @@ import pytest
 
 from argosy.v1 import text_pb2
 from inference import grpc_service_pb2 as oip
-
-from .conftest import SteadyFleet, has_retry_info, infer, reason
+from tests.e2e.router.processes import SteadyFleet, has_retry_info, infer, reason
 
 MAX_BYTES = 64 << 20
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"

@@ -1,14 +1,14 @@
 """Requests that can be answered get to an endpoint that has the model, however they say which model it is."""
 
 from collections import Counter
+from collections.abc import Callable
 
 import grpc
 import pytest
 
 from argosy.v1 import model_pb2, text_pb2
 from inference import grpc_service_pb2 as oip
-
-from .conftest import SteadyFleet, infer
+from tests.e2e.router.processes import RunningRouter, Start, SteadyFleet, infer
 
 MAX_BYTES = 64 << 20
 
@@ -108,3 +108,12 @@ def test_the_trailers_of_the_service_arrive(fleet: SteadyFleet) -> None:
 def test_a_model_describes_itself(fleet: SteadyFleet) -> None:
     reply = fleet.router.models().GetModel(model_pb2.GetModelRequest(model="big"), timeout=10)
     assert reply.status.model == "big"
+
+
+def test_the_endpoints_of_a_service_are_those_that_its_name_has(
+    replica: Start, router: Callable[..., RunningRouter]
+) -> None:
+    port = replica("a", "small:1").address.rpartition(":")[2]
+    running = router({"text": {"dns": f"localhost:{port}"}})
+    running.wait_until_models(lambda ready: ready.get(("small", "1")) == 1)
+    assert running.inference().ModelInfer(infer("small"), wait_for_ready=True, timeout=10).id == "a"

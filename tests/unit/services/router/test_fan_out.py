@@ -7,8 +7,7 @@ from services.router.fan_out import Outcome, owners, raise_failure, with_model
 from services.router.inventory import Endpoint, Link
 from services.router.statistics import added_up
 from services.runtime.errors import Cause, ServingError
-
-from .builders import endpoint, inventory
+from tests.unit.services.router.builders import endpoint, inventory
 
 TEXT, OTHER_TEXT = endpoint("h:1", "small:1"), endpoint("h:2", link=Link.UP)
 VISION = endpoint("h:3", "cat:1", service="vision")

@@ -4,8 +4,7 @@ import asyncio
 
 from services.router.fleet import Fleet
 from services.router.inventory import Inventory
-
-from .builders import endpoint
+from tests.unit.services.router.builders import endpoint
 
 
 def test_a_follower_sees_the_state_now_and_each_change() -> None:

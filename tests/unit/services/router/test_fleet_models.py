@@ -4,8 +4,7 @@ from argosy.v1.model_pb2 import MODEL_STATE_LOADING, MODEL_STATE_READY, MODEL_ST
 from services.router.inventory import Link
 from services.router.model_service import fleet_models
 from services.router.server_wide import fleet_is_ready
-
-from .builders import endpoint, inventory, version
+from tests.unit.services.router.builders import endpoint, inventory, version
 
 LOADING = replace(version("small:1*"), state=MODEL_STATE_LOADING)
 

@@ -1,7 +1,6 @@
 from services.router.health import health_of
 from services.router.inventory import Inventory, Link
-
-from .builders import endpoint, inventory
+from tests.unit.services.router.builders import endpoint, inventory
 
 
 def test_without_models_nothing_is_served() -> None:

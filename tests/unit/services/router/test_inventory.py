@@ -1,8 +1,7 @@
 from dataclasses import replace
 
 from services.router.inventory import Endpoint, Link, version_order
-
-from .builders import endpoint, inventory, version
+from tests.unit.services.router.builders import endpoint, inventory, version
 
 
 def test_an_endpoint_counts_only_while_it_is_up() -> None:

@@ -6,8 +6,7 @@ from argosy.v1.model_pb2 import MODEL_STATE_LOADING, MODEL_STATE_REFUSED, MODEL_
 from services.router.inventory import Endpoint, Inventory, Link
 from services.router.placement import place
 from services.runtime.errors import Cause, ServingError
-
-from .builders import endpoint, inventory, version
+from tests.unit.services.router.builders import endpoint, inventory, version
 
 SERVICES = {"text": ()}
 

@@ -21,8 +21,7 @@ from services.router.snapshot import (
     snapshot,
 )
 from services.router.xds_types import BRAIN_CLUSTER, ROUTES
-
-from .builders import endpoint, inventory
+from tests.unit.services.router.builders import endpoint, inventory
 
 SOCKETS = Sockets("127.0.0.1:8500", "/run/inner.sock", "/run/brain.sock")
 TWO = inventory(endpoint("10.0.0.1:1", "small:1", "small:2*"), endpoint("10.0.0.2:1", "small:1*"))
