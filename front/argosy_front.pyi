@@ -66,7 +66,7 @@ class Front:
         methods: Sequence[str],
         inputs: Sequence[TensorParts],
         outputs: Sequence[TensorParts],
-        policy: tuple[int, int, int, int],
+        policy: tuple[int, int, int, int, int],
         device: str,
     ) -> Queue: ...
     def close_queue(self, model: str, version: str) -> None: ...

@@ -73,12 +73,7 @@ struct Place {
 impl Caller {
     /// A caller who waits from now on.
     pub fn new(way: Way, io: Arc<Io>) -> Arc<Self> {
-        Arc::new(Caller {
-            way: Mutex::new(Some(way)),
-            place: Mutex::default(),
-            waits: AtomicBool::new(true),
-            io,
-        })
+        Arc::new(Caller { way: Mutex::new(Some(way)), place: Mutex::default(), waits: AtomicBool::new(true), io })
     }
 
     /// Whether the caller has neither been answered nor gone.

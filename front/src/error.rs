@@ -35,10 +35,20 @@ impl Cause {
     /// The cause of a gRPC status code; INTERNAL for a code that the front never sends.
     pub fn of_code(code: u8) -> Cause {
         use Cause::*;
-        [InvalidInput, Deadline, NotFound, Forbidden, Exhausted, RefusedLoad, Unimplemented, Unavailable, Unauthenticated]
-            .into_iter()
-            .find(|cause| *cause as u8 == code)
-            .unwrap_or(Internal)
+        [
+            InvalidInput,
+            Deadline,
+            NotFound,
+            Forbidden,
+            Exhausted,
+            RefusedLoad,
+            Unimplemented,
+            Unavailable,
+            Unauthenticated,
+        ]
+        .into_iter()
+        .find(|cause| *cause as u8 == code)
+        .unwrap_or(Internal)
     }
 }
 
@@ -78,12 +88,17 @@ impl ServingError {
 
 /// INVALID_ARGUMENT with the common reason.
 pub fn invalid_input(message: String, field: impl Into<String>) -> ServingError {
-    ServingError::new(Cause::InvalidInput, "INVALID_INPUT", message).at(field)
+    invalid("INVALID_INPUT", message, field)
+}
+
+/// INVALID_ARGUMENT with a reason of its own.
+pub fn invalid(reason: &'static str, message: String, field: impl Into<String>) -> ServingError {
+    ServingError::new(Cause::InvalidInput, reason, message).at(field)
 }
 
 /// A request without a single row.
 pub fn empty_request(field: &str) -> ServingError {
-    ServingError::new(Cause::InvalidInput, "EMPTY_REQUEST", format!("{field}: at least one is needed, got 0")).at(field)
+    invalid("EMPTY_REQUEST", format!("{field}: at least one is needed, got 0"), field)
 }
 
 /// The bytes are not a message of that name.
@@ -133,7 +148,8 @@ const SHOWN_CHARACTERS: usize = 64;
 /// `text` as an error message may quote it: printable and short.
 pub fn shown(text: &str) -> String {
     let mut characters = text.chars();
-    let mut out: String = characters.by_ref().take(SHOWN_CHARACTERS).map(|c| if printable(c) { c } else { '?' }).collect();
+    let mut out: String =
+        characters.by_ref().take(SHOWN_CHARACTERS).map(|c| if printable(c) { c } else { '?' }).collect();
     if characters.next().is_some() {
         out.push('…');
     }

@@ -81,14 +81,14 @@ impl Frames {
         Frames { limit, head: [0; HEAD], head_bytes: 0, rest: Bytes::new(), partial: BytesMut::new() }
     }
 
-    /// Take what has come. Only after `next` has found no more message in what came before.
+    /// Take what has come. Only after `message` has found no more message in what came before.
     pub fn push(&mut self, chunk: Bytes) {
         debug_assert!(self.rest.is_empty());
         self.rest = chunk;
     }
 
     /// The next message; None until more has come.
-    pub fn next(&mut self) -> Result<Option<Framed>, ServingError> {
+    pub fn message(&mut self) -> Result<Option<Framed>, ServingError> {
         if !self.read_head() {
             return Ok(None);
         }
@@ -169,7 +169,7 @@ mod tests {
         let mut out = Vec::new();
         for chunk in bytes.chunks(chunk) {
             frames.push(Bytes::copy_from_slice(chunk));
-            while let Some(message) = frames.next().unwrap() {
+            while let Some(message) = frames.message().unwrap() {
                 out.push(message);
             }
         }
@@ -191,14 +191,14 @@ mod tests {
     fn a_message_over_the_limit_is_refused_by_its_head_alone() {
         let mut frames = Frames::new(10);
         frames.push(Bytes::from_static(&[0, 0, 0, 0, 11]));
-        assert_eq!(frames.next().unwrap_err().reason, "MESSAGE_TOO_LARGE");
+        assert_eq!(frames.message().unwrap_err().reason, "MESSAGE_TOO_LARGE");
     }
 
     #[test]
     fn a_flag_that_is_neither_0_nor_1_is_malformed() {
         let mut frames = Frames::new(10);
         frames.push(Bytes::from_static(&[2, 0, 0, 0, 0]));
-        assert_eq!(frames.next().unwrap_err().reason, "MALFORMED_MESSAGE");
+        assert_eq!(frames.message().unwrap_err().reason, "MALFORMED_MESSAGE");
     }
 
     #[test]

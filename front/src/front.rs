@@ -44,7 +44,8 @@ impl Front {
             .build()?;
         let (handle, stop) = (runtime.handle().clone(), Arc::new(Notify::new()));
         let (inner, stopped) = (server.clone(), stop.clone());
-        let thread = Builder::new().name("front".to_owned()).spawn(move || run(runtime, bound, tls, inner, &stopped))?;
+        let thread =
+            Builder::new().name("front".to_owned()).spawn(move || run(runtime, bound, tls, inner, &stopped))?;
         Ok(Front { server, address, runtime: handle, stop, thread: Mutex::new(Some(thread)) })
     }
 

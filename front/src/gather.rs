@@ -40,7 +40,8 @@ pub fn gather(calls: &[&InferCall], signature: &Signature) -> Vec<Gathered> {
 fn joined(calls: &[&InferCall], index: usize) -> GatheredData {
     let parts = || calls.iter().filter_map(|call| call.inputs.get(index));
     if let Some(Elements::Strings(_)) = parts().next() {
-        let strings = parts().filter_map(|part| if let Elements::Strings(strings) = part { Some(strings) } else { None });
+        let strings =
+            parts().filter_map(|part| if let Elements::Strings(strings) = part { Some(strings) } else { None });
         return GatheredData::Strings(strings.flatten().cloned().collect());
     }
     let numbers = || parts().filter_map(|part| if let Elements::Numbers(bytes) = part { Some(bytes) } else { None });

@@ -101,7 +101,7 @@ impl Incoming {
     /// The next message, if it is there.
     pub fn poll_message(&mut self, context: &mut Context) -> Poll<Result<Option<Framed>, Broken>> {
         loop {
-            match self.frames.next() {
+            match self.frames.message() {
                 Ok(Some(message)) => return Poll::Ready(Ok(Some(message))),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Err(Broken::Refused(error))),

@@ -158,23 +158,27 @@ fn count(fields: &[Field]) -> Result<usize, Malformed> {
 }
 
 fn whole(length: usize, size: usize) -> Result<usize, Malformed> {
-    if length % size == 0 { Ok(length / size) } else { Err(Malformed) }
+    if length % size == 0 {
+        Ok(length / size)
+    } else {
+        Err(Malformed)
+    }
 }
 
 fn put_elements(out: &mut Vec<u8>, datatype: Datatype, value: Value) -> Result<(), Malformed> {
     match value {
-        Value::Varint(element) => put_element(out, datatype, element),
-        Value::Fixed32(element) => Ok(out.extend_from_slice(&element)),
-        Value::Fixed64(element) => Ok(out.extend_from_slice(&element)),
-        Value::Bytes(packed) if matches!(datatype, Datatype::Fp32 | Datatype::Fp64) => Ok(out.extend_from_slice(packed)),
+        Value::Varint(element) => put_element(out, datatype, element)?,
+        Value::Fixed32(element) => out.extend_from_slice(&element),
+        Value::Fixed64(element) => out.extend_from_slice(&element),
+        Value::Bytes(packed) if matches!(datatype, Datatype::Fp32 | Datatype::Fp64) => out.extend_from_slice(packed),
         Value::Bytes(packed) => {
             let mut reader = Reader::new(packed);
             while !reader.is_empty() {
                 put_element(out, datatype, reader.varint()?)?;
             }
-            Ok(())
         }
     }
+    Ok(())
 }
 
 /// One varint as the datatype has it. As protobuf does it, 32-bit fields take the low half of what came.

@@ -85,8 +85,10 @@ fn put_tensor(out: &mut Vec<u8>, output: &Output, start: usize, rows: usize, is_
     let contents = if is_raw { Vec::new() } else { contents(output, start, rows) };
     let contents_length = if is_raw { 0 } else { bytes_field_length(contents.len()) };
     let datatype = output.datatype.name();
-    let length =
-        bytes_field_length(output.name.len()) + bytes_field_length(datatype.len()) + bytes_field_length(shape) + contents_length;
+    let length = bytes_field_length(output.name.len())
+        + bytes_field_length(datatype.len())
+        + bytes_field_length(shape)
+        + contents_length;
     put_head(out, 5, length);
     put_bytes(out, 1, output.name.as_bytes());
     put_bytes(out, 2, datatype.as_bytes());

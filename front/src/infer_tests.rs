@@ -63,7 +63,8 @@ fn a_length_that_does_not_fit_the_shape_is_told_with_both() {
 #[test]
 fn no_shape_is_believed() {
     let signature = signature(Datatype::Fp32, &[-1, -1]);
-    for shape in [&[1 << 32, 1 << 32][..], &[i64::MAX, i64::MAX], &[1, -1], &[-1, 1], &[1, 1, 1], &[1; 9], &[], &[0, 1]] {
+    for shape in [&[1 << 32, 1 << 32][..], &[i64::MAX, i64::MAX], &[1, -1], &[-1, 1], &[1, 1, 1], &[1; 9], &[], &[0, 1]]
+    {
         assert!(parse_infer(&request(&[tensor("x", "FP32", shape, None)], &[&[0; 4]]), &signature).is_err());
     }
 }

@@ -80,7 +80,10 @@ fn bind_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     }
 }
 
-async fn next<Taken>(server: &Server, taken: impl std::future::Future<Output = io::Result<Taken>>) -> Option<io::Result<Taken>> {
+async fn next<Taken>(
+    server: &Server,
+    taken: impl std::future::Future<Output = io::Result<Taken>>,
+) -> Option<io::Result<Taken>> {
     let mut phase = server.phase.subscribe();
     match race(taken, reached(&mut phase, Phase::Draining)).await {
         Either::First(Err(error)) => {

@@ -1,12 +1,13 @@
 //! A prediction's way into its queue: read what queueing needs, check, find the queue, admit.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
 
 use crate::caller::{Answer, Caller, Way};
-use crate::error::{empty_request, invalid_input, message_too_large, shown, unavailable, ServingError};
+use crate::error::{empty_request, invalid, message_too_large, shown, unavailable, ServingError};
 use crate::incoming::Call;
 use crate::infer::{parse_infer, InferCall};
 use crate::infer_contents::MODEL_INFER_REQUEST;
@@ -39,7 +40,12 @@ pub struct Placed {
 }
 
 /// Read a request and find its queue: all of the work that grows with the message.
-pub fn place(server: &Server, method: MethodIndex, message: &Bytes, headers: &HeaderMap) -> Result<Placed, ServingError> {
+pub fn place(
+    server: &Server,
+    method: MethodIndex,
+    message: &Bytes,
+    headers: &HeaderMap,
+) -> Result<Placed, ServingError> {
     let limit = server.outgoing.limit;
     if message.len() > limit {
         return Err(message_too_large(limit, Some(message.len())));
@@ -48,21 +54,44 @@ pub fn place(server: &Server, method: MethodIndex, message: &Bytes, headers: &He
     let envelope = read_envelope(message, route.rows_field, || message_name(route))?;
     let version = checked_version(&envelope, headers)?;
     let queue = lock(&server.table).find(envelope.model, &version)?;
-    if method == MODEL_INFER {
+    let placed = if method == MODEL_INFER {
         let call = parse_infer(message, &queue.spec.signature)?;
-        return Ok(Placed { queue, rows: call.rows, call: Some(call) });
-    }
+        Placed { queue, rows: call.rows, call: Some(call) }
+    } else {
+        check_typed(&queue, method, route, envelope.row_count)?;
+        Placed { queue, rows: envelope.row_count as u64, call: None }
+    };
+    check_rows(&placed, &route.rows_name)?;
+    Ok(placed)
+}
+
+fn check_typed(queue: &ModelQueue, method: MethodIndex, route: &Route, row_count: usize) -> Result<(), ServingError> {
     if !queue.spec.methods.contains(&method) {
-        return Err(not_offered(&queue, &route.method));
+        return Err(not_offered(queue, &route.method));
     }
-    if envelope.row_count == 0 {
+    if row_count == 0 {
         return Err(empty_request(&route.rows_name));
     }
-    Ok(Placed { queue, rows: envelope.row_count as u64, call: None })
+    Ok(())
+}
+
+fn check_rows(placed: &Placed, field: &str) -> Result<(), ServingError> {
+    let (limit, rows) = (placed.queue.spec.max_request_rows, placed.rows);
+    if rows <= limit {
+        return Ok(());
+    }
+    Err(invalid("TOO_MANY_ROWS", format!("{field}: at most {limit} rows a request, got {rows}"), field))
 }
 
 /// Queue a request that was placed. Its answer, if only a refusal, goes the caller's way.
-pub fn admit(server: &Arc<Server>, method: MethodIndex, message: Bytes, call: &Call, placed: Placed, way: Way) -> Arc<Caller> {
+pub fn admit(
+    server: &Arc<Server>,
+    method: MethodIndex,
+    message: Bytes,
+    call: &Call,
+    placed: Placed,
+    way: Way,
+) -> Arc<Caller> {
     let caller = Caller::new(way, server.io.clone());
     let outcome = admit_or_refuse(server, method, message, call, placed, &caller);
     match outcome {
@@ -104,11 +133,11 @@ fn admit_or_refuse(
 
 /// The version asked for. A router sends and authorises by its own reading of the message, which it states in headers:
 /// it must have read what we read. For a message that names no version the router may choose one.
-fn checked_version<'a>(envelope: &Envelope<'a>, headers: &'a HeaderMap) -> Result<std::borrow::Cow<'a, str>, ServingError> {
+fn checked_version<'a>(envelope: &Envelope<'a>, headers: &'a HeaderMap) -> Result<Cow<'a, str>, ServingError> {
     for value in headers.get_all("argosy-model") {
         check_routed("argosy-model", value.as_bytes(), envelope.model)?;
     }
-    let mut version = std::borrow::Cow::Borrowed(envelope.version);
+    let mut version = Cow::Borrowed(envelope.version);
     for value in headers.get_all("argosy-version") {
         if version.is_empty() {
             version = String::from_utf8_lossy(value.as_bytes());
@@ -124,9 +153,7 @@ fn check_routed(header: &str, value: &[u8], own: &str) -> Result<(), ServingErro
     }
     let said = shown(&String::from_utf8_lossy(value));
     let text = format!("the header {header} says '{said}', the message says '{}'", shown(own));
-    let mut error = invalid_input(text, header);
-    error.reason = "MODEL_MISMATCH".into();
-    Err(error)
+    Err(invalid("MODEL_MISMATCH", text, header))
 }
 
 /// '/argosy.v1.TextService/Embed' -> 'argosy.v1.TextServiceEmbedRequest'.
@@ -141,9 +168,7 @@ fn message_name(route: &Route) -> String {
 fn not_offered(queue: &ModelQueue, method: &str) -> ServingError {
     let name = method.rsplit('/').next().unwrap_or(method);
     let (model, offered) = (&queue.spec.model, &queue.spec.offered);
-    let mut error = invalid_input(format!("model '{model}' does not answer {name}; it answers {offered}"), "model");
-    error.reason = "TASK_NOT_OFFERED".into();
-    error
+    invalid("TASK_NOT_OFFERED", format!("model '{model}' does not answer {name}; it answers {offered}"), "model")
 }
 
 fn closed(queue: &ModelQueue) -> ServingError {

@@ -80,7 +80,7 @@ impl NativeFront {
         &self.front.address
     }
 
-    /// policy: (max_batch_rows, capacity_rows, max_wait_us, instances).
+    /// policy: (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows).
     #[allow(clippy::too_many_arguments)]
     fn open_queue(
         &self,
@@ -89,10 +89,10 @@ impl NativeFront {
         methods: Vec<String>,
         inputs: Vec<TensorParts>,
         outputs: Vec<TensorParts>,
-        policy: (u64, u64, u64, u32),
+        policy: (u64, u64, u64, u32, u64),
         device: &str,
     ) -> PyResult<NativeQueue> {
-        let (max_batch_rows, capacity_rows, max_wait_us, instances) = policy;
+        let (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows) = policy;
         let names: Vec<&str> = methods.iter().filter_map(|method| method.rsplit('/').next()).collect();
         let offered = if names.is_empty() { "ModelInfer alone".to_owned() } else { names.join(", ") };
         let spec = QueueSpec {
@@ -101,6 +101,7 @@ impl NativeFront {
             device_told: HeaderValue::from_str(device).map_err(|_| PyValueError::new_err("device"))?,
             methods: methods.iter().filter_map(|method| self.front.server.typed_method(method)).collect(),
             offered,
+            max_request_rows,
             signature: Signature { inputs: tensors(inputs)?, outputs: tensors(outputs)? },
             policy: Policy {
                 max_batch_rows: max_batch_rows.max(1),

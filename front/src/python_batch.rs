@@ -37,7 +37,11 @@ impl Rows {
         // SAFETY: Python gives a view to fill. The bytes live as long as `slf`, to which the view takes a reference,
         // and nobody writes to them: the view is read-only.
         let filled = unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), pointer, length, READ_ONLY, flags) };
-        if filled == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
+        if filled == 0 {
+            Ok(())
+        } else {
+            Err(PyErr::fetch(slf.py()))
+        }
     }
 }
 
@@ -90,7 +94,8 @@ impl NativeBatch {
 
     /// Answer every request with its rows. outputs: (datatype, shape, elements) each, in the order of the signature.
     fn reply_tensors(&self, py: Python<'_>, outputs: Vec<OutputParts<'_>>) -> PyResult<()> {
-        let names: Vec<&str> = self.batch.queue().spec.signature.outputs.iter().map(|output| output.name.as_str()).collect();
+        let names: Vec<&str> =
+            self.batch.queue().spec.signature.outputs.iter().map(|output| output.name.as_str()).collect();
         let owned: Vec<OwnedOutput> = outputs.into_iter().map(OwnedOutput::new).collect::<PyResult<_>>()?;
         let outputs: Vec<Output> = names.iter().zip(&owned).map(|(name, output)| output.view(name)).collect();
         py.detach(|| self.batch.settle_with(&outputs));
@@ -122,7 +127,11 @@ impl NativeBatch {
             // Not here: this is the I/O thread, which must not wait for the GIL.
             std::thread::spawn(move || Python::try_attach(|py| drop(later.call0(py))));
         }));
-        if gone { callback.call0(py).map(drop) } else { Ok(()) }
+        if gone {
+            callback.call0(py).map(drop)
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub struct QueueSpec {
     pub methods: Vec<MethodIndex>,
     /// Their names, for a message.
     pub offered: String,
+    /// A request of more is wrong.
+    pub max_request_rows: u64,
     /// Of ModelInfer.
     pub signature: Signature,
     /// How requests become batches.
@@ -94,7 +96,13 @@ impl ModelQueue {
     /// An open queue without requests.
     pub fn new(spec: QueueSpec, io: Arc<Io>) -> Arc<Self> {
         let state = State { line: Line::new(spec.policy.clone()), counts: QueueCounts::default() };
-        Arc::new(ModelQueue { spec, state: Mutex::new(state), changed: Condvar::new(), fed: AtomicBool::new(false), io })
+        Arc::new(ModelQueue {
+            spec,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            fed: AtomicBool::new(false),
+            io,
+        })
     }
 
     /// Queue a request; it comes back where the queue is closed.

@@ -80,7 +80,12 @@ impl Drop for Reading {
 }
 
 /// Admit a stream's requests until it ends, breaks, or the front drains.
-async fn read(server: Arc<Server>, mut call: Call, mut incoming: Incoming, window: mpsc::Sender<Element>) -> Option<ServingError> {
+async fn read(
+    server: Arc<Server>,
+    mut call: Call,
+    mut incoming: Incoming,
+    window: mpsc::Sender<Element>,
+) -> Option<ServingError> {
     let limit = server.limits.max_message_bytes;
     let all_room = u32::try_from(limit).unwrap_or(u32::MAX >> 4).min(u32::MAX >> 4);
     let room = Arc::new(Semaphore::new(all_room as usize));
@@ -103,7 +108,12 @@ async fn read(server: Arc<Server>, mut call: Call, mut incoming: Incoming, windo
 }
 
 /// Admit one request; what is refused is answered at once.
-fn begin(server: &Arc<Server>, call: &Call, message: Result<Bytes, ServingError>, room: OwnedSemaphorePermit) -> Element {
+fn begin(
+    server: &Arc<Server>,
+    call: &Call,
+    message: Result<Bytes, ServingError>,
+    room: OwnedSemaphorePermit,
+) -> Element {
     let (to, answer) = oneshot::channel();
     let way = Way::Element(to);
     let (message, placed) = match message {
@@ -179,7 +189,13 @@ fn error_element(message: &[u8], error: &ServingError) -> Vec<u8> {
 }
 
 /// Answer each message of a stream before the next is read.
-pub async fn answer_each(server: Arc<Server>, call: Call, mut incoming: Incoming, answer: RareAnswer, to: SendResponse<Bytes>) {
+pub async fn answer_each(
+    server: Arc<Server>,
+    call: Call,
+    mut incoming: Incoming,
+    answer: RareAnswer,
+    to: SendResponse<Bytes>,
+) {
     let Some(mut out) = server.outgoing.stream(to) else { return };
     let mut phase = server.phase.subscribe();
     loop {

@@ -67,8 +67,14 @@ impl Datatype {
 /// The name of a field of InferTensorContents.
 pub fn contents_field_name(number: u32) -> &'static str {
     const NAMES: [&str; 8] = [
-        "bool_contents", "int_contents", "int64_contents", "uint_contents", "uint64_contents", "fp32_contents",
-        "fp64_contents", "bytes_contents",
+        "bool_contents",
+        "int_contents",
+        "int64_contents",
+        "uint_contents",
+        "uint64_contents",
+        "fp32_contents",
+        "fp64_contents",
+        "bytes_contents",
     ];
     NAMES.get(number as usize - 1).copied().unwrap_or("")
 }

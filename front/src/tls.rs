@@ -80,7 +80,8 @@ fn acceptor(files: &TlsFiles) -> io::Result<TlsAcceptor> {
 }
 
 fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|error| bad(path, error))?.collect();
+    let certificates: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).map_err(|error| bad(path, error))?.collect();
     match certificates {
         Ok(certificates) if certificates.is_empty() => Err(bad(path, "there is no certificate in it")),
         Ok(certificates) => Ok(certificates),

@@ -4,7 +4,7 @@
 //! repeated field. Like every protobuf parser this takes the last of a field that comes twice. Whether the rest of
 //! the message is right is the task's to say.
 
-use crate::error::{invalid_input, malformed, ServingError};
+use crate::error::{invalid, malformed, ServingError};
 use crate::proto::{text, Malformed, Reader, Value};
 
 /// What a request says before it is understood.
@@ -30,9 +30,8 @@ pub fn read_envelope<'a>(
     match walk(message, rows_field) {
         Ok(Some(envelope)) => Ok(envelope),
         Ok(None) => {
-            let mut error = invalid_input(format!("{}: at most {MAX_FIELDS} fields are read", message_name()), "");
-            error.reason = "TOO_MANY_FIELDS".into();
-            Err(error)
+            let text = format!("{}: at most {MAX_FIELDS} fields are read", message_name());
+            Err(invalid("TOO_MANY_FIELDS", text, ""))
         }
         Err(Malformed) => Err(malformed(&message_name())),
     }

@@ -77,7 +77,13 @@ class NativeFront:
             [route.method for route in spec.routes],
             list(map(_tensor_parts, spec.signature.inputs)),
             list(map(_tensor_parts, spec.signature.outputs)),
-            (policy.max_batch_rows, policy.capacity_rows, policy.max_wait_us, policy.instances),
+            (
+                policy.max_batch_rows,
+                policy.capacity_rows,
+                policy.max_wait_us,
+                policy.instances,
+                policy.max_request_rows,
+            ),
             spec.device,
         )
         return NativeQueue(queue, spec, self._methods)
