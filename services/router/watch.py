@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-# After a stream has ended; while an endpoint cannot be reached, the channel's own backoff holds.
-_RETRY_S = 0.2
+# After a stream has ended; while an endpoint cannot be reached, the channel's own backoff holds. It grows for as long
+# as streams end without a report: then the peer is something else, or wrongly built.
+_FIRST_RETRY_S = 0.2
+_LONGEST_RETRY_S = 10.0
 
 
 class ServiceWatch:
@@ -63,17 +65,20 @@ class ServiceWatch:
         endpoint = Endpoint(self._service, address)
         self._fleet.put(endpoint)
         stub = ModelServiceStub(self._channels.to(address))
+        retry_s = _FIRST_RETRY_S
         try:
             while True:
-                endpoint = await self._listen(stub, endpoint)
+                heard = await self._listen(stub, endpoint)
+                retry_s = _FIRST_RETRY_S if heard is not endpoint else min(2 * retry_s, _LONGEST_RETRY_S)
+                endpoint = heard
                 self._lost.set()
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(retry_s)
         finally:
             self._fleet.put(_lost(endpoint))
             self._fleet.forget(self._service, address)
 
     async def _listen(self, stub: "ModelServiceAsyncStub", endpoint: Endpoint) -> Endpoint:
-        """One stream to its end; the endpoint as it then stands."""
+        """One stream to its end; the endpoint as it then stands, the same object where it said nothing."""
         try:
             async for response in stub.WatchModels(WatchModelsRequest(), wait_for_ready=True):
                 was, endpoint = endpoint, reported(endpoint, response)
@@ -82,7 +87,8 @@ class ServiceWatch:
                 self._fleet.put(endpoint)
         except grpc.aio.AioRpcError as error:
             _log.warning("endpoint lost", kind=endpoint.service, address=endpoint.address, code=error.code().name)
-        endpoint = _lost(endpoint)
+        if endpoint.link not in (Link.CONNECTING, Link.LOST):
+            endpoint = _lost(endpoint)
         self._fleet.put(endpoint)
         return endpoint
 

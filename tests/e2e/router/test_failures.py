@@ -180,7 +180,11 @@ def test_envoy_is_started_again_on_the_same_port(pair: tuple[RunningRouter, list
     os.kill(envoy.pid, signal.SIGKILL)
     reply = health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=10)
     assert reply.status == health_pb2.HealthCheckResponse.SERVING
-    assert running.inference().ModelInfer(infer("small"), wait_for_ready=True, timeout=10).model_name == "small"
+    stub = running.inference()
+    assert stub.ModelInfer(infer("small"), wait_for_ready=True, timeout=10).model_name == "small"
+    # A compressed message takes the way through the brain and back.
+    compressed = stub.ModelInfer(infer("small", id="x" * 1000), compression=grpc.Compression.Gzip, timeout=10)
+    assert compressed.model_name == "small"
 
 
 def test_envoy_ends_with_a_router_that_is_killed(pair: tuple[RunningRouter, list]) -> None:
