@@ -1,4 +1,4 @@
-"""The table of bad inputs as requests: rows 1, 2, 3, 6 to 11, 13 and 14, whose requests are small and cheap to repeat.
+"""The table of bad inputs as requests: rows 1, 2, 3 and 6 to 14, as far as their requests are cheap to repeat.
 
 Each names the service, the bytes, the reasons that its ErrorInfo may have (the router and a service may find the same
 fault by different ways), and what its message must say.
@@ -138,6 +138,8 @@ def _images() -> Iterator[BadRequest]:
     for name, image in cases.items():
         message = lambda i=image: t.classify(t.seven(), i())  # noqa: E731  it is data
         yield BadRequest(name, "vision", VISION_CLASSIFY, message, ("IMAGE_UNDECODABLE",), "images[1]")
+    huge = lambda: t.classify(t.huge_png())  # noqa: E731  it is data
+    yield BadRequest("400 megapixels", "vision", VISION_CLASSIFY, huge, ("IMAGE_TOO_LARGE",), "400000000 pixels")
     yield BadRequest("no images", "vision", VISION_CLASSIFY, t.classify, ("EMPTY_REQUEST",))
 
 
