@@ -1,9 +1,9 @@
 """Whether the fleet lasts: good and bad requests, straight and routed, while memory, descriptors and threads stay flat.
 
 `python -m bench.soak [--seconds 600]` starts the whole fleet, sends it every bad request of the end-to-end tests, a
-good one after each, and samples each process. It fails where a good request is refused, a bad one is answered or refused
-otherwise than it should be, or where, after a warm-up of a quarter of the time, a process ends with more than it had:
-the medians of the first and the last third after the warm-up are compared, so one late sample decides nothing.
+good one after each, and samples each process. It fails where a good request is refused, where a bad one is answered or
+refused otherwise than it should be, and where, after a warm-up of a quarter of the time, a process ends with more than
+it had: the medians of the first and the last third are compared, so that one late sample decides nothing.
 """
 
 import argparse
