@@ -7,7 +7,10 @@ deliberately not part of it: what is published was proven, and stays so.
 """
 
 import ast
+import fcntl
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from exporter.manifest import MANIFEST_FILE
@@ -35,22 +38,30 @@ def source_fingerprint(module: str, root: Path) -> str:
 
 
 def published_with(record: Path, fingerprint: str, model_dir: Path) -> Path | None:
-    """The version folder that training with `fingerprint` published, if it is still there as it was."""
-    if not record.is_file():
-        return None
-    recorded, _, digest = record.read_text().partition(" ")
-    if recorded != fingerprint:
-        return None
-    versions = sorted(model_dir.glob(f"*/{MANIFEST_FILE}")) if model_dir.is_dir() else []
-    return next((path.parent for path in versions if _digest(path) == digest), None)
+    """The newest version folder that training with `fingerprint` published, if one is still there as it was."""
+    known = set(record.read_text().splitlines()) if record.is_file() else set()
+    versions = [entry for entry in model_dir.iterdir() if entry.name.isdecimal()] if model_dir.is_dir() else []
+    for version in sorted(versions, key=lambda entry: int(entry.name), reverse=True):
+        manifest = version / MANIFEST_FILE
+        if manifest.is_file() and f"{fingerprint} {_digest(manifest)}" in known:
+            return version
+    return None
 
 
 def remember(record: Path, fingerprint: str, version_dir: Path) -> None:
-    """Note what was published with `fingerprint`."""
+    """Note what was published with `fingerprint`. One record serves several folders of models: each has its line."""
     record.parent.mkdir(parents=True, exist_ok=True)
-    partial = record.with_suffix(".partial")
-    partial.write_text(f"{fingerprint} {_digest(version_dir / MANIFEST_FILE)}")
-    partial.replace(record)
+    with record.open("a") as lines:
+        lines.write(f"{fingerprint} {_digest(version_dir / MANIFEST_FILE)}\n")
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process is in here with the same `lock`: two trainings of one model are one too many."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _digest(path: Path) -> str:

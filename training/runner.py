@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.catalog import REFERENCE_MODELS
-from training.fingerprint import published_with, remember, source_fingerprint
+from training.fingerprint import alone, published_with, remember, source_fingerprint
 from training.worker import Says
 
 JOBS = 2
@@ -45,6 +45,9 @@ class Folders:
     def record(self, name: str) -> Path:
         return self.cache_dir / "fingerprints" / name
 
+    def lock(self, name: str) -> Path:
+        return self.cache_dir / "locks" / name
+
 
 Report = Callable[[str, str], None]
 
@@ -66,6 +69,14 @@ def bring_up_to_date(
 
 
 def _one(
+    name: str, folders: Folders, environment: Mapping[str, str], report: Report, running: list[subprocess.Popen[str]]
+) -> Outcome:
+    report(name, "waiting for its turn")
+    with alone(folders.lock(name)):
+        return _alone(name, folders, environment, report, running)
+
+
+def _alone(
     name: str, folders: Folders, environment: Mapping[str, str], report: Report, running: list[subprocess.Popen[str]]
 ) -> Outcome:
     fingerprint = source_fingerprint(REFERENCE_MODELS[name], _ROOT)

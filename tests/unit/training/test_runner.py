@@ -67,5 +67,10 @@ def test_what_was_published_is_known_again_until_it_is_gone(tmp_path: Path) -> N
     remember(record, "abc", version)
     assert published_with(record, "abc", tmp_path / "model") == version
     assert published_with(record, "other", tmp_path / "model") is None
+    elsewhere = tmp_path / "elsewhere" / "1"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "model.yaml").write_text("name: model, trained once more")
+    remember(record, "abc", elsewhere)
+    assert published_with(record, "abc", tmp_path / "model") == version
     (version / "model.yaml").write_text("name: changed by hand")
     assert published_with(record, "abc", tmp_path / "model") is None
