@@ -6,7 +6,8 @@ answer is not the right one.
 
 import asyncio
 import math
-import subprocess
+import signal
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from argosy_cli.client import Fleet, Timing, connect
-from argosy_cli.demo_cases import PATIENT, Case, demo_cases
+from argosy_cli.demo_cases import PATIENT, SEVEN, Case, demo_cases
 from argosy_cli.errors import CliError
 from argosy_cli.fleet import running
 from argosy_cli.inputs import NamedRow
@@ -24,7 +25,7 @@ from argosy_cli.programs import training_command
 from argosy_cli.questions import Question, verb_for
 from argosy_cli.show import shortened
 from argosy_cli.tensors import first_number, infer_request
-from argosy_cli.up import local_plan, report
+from argosy_cli.up import ERRORS, local_plan, report
 from argosy_cli.verdicts import Verdict
 from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 
@@ -32,11 +33,11 @@ _TIMEOUT_S = 30.0
 _READY_TIMEOUT_S = 120.0
 
 NEXT_STEPS = """\
-The fleet has been drained. Try next:
-  argosy up                                             run it, until Ctrl-C
-  argosy models show digits                             what a model is and how good
-  argosy predict digits argosy_cli/samples/seven.png    ask it (in another terminal)
-  argosy predict sentiment "What a day."
+The fleet has been drained. Next:
+  {argosy} up                                   run it, until Ctrl-C; and in another terminal
+  {argosy} models show digits                   what a model is, and how good
+  {argosy} predict digits {seven}
+  {argosy} predict sentiment "What a wonderful day."
 """
 
 
@@ -54,29 +55,53 @@ class Answered:
 
 def demo(models_dir: Path, cache_dir: Path, console: Console) -> None:
     """Run the demo. Raises CliError where training fails, the fleet does not come up or an answer is wrong."""
-    cases = demo_cases()
-    console.print("1. Models: trained or fetched, exported to ONNX, proven equal to their source.", style="bold")
-    _train(models_dir, cache_dir)
-    console.print("2. The fleet: three services and the router, on free ports.", style="bold")
     try:
-        answers = asyncio.run(_ask_a_fleet(models_dir, cases, console))
+        answers = asyncio.run(_demo(models_dir, cache_dir, console))
     except asyncio.CancelledError:
-        raise CliError("interrupted; the fleet has been drained", exit_code=130) from None
-    console.print(NEXT_STEPS)
+        raise CliError("interrupted; everything that was started has ended", exit_code=130) from None
+    console.print(NEXT_STEPS.format(argosy=_own_name(), seven=_shortest(SEVEN)), soft_wrap=True)
     wrong = [answered.model for answered in answers if not answered.verdict.right]
     if wrong:
         raise CliError(f"{len(wrong)} of {len(answers)} answers are wrong: {', '.join(wrong)}")
 
 
-def _train(models_dir: Path, cache_dir: Path) -> None:
-    done = subprocess.run(training_command((), models_dir, cache_dir), check=False)  # noqa: S603 - built there
-    if done.returncode:
-        raise CliError(f"training ended with code {done.returncode}: its lines above say why")
+async def _demo(models_dir: Path, cache_dir: Path, console: Console) -> list[Answered]:
+    cases = demo_cases()
+    whole = asyncio.current_task()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, lambda: whole.cancel() if whole is not None else False)
+    console.print("1. Models: trained or fetched, exported to ONNX, proven equal to their source.", style="bold")
+    await _train(models_dir, cache_dir)
+    console.print("2. The fleet: three services and the router, on free ports.", style="bold")
+    return await _ask_a_fleet(models_dir, cases, console)
+
+
+def _own_name() -> str:
+    """The command as it was called, .venv/bin/argosy perhaps."""
+    return sys.argv[0] if Path(sys.argv[0]).name == "argosy" else "argosy"
+
+
+def _shortest(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+async def _train(models_dir: Path, cache_dir: Path) -> None:
+    command = training_command((), models_dir, cache_dir)
+    process = await asyncio.create_subprocess_exec(*command, process_group=0)
+    try:
+        code = await process.wait()
+    finally:
+        if process.returncode is None:
+            # As Ctrl-C would: it ends the trainings that it has started.
+            process.send_signal(signal.SIGINT)
+            await process.wait()
+    if code:
+        raise CliError(f"training ended with code {code}: its lines above say why")
 
 
 async def _ask_a_fleet(models_dir: Path, cases: Sequence[Case], console: Console) -> list[Answered]:
     plan = local_plan(models_dir, None, None, _READY_TIMEOUT_S, free_ports=True)
-    async with running(plan, report(console, all_logs=False)) as address:
+    async with running(plan, report(console, ERRORS)) as address:
         console.print(f"3. Every model, asked through the router at {address}.", style="bold")
         answers = await asyncio.to_thread(_ask_all, address, cases)
         console.print(_table(answers))

@@ -7,6 +7,7 @@ diabetes data and a person from the census data. A wrong answer fails the demo.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 from argosy_cli.errors import CliError
 from argosy_cli.inputs import Cell, NamedRow
@@ -14,6 +15,8 @@ from argosy_cli.questions import Question
 from argosy_cli.show import table_row_text
 from argosy_cli.verdicts import Judge, face_around, first_alike_then_not, labelled, near, tagged, vector_of
 
+# The first image of MNIST's test set.
+SEVEN = Path(__file__).parent / "samples" / "seven.png"
 # A patient whom the model was not trained on; a year later the measured progression was 178.
 PATIENT: Mapping[str, Cell] = {
     "age": 40.0,
@@ -60,7 +63,7 @@ def demo_cases() -> Sequence[Case]:
 
 
 def _vision_cases() -> list[Case]:
-    seven = files("argosy_cli").joinpath("samples", "seven.png").read_bytes()
+    seven = SEVEN.read_bytes()
     coffee, cat, astronaut = _photo("coffee.png"), _photo("chelsea.png"), _photo("astronaut.png")
     return [
         Case("a handwritten 7 (28×28 PNG)", Question("digits", images=[seven], top_k=1), labelled("7")),

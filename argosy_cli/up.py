@@ -4,6 +4,7 @@ What the processes log is their own: only what needs a person's eye is shown, al
 """
 
 import asyncio
+from collections.abc import Collection
 from pathlib import Path
 
 from rich.console import Console
@@ -16,7 +17,9 @@ from argosy_cli.models import models_table
 from argosy_cli.programs import LOOPBACK, ROUTER, SERVICES, Listening, default_listening
 
 FREE = Listening(f"{LOOPBACK}:0", f"{LOOPBACK}:0")
-_SHOWN_LEVELS = frozenset({"warning", "error", "critical", ""})
+# A line without a level is no log line, such as a traceback's.
+ERRORS = frozenset({"error", "critical", ""})
+WARNINGS = ERRORS | {"warning"}
 
 
 def local_plan(
@@ -41,19 +44,21 @@ def up(plan: FleetPlan, console: Console, *, all_logs: bool) -> None:
 
 async def _up(plan: FleetPlan, console: Console, *, all_logs: bool) -> None:
     console.print("starting the fleet …", style="dim")
-    async with running(plan, report(console, all_logs=all_logs)) as address:
+    async with running(plan, report(console, None if all_logs else WARNINGS)) as address:
         with connect(address, 10.0) as fleet:
             console.print(models_table(await asyncio.to_thread(fleet.statuses)))
         console.print(f"the fleet answers at {address}; Ctrl-C drains it")
         await asyncio.Event().wait()
 
 
-def report(console: Console, *, all_logs: bool) -> Report:
-    """Show on the console what the processes say: warnings and errors, or everything."""
+def report(console: Console, levels: Collection[str] | None) -> Report:
+    """Show on the console what the processes say: lines of these levels, for a person; with None all, as they are."""
 
     def line(name: str, text: str) -> None:
-        if all_logs or log_fields(text).get("level", "") in _SHOWN_LEVELS:
-            console.print(f"{name}: {text if all_logs else plain_line(text)}", soft_wrap=True)
+        if levels is None:
+            console.print(f"{name}: {text}", soft_wrap=True)
+        elif log_fields(text).get("level", "") in levels:
+            console.print(f"{name}: {plain_line(text)}", soft_wrap=True)
 
     def restart(name: str, code: int, pause_s: float) -> None:
         console.print(f"{name} ended with code {code}: starting it again in {pause_s:g} s", style="yellow")
