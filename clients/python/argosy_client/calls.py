@@ -1,0 +1,89 @@
+"""One call, blocking: metadata, deadline, retries where the fleet asks for them, and errors by their reason."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import grpc
+
+from argosy_client.connection import MODEL_HEADER, Options
+from argosy_client.errors import ArgosyError, error_of
+from argosy_client.questions import Method, Request, Response
+from argosy_client.replies import Reply, timing_of
+from argosy_client.retry import pause_before_retry
+from argosy_client.trace import trace_injector
+
+
+class Calls:
+    """Calls over one channel, from any thread."""
+
+    def __init__(self, channel: grpc.Channel, options: Options) -> None:
+        self._channel, self._options = channel, options
+        self._inject = trace_injector()
+
+    def unary(
+        self, method: Method[Request, Response], request: Request, model: str = "", timeout_s: float | None = None
+    ) -> Reply[Response]:
+        """One request, one reply. Raises ArgosyError."""
+        call = self._channel.unary_unary(method.path, method.request.SerializeToString, method.response.FromString)
+        begun = time.monotonic()
+        deadline = begun + (self._options.timeout_s if timeout_s is None else timeout_s)
+        refusals: list[ArgosyError] = []
+        while True:
+            try:
+                message, done = call.with_call(request, deadline - time.monotonic(), self.metadata(model))
+            except grpc.RpcError as failure:
+                refusals.append(error_of_call(failure))
+                self._pause(refusals[-1], deadline)
+                continue
+            trailers = texts(done.trailing_metadata())
+            reply = Reply(message, timing_of(trailers, (time.monotonic() - begun) * 1e3), trailers, refusals)
+            if self._options.on_reply is not None:
+                self._options.on_reply(model, reply)
+            return reply
+
+    def stream(
+        self,
+        open_stream: Callable[[], Iterator[Response]],
+    ) -> Iterator[Response]:
+        """What a stream answers. Raises ArgosyError."""
+        try:
+            yield from open_stream()
+        except grpc.RpcError as failure:
+            raise error_of_call(failure) from None
+
+    def watch(self, method: Method[Request, Response], request: Request, model: str = "") -> Iterator[Response]:
+        """Answers until the caller closes the iterator or the fleet ends. Raises ArgosyError."""
+        call = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
+        return self.stream(lambda: call(request, metadata=self.metadata(model)))
+
+    def exchange(
+        self, method: Method[Request, Response], requests: Iterable[Request], model: str, timeout_s: float
+    ) -> Iterator[Response]:
+        """A stream each way. Raises ArgosyError."""
+        call = self._channel.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
+        return self.stream(lambda: call(iter(requests), timeout_s, self.metadata(model)))
+
+    def metadata(self, model: str) -> tuple[tuple[str, str], ...]:
+        """The caller's own, the trace's, and the header that spares the router a look into the message."""
+        headers = dict(self._options.metadata)
+        self._inject(headers)
+        if model:
+            headers[MODEL_HEADER] = model
+        return tuple((name.lower(), value) for name, value in headers.items())
+
+    def _pause(self, error: ArgosyError, deadline: float) -> None:
+        pause_s = pause_before_retry(error, deadline - time.monotonic())
+        if pause_s is None:
+            raise error from None
+        time.sleep(pause_s)
+
+
+def error_of_call(failure: grpc.RpcError) -> ArgosyError:
+    """The typed exception of a failed call."""
+    if not isinstance(failure, grpc.Call):
+        return ArgosyError(grpc.StatusCode.UNKNOWN, str(failure))
+    return error_of(failure.code(), failure.details() or "", texts(failure.trailing_metadata()))
+
+
+def texts(metadata: "Iterable[tuple[str, str | bytes]] | None") -> Mapping[str, str | bytes]:
+    return dict(metadata or ())
