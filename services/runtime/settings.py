@@ -9,9 +9,9 @@ import argparse
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.runtime.front import MEBIBYTE
 
@@ -54,6 +54,15 @@ class ServiceSettings(BaseModel):
     drain_notice_s: float = Field(1.0, ge=0, description="how long to go on after saying NOT_SERVING")
     drain_grace_s: float = Field(20.0, ge=0, description="how long accepted requests may take at the end")
 
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        """Half a TLS setting would leave the port open without it."""
+        if (self.tls_certificate is None) != (self.tls_private_key is None):
+            raise ValueError("tls_certificate and tls_private_key need each other")
+        if self.tls_client_ca is not None and self.tls_certificate is None:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_private_key")
+        return self
+
 
 def read_settings(
     kind: str, arguments: Sequence[str], environment: Mapping[str, str], defaults: Mapping[str, object]
@@ -72,7 +81,8 @@ def read_settings(
         return ServiceSettings.model_validate(merged)
     except ValidationError as error:
         first = error.errors()[0]
-        raise SettingsError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        where = ".".join(map(str, first["loc"]))
+        raise SettingsError(f"{where}: {first['msg']}" if where else first["msg"]) from None
 
 
 def _parser(kind: str) -> argparse.ArgumentParser:

@@ -1,0 +1,45 @@
+"""What an operator says of a model in serving.yaml."""
+
+from pathlib import Path
+
+import pytest
+
+from services.runtime.errors import ServingError
+from services.runtime.serving_config import read_serving_config
+
+
+def config(folder: Path, text: str) -> Path:
+    (folder / "tiny").mkdir()
+    (folder / "tiny" / "serving.yaml").write_text(text)
+    return folder
+
+
+def test_without_a_file_the_newest_is_served_by_two_instances(tmp_path: Path) -> None:
+    found = read_serving_config(tmp_path, "tiny")
+    assert (found.versions, found.instances, found.capacity_rows) == ((), 2, 4 * found.max_batch_rows * 2)
+
+
+def test_an_empty_file_is_no_file(tmp_path: Path) -> None:
+    assert read_serving_config(config(tmp_path, ""), "tiny") == read_serving_config(tmp_path / "nosuch", "tiny")
+
+
+def test_versions_may_be_written_as_numbers(tmp_path: Path) -> None:
+    assert read_serving_config(config(tmp_path, "versions: [2, '1']"), "tiny").versions == ("2", "1")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("instance: 1", "instance"),
+        ("instances: 0", "instances"),
+        ("max_batch_rows: lots", "max_batch_rows"),
+        ("versions: [latest]", "versions"),
+        ("provider: tpu", "provider"),
+        ("[1, 2]", "serving.yaml"),
+        ("instances: [", "serving.yaml"),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_name(text: str, key: str, tmp_path: Path) -> None:
+    with pytest.raises(ServingError, match=key) as raised:
+        read_serving_config(config(tmp_path, text), "tiny")
+    assert raised.value.reason == "SERVING_CONFIG_WRONG"
