@@ -1,0 +1,27 @@
+"""A served repository for tests."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from services.runtime.portable_front import PortableFront
+from tests.unit.services.runtime.served import Served, repository
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Makes a repository over `tmp_path / models` behind a front of its own."""
+    ends: list[Callable[[], None]] = []
+
+    def make(**settings: object) -> Served:
+        models = tmp_path / "models"
+        front = PortableFront("127.0.0.1:0", ())
+        channel = grpc.insecure_channel(front.address, [("grpc.use_local_subchannel_pool", 1)])
+        ends.extend((channel.close, lambda: front.drain(grace_s=0, notice_s=0)))
+        return Served(models, front, repository(models, front, **settings), channel)
+
+    yield make
+    for end in ends:
+        end()

@@ -1,0 +1,195 @@
+"""Versions come and go: what is wanted is ready, what must not be served is refused, and nothing is lost between."""
+
+import threading
+from collections.abc import Callable
+
+import grpc
+import pytest
+
+from services.runtime.errors import ServingError
+from tests.unit.services.runtime.served import Served, code, refusal
+from tests.unit.services.runtime.tiny import scaling_graph, write_version
+
+Serve = Callable[..., Served]
+ROW = (1.0, 2.0, 3.0)
+
+
+@pytest.fixture
+def served(serve: Serve) -> Served:
+    found = serve()
+    write_version(found.models, version="1", graph=scaling_graph(1))
+    found.repository.load_all()
+    return found
+
+
+def test_the_newest_version_that_loads_is_served(serve: Serve) -> None:
+    served = serve()
+    write_version(served.models, version="9", graph=scaling_graph(9))
+    write_version(served.models, version="10", graph=scaling_graph(10))
+    write_version(served.models, version="11", parity={"passed": False})
+
+    served.repository.load_all()
+
+    assert served.states() == {"tiny/10": "READY*", "tiny/11": "REFUSED"}
+    assert served.infer(ROW) == [[10, 20, 30]]
+
+
+def test_a_bad_new_version_is_refused_and_the_old_one_goes_on(served: Served) -> None:
+    (write_version(served.models, version="2") / "model.onnx").write_bytes(b"cut short")
+
+    assert refusal(lambda: served.repository.load("tiny")) == "DIGEST_MISMATCH"
+
+    assert served.states() == {"tiny/1": "READY*", "tiny/2": "REFUSED"}
+    assert served.infer(ROW) == [[1, 2, 3]]
+    assert code(lambda: served.infer(ROW, version="2")) is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_good_new_version_takes_over_and_the_old_one_is_closed(served: Served) -> None:
+    write_version(served.models, version="2", graph=scaling_graph(2))
+    served.repository.load("tiny")
+
+    assert served.states() == {"tiny/1": "UNLOADED", "tiny/2": "READY*"}
+    assert served.infer(ROW) == [[2, 4, 6]]
+    assert code(lambda: served.infer(ROW, version="1")) is grpc.StatusCode.NOT_FOUND
+
+
+def test_no_request_is_lost_while_a_version_takes_over(served: Served) -> None:
+    stop, found, failed = threading.Event(), [], []
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                found.append(served.infer(ROW)[0])
+            except grpc.RpcError as error:
+                failed.append(error)
+
+    callers = [threading.Thread(target=ask) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    for version in range(2, 8):
+        write_version(served.models, version=str(version), graph=scaling_graph(version))
+        served.repository.load("tiny")
+    stop.set()
+    for caller in callers:
+        caller.join()
+
+    assert failed == []
+    assert {row[0] for row in found} <= set(range(1, 8))
+    assert served.infer(ROW) == [[7, 14, 21]]
+
+
+def test_the_operators_versions_are_served_side_by_side_and_the_first_is_the_default(served: Served) -> None:
+    write_version(served.models, version="2", graph=scaling_graph(2))
+    (served.models / "tiny" / "serving.yaml").write_text("versions: [1, 2]")
+    served.repository.load("tiny")
+
+    assert served.states() == {"tiny/1": "READY*", "tiny/2": "READY"}
+    assert served.infer(ROW) == [[1, 2, 3]]
+    assert served.infer(ROW, version="2") == [[2, 4, 6]]
+
+
+def test_a_version_that_the_operator_wants_and_is_not_there_is_told(served: Served) -> None:
+    (served.models / "tiny" / "serving.yaml").write_text("versions: [1, 5]")
+    assert refusal(lambda: served.repository.load("tiny")) == "VERSION_MISSING"
+    assert served.infer(ROW) == [[1, 2, 3]]
+
+
+def test_a_serving_config_that_is_wrong_changes_nothing(served: Served) -> None:
+    (served.models / "tiny" / "serving.yaml").write_text("instances: none")
+    assert refusal(lambda: served.repository.load("tiny")) == "SERVING_CONFIG_WRONG"
+    assert served.infer(ROW) == [[1, 2, 3]]
+
+
+def test_other_settings_of_the_same_version_take_its_place(served: Served) -> None:
+    (served.models / "tiny" / "serving.yaml").write_text("instances: 1\nmax_batch_rows: 4")
+    served.repository.load("tiny")
+    assert served.repository.loaded("tiny").config.max_batch_rows == 4
+    assert served.infer(ROW) == [[1, 2, 3]]
+
+
+def test_a_provider_that_is_not_here_leaves_the_version_as_it_was(served: Served) -> None:
+    (served.models / "tiny" / "serving.yaml").write_text("provider: tensorrt")
+    assert refusal(lambda: served.repository.load("tiny")) == "PROVIDER_UNAVAILABLE"
+    assert served.states() == {"tiny/1": "READY*"}
+
+
+def test_a_model_that_is_unloaded_is_unavailable_until_it_is_loaded(served: Served) -> None:
+    served.repository.unload("tiny")
+    assert served.states() == {"tiny/1": "UNLOADED"}
+    assert code(lambda: served.infer(ROW)) is grpc.StatusCode.UNAVAILABLE
+    assert refusal(lambda: served.repository.loaded("tiny")) == "MODEL_NOT_READY"
+
+    served.repository.load("tiny")
+    assert served.infer(ROW) == [[1, 2, 3]]
+
+
+def test_what_is_neither_served_nor_on_disk_is_forgotten(served: Served) -> None:
+    folder = write_version(served.models, version="2", parity={"passed": False})
+    refusal(lambda: served.repository.load("tiny"))
+    folder.rename(served.models / "away")
+
+    served.repository.load("tiny")
+
+    assert served.states() == {"tiny/1": "READY*"}
+
+
+@pytest.mark.parametrize("model", ["nosuch", "..", "", "tiny/1"])
+def test_a_model_that_is_not_there_is_not_found(model: str, served: Served) -> None:
+    for call in (served.repository.load, served.repository.unload, served.repository.loaded):
+        assert refusal(lambda call=call: call(model)) == "UNKNOWN_MODEL"
+
+
+def test_a_model_of_another_task_is_another_services(served: Served) -> None:
+    write_version(served.models, "picture", tasks=["TASK_IMAGE_CLASSIFICATION"])
+    served.repository.load_all()
+    assert "picture/1" not in served.states()
+    assert refusal(lambda: served.repository.load("picture")) == "UNKNOWN_MODEL"
+
+
+def test_only_the_models_that_are_named_are_served(serve: Serve) -> None:
+    served = serve(only=["second"])
+    for model in ("first", "second"):
+        write_version(served.models, model)
+    served.repository.load_all()
+    assert served.states() == {"second/1": "READY*"}
+    assert refusal(lambda: served.repository.load("first")) == "UNKNOWN_MODEL"
+
+
+def test_a_model_is_unavailable_from_when_it_is_announced_until_it_is_loaded(serve: Serve) -> None:
+    served = serve()
+    write_version(served.models)
+    served.repository.announce()
+    assert code(lambda: served.infer(ROW)) is grpc.StatusCode.UNAVAILABLE
+    assert code(lambda: served.infer(ROW, version="1")) is grpc.StatusCode.UNAVAILABLE
+    assert refusal(lambda: served.repository.loaded("tiny")) == "MODEL_LOADING"
+
+    served.repository.load_all()
+    assert served.infer(ROW) == [[2, 4, 6]]
+
+
+def test_one_bad_model_does_not_keep_the_others_from_being_served(serve: Serve) -> None:
+    served = serve()
+    write_version(served.models, "bad", graph=b"no model")
+    write_version(served.models, "good")
+    served.repository.load_all()
+    assert served.states() == {"bad/1": "REFUSED", "good/1": "READY*"}
+
+
+def test_every_change_is_told(serve: Serve) -> None:
+    seen: list[dict[str, str]] = []
+    made: list[Served] = []
+    served = serve(on_change=lambda: seen.append(made[0].states()))
+    made.append(served)
+    write_version(served.models)
+    served.repository.load_all()
+    assert {"tiny/1": "LOADING"} in seen
+    assert seen[-1] == {"tiny/1": "READY*"}
+
+
+def test_a_refusal_names_no_path_and_says_why_in_the_status(serve: Serve) -> None:
+    served = serve()
+    (write_version(served.models) / "model.onnx").unlink()
+    with pytest.raises(ServingError) as raised:
+        served.repository.load("tiny")
+    assert str(served.models) not in raised.value.message
+    assert served.repository.statuses()[0].reason == raised.value.message
