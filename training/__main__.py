@@ -60,13 +60,16 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "names",
         nargs="*",
-        choices=[*REFERENCE_MODELS, []],
         metavar="NAME",
         help=f"all, or of: {', '.join(REFERENCE_MODELS)}",
     )
     parser.add_argument("--models-dir", type=Path, default=Path("models"), help="where models are published (models)")
     parser.add_argument("--cache-dir", type=Path, default=Path(".cache"), help="downloads, logs, fingerprints (.cache)")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    for name in options.names:
+        if name not in REFERENCE_MODELS:
+            parser.error(f"there is no reference model '{name}': {', '.join(REFERENCE_MODELS)}")
+    return options
 
 
 def _child_environment(environment: Mapping[str, str]) -> dict[str, str]:

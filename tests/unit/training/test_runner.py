@@ -34,7 +34,7 @@ def test_a_failure_is_one_line_and_an_exit_status(tmp_path: Path) -> None:
 def test_an_unknown_model_is_a_wrong_command_line(tmp_path: Path) -> None:
     failed = train(tmp_path, "nosuch")
     assert failed.returncode == 2
-    assert "invalid choice: 'nosuch'" in failed.stderr
+    assert "no reference model 'nosuch'" in failed.stderr
 
 
 @pytest.fixture
