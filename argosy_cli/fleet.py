@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import yaml
@@ -92,7 +91,7 @@ class LocalFleet:
         plan = self._plan
 
         def command(at: Listening) -> list[str]:
-            return service_command(name, at, plan.models_dir, (), plan.config)
+            return service_command(name, at.address, at.metrics_address, plan.models_dir, (), plan.config)
 
         return self._child(name, command, listening)
 
@@ -100,7 +99,11 @@ class LocalFleet:
         services = {child.name: [child.listening.address] for child in self._services}
         fleet_config = folder / "fleet.yaml"
         fleet_config.write_text(yaml.safe_dump({"services": services}), encoding="utf-8")
-        return self._child(ROUTER, partial(router_command, fleet_config), self._plan.router)
+
+        def command(at: Listening) -> list[str]:
+            return router_command(fleet_config, at.address, at.metrics_address)
+
+        return self._child(ROUTER, command, self._plan.router)
 
     def _child(self, name: str, command: Command, listening: Listening) -> Child:
         return Child(name, command, listening, self._report.line, self._report.restart)

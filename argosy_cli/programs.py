@@ -43,17 +43,24 @@ def default_listening(name: str) -> Listening:
 
 
 def service_command(
-    service: str, listening: Listening | None, models_dir: Path | None, models: Sequence[str], config: Path | None
+    service: str,
+    address: str | None,
+    metrics_address: str | None,
+    models_dir: Path | None,
+    models: Sequence[str],
+    config: Path | None,
 ) -> list[str]:
     """The command line of a model service. What is None is left to the program's settings."""
     command = [sys.executable, "-m", f"services.{service}"]
-    command += _listening_flags(listening) + _flag("--config", config) + _flag("--models-dir", models_dir)
+    command += _flag("--address", address) + _flag("--metrics-address", metrics_address)
+    command += _flag("--config", config) + _flag("--models-dir", models_dir)
     return command + [part for model in models for part in ("--model", model)]
 
 
-def router_command(fleet_config: Path, listening: Listening | None) -> list[str]:
-    """The command line of the router."""
-    return [sys.executable, "-m", "services.router", "--config", str(fleet_config), *_listening_flags(listening)]
+def router_command(fleet_config: Path, address: str | None, metrics_address: str | None) -> list[str]:
+    """The command line of the router. What is None is left to fleet.yaml."""
+    command = [sys.executable, "-m", "services.router", *_flag("--config", fleet_config)]
+    return command + _flag("--address", address) + _flag("--metrics-address", metrics_address)
 
 
 def training_command(names: Sequence[str], models_dir: Path, cache_dir: Path) -> list[str]:
@@ -77,11 +84,5 @@ def replace_process(command: Sequence[str]) -> NoReturn:
     os.execv(command[0], list(command))  # noqa: S606 - the command is built here, from this interpreter
 
 
-def _listening_flags(listening: Listening | None) -> list[str]:
-    if listening is None:
-        return []
-    return ["--address", listening.address, "--metrics-address", listening.metrics_address]
-
-
-def _flag(name: str, value: Path | None) -> list[str]:
+def _flag(name: str, value: Path | str | None) -> list[str]:
     return [] if value is None else [name, str(value)]

@@ -38,13 +38,8 @@ def serve(
     Example:
       argosy serve vision --models-dir models --model digits
     """
-    default = programs.default_listening(service.value)
-    listening = (
-        programs.Listening(address or default.address, metrics_address or default.metrics_address)
-        if address or metrics_address
-        else None
-    )
-    programs.replace_process(programs.service_command(service.value, listening, models_dir, model or [], config))
+    command = programs.service_command(service.value, address, metrics_address, models_dir, model or [], config)
+    programs.replace_process(command)
 
 
 def route(
@@ -54,15 +49,13 @@ def route(
 ) -> None:
     """Run the router: one address for every model.
 
-    It runs in the foreground; SIGTERM drains it.
+    It runs in the foreground; SIGTERM drains it. Where a flag is absent, fleet.yaml decides.
 
     \b
     Example:
       argosy route --config fleet.yaml
     """
-    default = programs.default_listening(programs.ROUTER)
-    listening = programs.Listening(address or default.address, metrics_address or default.metrics_address)
-    programs.replace_process(programs.router_command(config, listening))
+    programs.replace_process(programs.router_command(config, address, metrics_address))
 
 
 def train(

@@ -128,12 +128,14 @@ def _outlier_detection() -> OutlierDetection:
 
 
 def _health_check() -> HealthCheck:
-    """grpc.health.v1 for the endpoint as a whole; seldom where nobody calls, so that many models cost little."""
+    """grpc.health.v1 for the endpoint as a whole; seldom where it is healthy and nobody calls, so that many models cost
+    little; soon where it is not yet, so that one that was asked while it loaded is not left out for long.
+    """
     return HealthCheck(
         timeout=seconds(1),
         interval=seconds(2),
         interval_jitter_percent=10,
-        no_traffic_interval=seconds(10),
+        no_traffic_interval=seconds(1),
         no_traffic_healthy_interval=seconds(10),
         unhealthy_threshold={"value": 2},
         healthy_threshold={"value": 1},
