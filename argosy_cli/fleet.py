@@ -91,7 +91,14 @@ class LocalFleet:
         plan = self._plan
 
         def command(at: Listening) -> list[str]:
-            return service_command(name, at.address, at.metrics_address, plan.models_dir, (), plan.config)
+            return service_command(
+                name,
+                address=at.address,
+                metrics_address=at.metrics_address,
+                models_dir=plan.models_dir,
+                models=(),
+                config=plan.config,
+            )
 
         return self._child(name, command, listening)
 

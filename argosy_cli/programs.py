@@ -44,6 +44,7 @@ def default_listening(name: str) -> Listening:
 
 def service_command(
     service: str,
+    *,
     address: str | None,
     metrics_address: str | None,
     models_dir: Path | None,

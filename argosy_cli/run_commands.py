@@ -38,7 +38,14 @@ def serve(
     Example:
       argosy serve vision --models-dir models --model digits
     """
-    command = programs.service_command(service.value, address, metrics_address, models_dir, model or [], config)
+    command = programs.service_command(
+        service.value,
+        address=address,
+        metrics_address=metrics_address,
+        models_dir=models_dir,
+        models=model or [],
+        config=config,
+    )
     programs.replace_process(command)
 
 
