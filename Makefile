@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint types unit e2e models protos bench soak clean help
+.PHONY: demo test lint types unit e2e models protos bench soak clients-test clean help
 
 demo: $(READY)  ## train what is missing, start the fleet, show real answers
 	@$(BIN)/argosy demo
@@ -41,11 +41,14 @@ bench: models  ## requests/s and latency, straight and routed, beside raw ONNX R
 soak: models  ## ten minutes of good and bad requests: memory, descriptors and threads must stay flat
 	$(BIN)/python -m bench.soak
 
+clients-test: models  ## build the clients of every language, run them against one fleet, compare their lines
+	@$(BIN)/python -m tests.clients.compare
+
 clean:  ## remove what was built; downloads under .cache/ stay
 	rm -rf $(VENV) models .mypy_cache .ruff_cache .pytest_cache
 
 help:  ## this list
-	@sed -n 's/^\([a-z0-9]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | expand -t 10
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Argosy needs Python 3.11 or newer; set PYTHON=")'
