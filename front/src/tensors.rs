@@ -22,7 +22,7 @@ pub enum Datatype {
 /// Name, bytes an element, number and name of the field of InferTensorContents (none: such tensors travel raw only).
 type Facts = (&'static str, usize, u32, &'static str);
 
-const ALL: [(Datatype, Facts); 13] = [
+const FACTS: [(Datatype, Facts); 13] = [
     (Datatype::Bool, ("BOOL", 1, 1, "bool_contents")),
     (Datatype::Uint8, ("UINT8", 1, 4, "uint_contents")),
     (Datatype::Uint16, ("UINT16", 2, 4, "uint_contents")),
@@ -39,9 +39,20 @@ const ALL: [(Datatype, Facts); 13] = [
 ];
 
 impl Datatype {
+    /// Every one.
+    pub const ALL: [Datatype; 13] = {
+        let mut all = [Datatype::Bool; 13];
+        let mut index = 0;
+        while index < all.len() {
+            all[index] = FACTS[index].0;
+            index += 1;
+        }
+        all
+    };
+
     /// By the protocol's word.
     pub fn of_name(name: &str) -> Option<Datatype> {
-        ALL.iter().find(|(_, facts)| facts.0 == name).map(|(datatype, _)| *datatype)
+        FACTS.iter().find(|(_, facts)| facts.0 == name).map(|(datatype, _)| *datatype)
     }
 
     /// The protocol's word.
@@ -60,7 +71,7 @@ impl Datatype {
     }
 
     fn facts(self) -> &'static Facts {
-        &ALL[self as usize].1
+        &FACTS[self as usize].1
     }
 }
 
@@ -113,7 +124,7 @@ mod tests {
 
     #[test]
     fn every_datatype_is_found_by_its_name_and_stands_at_its_own_place() {
-        for (datatype, facts) in ALL {
+        for (datatype, facts) in FACTS {
             assert_eq!(Datatype::of_name(facts.0), Some(datatype));
             assert_eq!(datatype.name(), facts.0);
             if let Some(number) = datatype.contents_field() {

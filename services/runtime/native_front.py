@@ -5,12 +5,12 @@ dataclasses, and memory that it gathered becomes numpy arrays without a copy. No
 request but `Batch.reply` and `Batch.fail`, which a worker calls; what callers see is stated by the portable front.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import argosy_front
 import numpy as np
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
@@ -30,6 +30,9 @@ from services.runtime.front import (
 )
 from services.runtime.tensors import DTYPES, datatype_of
 from services.runtime.wire import malformed
+
+if TYPE_CHECKING:
+    import grpc
 
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 REFLECTION = f"/{reflection.SERVICE_NAME}/ServerReflectionInfo"
@@ -195,7 +198,7 @@ class NativeBatch:
 
 def _array(tensor: TensorSignature, shape: tuple[int, ...], elements: argosy_front.Rows | list[bytes]) -> Array:
     if not isinstance(elements, list):
-        return np.frombuffer(elements, DTYPES[tensor.datatype]).reshape(shape)
+        return np.frombuffer(memoryview(elements), DTYPES[tensor.datatype]).reshape(shape)
     array = np.empty(len(elements), np.object_)
     array[:] = elements
     return array.reshape(shape)
@@ -225,13 +228,15 @@ def _crossing(answer: UnaryAnswer) -> Callable[[bytes], bytes | _ErrorParts]:
 def _reflection(service_names: Sequence[str]) -> UnaryAnswer:
     """Grpcio's own reflection, asked one request at a time."""
     servicer = reflection.ReflectionServicer((*service_names, reflection.SERVICE_NAME))
+    no_context = cast("grpc.ServicerContext", None)  # it is not looked at
 
     def answer(message: bytes) -> bytes:
         try:
             request = ServerReflectionRequest.FromString(message)
         except DecodeError:
             raise malformed("grpc.reflection.v1alpha.ServerReflectionRequest") from None
-        return next(iter(servicer.ServerReflectionInfo(iter((request,)), None))).SerializeToString()
+        answers: Iterable[Message] = servicer.ServerReflectionInfo(iter((request,)), no_context)
+        return next(iter(answers)).SerializeToString()
 
     return answer
 
