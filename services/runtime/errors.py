@@ -5,7 +5,7 @@ one table. The text of a foreign exception never goes into a `ServingError`: wha
 fixed text and an id, and the details go to the log. This module deliberately imports nothing of Argosy and no gRPC.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -56,6 +56,13 @@ class ServingError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+def without_frames(error: ServingError) -> ServingError:
+    """The same error without the frames that it came through: they would hold a request's data, in a circle with
+    whatever keeps the error, until the garbage collector comes by.
+    """
+    return replace(error)
 
 
 def invalid_input(message: str, field: str = "", reason: str = "INVALID_INPUT") -> ServingError:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from services.runtime.errors import Cause, ServingError
+from services.runtime.errors import Cause, ServingError, without_frames
 from services.runtime.faults import unforeseen
 from services.runtime.front import Array, Batch, Queue
 from services.runtime.session import Run
@@ -55,7 +55,7 @@ def _answer_typed(batch: Batch, method: TypedMethod[object], version: LoadedVers
         try:
             decoded.append((index, method.decode(message)))
         except ServingError as error:
-            batch.fail(index, error)
+            batch.fail(index, without_frames(error))
         except Exception as error:  # noqa: BLE001 - a bug that one request meets must not reach its neighbours
             batch.fail(index, _unforeseen(batch, error))
     try:
@@ -113,7 +113,7 @@ def _checked(batch: Batch, inputs: Mapping[str, Array], version: LoadedVersion) 
             try:
                 version.check(_rows(inputs, rows))
             except ServingError as error:
-                batch.fail(index, error)
+                batch.fail(index, without_frames(error))
                 del extents[index]
     return extents
 
@@ -124,7 +124,7 @@ def _run_each(batch: Batch, inputs: Mapping[str, Array], left: Mapping[int, slic
         try:
             parts[index] = version.session.start().outputs(_rows(inputs, rows))
         except ServingError as error:
-            batch.fail(index, error)
+            batch.fail(index, without_frames(error))
         except Exception as error:  # noqa: BLE001 - this request's own failure
             batch.fail(index, _unforeseen(batch, error))
     if parts:

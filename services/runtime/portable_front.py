@@ -21,7 +21,7 @@ import grpc
 from grpc import aio
 from grpc_reflection.v1alpha import reflection
 
-from services.runtime.errors import ServingError
+from services.runtime.errors import ServingError, without_frames
 from services.runtime.front import FrontStats, Limits, QueueSpec, Tls, TypedRoute, UnaryAnswer
 from services.runtime.portable_batch import Answer, Pending
 from services.runtime.portable_predictions import Predictions
@@ -136,7 +136,10 @@ class PortableFront:
             try:
                 return await answer(message)
             except ServingError as error:
-                return await self._refusals.abort(context, error)
+                refusal = without_frames(error)
+            # grpcio keeps the abort, and with it this frame, until the garbage collector comes by.
+            del message
+            return await self._refusals.abort(context, refusal)
 
         return grpc.unary_unary_rpc_method_handler(answer_or_abort)
 

@@ -9,7 +9,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from services.runtime.errors import ServingError, empty_request, exhausted, invalid_input, shown, unavailable
+from services.runtime.errors import (
+    ServingError,
+    empty_request,
+    exhausted,
+    invalid_input,
+    shown,
+    unavailable,
+    without_frames,
+)
 from services.runtime.faults import foreseen
 from services.runtime.front import Limits, QueueSpec, TypedRoute
 from services.runtime.portable_batch import Answer, Outcome, Pending
@@ -45,16 +53,20 @@ class Predictions:
         return MODEL_INFER, *self._routes
 
     async def answer(self, method: str, message: bytes, context: Context) -> bytes:
-        try:
-            queue, answer = await self.predict(method, message, context)
-        except ServingError as error:
-            return await self._refusals.abort(context, error)
-        trailers = _trailers(queue, answer)
-        outcome = self.sendable(answer.outcome)
+        outcome, trailers = await self._outcome(method, message, context)
         if isinstance(outcome, ServingError):
+            # grpcio keeps the abort, and with it this frame, until the garbage collector comes by.
+            del message
             return await self._refusals.abort(context, outcome, trailers)
         context.set_trailing_metadata(trailers)
         return outcome
+
+    async def _outcome(self, method: str, message: bytes, context: Context) -> tuple[Outcome, Trailers]:
+        try:
+            queue, answer = await self.predict(method, message, context)
+        except ServingError as error:
+            return without_frames(error), ()
+        return self.sendable(answer.outcome), _trailers(queue, answer)
 
     async def predict(self, method: str, message: bytes, context: Context) -> tuple[PortableQueue, Answer]:
         """Check, admit and wait. Raises ServingError where the request was not admitted."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
-from services.runtime.errors import ServingError, unavailable
+from services.runtime.errors import ServingError, unavailable, without_frames
 from services.runtime.faults import foreseen
 from services.runtime.portable_predictions import MODEL_INFER, Predictions
 from services.runtime.portable_refusals import Context, Refusals
@@ -117,7 +117,7 @@ class InferStreams:
             if not isinstance(outcome, ServingError):
                 return _wrapped(outcome)
         except ServingError as error:
-            outcome = error
+            outcome = without_frames(error)
         self._refusals.count(outcome)
         return _error_answer(message, outcome).SerializeToString()
 
