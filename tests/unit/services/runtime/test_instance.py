@@ -1,0 +1,111 @@
+"""A worker and its batches: who is at fault fails alone, and the answers of a batch go to whom they belong."""
+
+import struct
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+
+from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
+from services.runtime.errors import invalid_input
+from services.runtime.front import Array
+from services.runtime.typed_method import TaskCode
+from tests.unit.services.runtime.served import MODEL_INFER, Served
+from tests.unit.services.runtime.tiny import echo_graph, lookup_graph, scaling_graph, tensor, write_version
+
+Serve = Callable[..., Served]
+
+# A batch leaves when it has three rows: the test says who runs together.
+THREE_TOGETHER = "instances: 1\nmax_batch_rows: 3\nmax_wait_us: 1000000\n"
+
+
+def loaded(served: Served, graph: bytes, **manifest: object) -> Served:
+    write_version(served.models, graph=graph, **manifest)
+    (served.models / "tiny" / "serving.yaml").write_text(THREE_TOGETHER)
+    served.repository.load_all()
+    assert served.states() == {"tiny/1": "READY*"}
+    return served
+
+
+def ask(served: Served, datatype: str, *values: bytes, shape: tuple[int, ...]) -> list[bytes | grpc.RpcError]:
+    """One request a value, all at once; answers in the same order."""
+
+    def one(raw: bytes) -> bytes | grpc.RpcError:
+        request = ModelInferRequest(model_name="tiny", raw_input_contents=[raw])
+        request.inputs.add(name="x", datatype=datatype, shape=shape)
+        call = served.channel.unary_unary(MODEL_INFER).future(request.SerializeToString(), 20)
+        error = call.exception()
+        assert ("argosy-batch-rows", "3") in call.trailing_metadata()
+        return error or ModelInferResponse.FromString(call.result()).raw_output_contents[0]
+
+    with ThreadPoolExecutor(len(values)) as callers:
+        return list(callers.map(one, values))
+
+
+def floats(*values: float) -> bytes:
+    return np.array(values, "<f4").tobytes()
+
+
+def test_each_request_of_a_batch_gets_its_own_rows(serve: Serve) -> None:
+    served = loaded(serve(), scaling_graph(2))
+    answers = ask(served, "FP32", floats(1, 1, 1), floats(2, 2, 2), floats(3, 3, 3), shape=(1, 3))
+    assert answers == [floats(2, 2, 2), floats(4, 4, 4), floats(6, 6, 6)]
+
+
+def test_a_request_that_the_graph_does_not_take_fails_alone(serve: Serve) -> None:
+    served = loaded(
+        serve(), lookup_graph(), inputs=[tensor("INT64", -1, 1)], outputs=[tensor("FP32", -1, 1, 2, name="y")]
+    )
+    good, bad, other = ask(served, "INT64", *(struct.pack("<q", i) for i in (0, 7, 2)), shape=(1, 1))
+
+    assert (good, other) == (floats(0, 1), floats(4, 5))
+    assert isinstance(bad, grpc.RpcError)
+    assert bad.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_text_that_is_not_utf8_fails_alone(serve: Serve) -> None:
+    served = loaded(serve(), echo_graph(), inputs=[tensor("BYTES", -1, 1)], outputs=[tensor("BYTES", -1, 1, name="y")])
+    texts = [struct.pack("<I", len(text)) + text for text in (b"a", b"\xff", "ö".encode())]
+    good, bad, other = ask(served, "BYTES", *texts, shape=(1, 1))
+
+    assert (good, other) == (texts[0], texts[2])
+    assert isinstance(bad, grpc.RpcError)
+    assert bad.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_request_that_the_models_check_refuses_fails_alone(serve: Serve) -> None:
+    def check(inputs: Mapping[str, Array]) -> None:
+        for row, values in enumerate(inputs["x"]):
+            if np.isnan(values).any():
+                raise invalid_input(f"row {row} is not a number")
+
+    served = loaded(serve(task_code=TaskCode(lambda *_: (), lambda _: check)), scaling_graph(2))
+    good, bad, other = ask(served, "FP32", floats(1, 1, 1), floats(2, np.nan, 2), floats(3, 3, 3), shape=(1, 3))
+
+    assert (good, other) == (floats(2, 2, 2), floats(6, 6, 6))
+    assert isinstance(bad, grpc.RpcError)
+    # Counted within the request, not within the batch.
+    assert bad.details() == "row 0 is not a number"
+
+
+def test_a_batch_of_nothing_but_bad_requests_answers_them_all(serve: Serve) -> None:
+    served = loaded(
+        serve(), lookup_graph(), inputs=[tensor("INT64", -1, 1)], outputs=[tensor("FP32", -1, 1, 2, name="y")]
+    )
+    answers = ask(served, "INT64", *(struct.pack("<q", i) for i in (7, 8, 9)), shape=(1, 1))
+    assert [answer.code() for answer in answers if isinstance(answer, grpc.RpcError)] == [
+        grpc.StatusCode.INVALID_ARGUMENT
+    ] * 3
+
+
+@pytest.mark.parametrize("outputs", [[tensor("FP32", -1, 3, name="z")], []], ids=["another", "none"])
+def test_a_graph_that_is_not_as_its_manifest_says_never_gets_here(
+    outputs: list[dict[str, object]], serve: Serve, tmp_path: Path
+) -> None:
+    served = serve()
+    write_version(served.models, outputs=outputs)
+    served.repository.load_all()
+    assert served.states() == {"tiny/1": "REFUSED"}

@@ -1,0 +1,73 @@
+"""A tabular model's policy for missing values holds for tensors that callers send by themselves, too."""
+
+import numpy as np
+import pytest
+
+from argosy.v1 import manifest_pb2 as pb
+from services.runtime.errors import ServingError
+from services.tabular.tensor_check import tensor_check
+
+NUMBERS = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
+
+
+def column(name: str, index: int, missing: "pb.MissingPolicy.ValueType", input_: str = "x") -> pb.TableColumn:
+    return pb.TableColumn(name=name, kind=pb.COLUMN_KIND_NUMBER, input=input_, index=index, missing=missing)
+
+
+MANIFEST = pb.ModelManifest(
+    name="m",
+    inputs=[
+        pb.TensorSpec(name="x", data_type=pb.DATA_TYPE_FP32, shape=[-1, 2]),
+        pb.TensorSpec(name="count", data_type=pb.DATA_TYPE_INT64, shape=[-1, 1]),
+        pb.TensorSpec(name="text", data_type=pb.DATA_TYPE_BYTES, shape=[-1, 1]),
+    ],
+    table=pb.TablePreprocessing(
+        columns=[
+            # Not in the order of the tensor.
+            column("imputed", 1, pb.MISSING_POLICY_IMPUTE),
+            column("needed", 0, pb.MISSING_POLICY_REJECT),
+            column("count", 0, pb.MISSING_POLICY_REJECT, "count"),
+            pb.TableColumn(name="text", kind=pb.COLUMN_KIND_TEXT, input="text", missing=pb.MISSING_POLICY_REJECT),
+        ]
+    ),
+)
+
+
+def check(x: "np.typing.NDArray[np.float32]") -> None:
+    texts = np.full((len(x), 1), b"", np.object_)
+    tensor_check(MANIFEST)({"x": x, "count": np.zeros((len(x), 1), np.int64), "text": texts})
+
+
+def with_cell(row: int, place: int, value: float) -> "np.typing.NDArray[np.float32]":
+    changed = NUMBERS.copy()
+    changed[row, place] = value
+    return changed
+
+
+def test_finite_numbers_pass() -> None:
+    check(NUMBERS)
+
+
+def test_nan_passes_where_the_model_imputes() -> None:
+    check(with_cell(1, 1, np.nan))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "column_name", "reason"),
+    [
+        (0, np.nan, "needed", "MISSING_VALUE"),
+        (0, np.inf, "needed", "NUMBER_OUT_OF_RANGE"),
+        (1, -np.inf, "imputed", "NUMBER_OUT_OF_RANGE"),
+    ],
+)
+def test_what_the_column_does_not_take_is_refused_by_row_and_column(
+    place: int, value: float, column_name: str, reason: str
+) -> None:
+    with pytest.raises(ServingError, match=f"row 2, column '{column_name}'") as raised:
+        check(with_cell(2, place, value))
+    assert (raised.value.reason, raised.value.field) == (reason, "inputs.x")
+
+
+def test_a_tensor_of_another_width_is_refused() -> None:
+    with pytest.raises(ServingError, match="2 columns are needed, got 3"):
+        check(np.zeros((1, 3), np.float32))
