@@ -41,7 +41,7 @@ def test_requests_rows_and_batches_are_counted_by_model_and_version(
     served.infer((1, 2, 3), (4, 5, 6))
     found = read()
     labels = 'model="tiny",version="1"'
-    assert found[f'argosy_requests_total{{model="tiny",outcome="succeeded",version="1"}}'] == 2
+    assert found['argosy_requests_total{model="tiny",outcome="succeeded",version="1"}'] == 2
     assert found[f"argosy_rows_total{{{labels}}}"] == 3
     assert found[f"argosy_batches_total{{{labels}}}"] == 2
     assert found[f"argosy_running_requests{{{labels}}}"] == 0
