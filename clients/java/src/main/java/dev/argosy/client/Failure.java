@@ -14,7 +14,7 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** A call that failed, with what the fleet says of it beyond the status; reason and field are empty where it says nothing. */
+/** A call that failed, with what the fleet says of it beyond the status. Reason and field may be empty. */
 final class Failure extends RuntimeException {
   private final Status status;
   private final String reason;

@@ -2,8 +2,10 @@ package dev.argosy.client;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
-import java.util.function.Predicate;
+import java.util.function.DoublePredicate;
 
 /** What the flags ask for; {@code only} is empty for every step. */
 record Flags(
@@ -16,72 +18,59 @@ record Flags(
     int maxMessageBytes,
     Optional<Duration> cancelAfter) {
 
+  /** Every flag; empty where it is absent by default. */
+  private static final Map<String, String> DEFAULTS =
+      Map.of(
+          "--address", "127.0.0.1:8500",
+          "--samples", "clients/samples",
+          "--tls-ca", "",
+          "--timeout-s", "10",
+          "--only", "",
+          "--model", "digits",
+          "--max-message-bytes", "67108864",
+          "--cancel-after-ms", "");
+
   /** Throws IllegalArgumentException, whose message says which flag is wrong. */
   static Flags parse(String[] arguments) {
-    Flags flags = defaults();
+    Map<String, String> values = new HashMap<>(DEFAULTS);
     for (int index = 0; index < arguments.length; index += 2) {
-      if (index + 1 == arguments.length) {
-        throw new IllegalArgumentException(arguments[index] + ": an unknown flag, or one without its value");
+      String flag = arguments[index];
+      if (!DEFAULTS.containsKey(flag)) {
+        throw new IllegalArgumentException("unknown flag " + flag);
       }
-      flags = flags.with(arguments[index], arguments[index + 1]);
+      if (index + 1 == arguments.length) {
+        throw new IllegalArgumentException(flag + ": its value is missing");
+      }
+      values.put(flag, arguments[index + 1]);
     }
-    return flags;
-  }
-
-  private static Flags defaults() {
     return new Flags(
-        "127.0.0.1:8500",
-        Path.of("clients", "samples"),
-        Optional.empty(),
-        Duration.ofSeconds(10),
-        Optional.empty(),
-        "digits",
-        64 << 20,
-        Optional.empty());
+        values.get("--address"),
+        Path.of(values.get("--samples")),
+        text(values, "--tls-ca").map(Path::of),
+        Duration.ofNanos(Math.round(number(values, "--timeout-s", it -> it > 0 && it < 1e9) * 1e9)),
+        text(values, "--only"),
+        values.get("--model"),
+        whole(values, "--max-message-bytes"),
+        text(values, "--cancel-after-ms").map(given -> Duration.ofMillis(whole(values, "--cancel-after-ms"))));
   }
 
-  private Flags with(String flag, String value) {
-    return switch (flag) {
-      case "--address" -> new Flags(value, samples, tlsCa, timeout, only, model, maxMessageBytes, cancelAfter);
-      case "--samples" -> new Flags(
-          address, Path.of(value), tlsCa, timeout, only, model, maxMessageBytes, cancelAfter);
-      case "--tls-ca" -> new Flags(
-          address, samples, Optional.of(Path.of(value)), timeout, only, model, maxMessageBytes, cancelAfter);
-      case "--timeout-s" -> new Flags(
-          address, samples, tlsCa, seconds(flag, value), only, model, maxMessageBytes, cancelAfter);
-      case "--only" -> new Flags(
-          address, samples, tlsCa, timeout, Optional.of(value), model, maxMessageBytes, cancelAfter);
-      case "--model" -> new Flags(address, samples, tlsCa, timeout, only, value, maxMessageBytes, cancelAfter);
-      case "--max-message-bytes" -> new Flags(
-          address, samples, tlsCa, timeout, only, model, whole(flag, value), cancelAfter);
-      case "--cancel-after-ms" -> new Flags(
-          address, samples, tlsCa, timeout, only, model, maxMessageBytes, Optional.of(millis(flag, value)));
-      default -> throw new IllegalArgumentException("unknown flag " + flag);
-    };
+  private static Optional<String> text(Map<String, String> values, String flag) {
+    return Optional.of(values.get(flag)).filter(value -> !value.isEmpty());
   }
 
-  private static Duration seconds(String flag, String value) {
-    double number = number(flag, value, it -> it > 0 && it < 1e9);
-    return Duration.ofNanos(Math.round(number * 1e9));
+  private static int whole(Map<String, String> values, String flag) {
+    return (int) number(values, flag, it -> it >= 0 && it <= Integer.MAX_VALUE && it == Math.rint(it));
   }
 
-  private static Duration millis(String flag, String value) {
-    return Duration.ofMillis(whole(flag, value));
-  }
-
-  private static int whole(String flag, String value) {
-    return (int) number(flag, value, it -> it >= 0 && it <= Integer.MAX_VALUE && it == Math.rint(it));
-  }
-
-  private static double number(String flag, String value, Predicate<Double> fits) {
+  private static double number(Map<String, String> values, String flag, DoublePredicate fits) {
     try {
-      double number = Double.parseDouble(value);
+      double number = Double.parseDouble(values.get(flag));
       if (fits.test(number)) {
         return number;
       }
-    } catch (NumberFormatException noNumber) {
+    } catch (NumberFormatException notANumber) {
       // Said below, as for a number that does not fit.
     }
-    throw new IllegalArgumentException(flag + " " + value + ": not a number that it takes");
+    throw new IllegalArgumentException(flag + " " + values.get(flag) + ": not a number that it takes");
   }
 }

@@ -41,7 +41,7 @@ final class Fleet implements AutoCloseable {
   private final Duration timeout;
   private final int maxMessageBytes;
 
-  /** Connects with the first call. Throws IllegalArgumentException where the address or the PEM file is no such thing. */
+  /** Connects with the first call. Throws IllegalArgumentException where the address or the PEM file is none. */
   Fleet(Flags flags) {
     timeout = flags.timeout();
     maxMessageBytes = flags.maxMessageBytes();
@@ -73,7 +73,7 @@ final class Fleet implements AutoCloseable {
     return HealthGrpc.newBlockingStub(channel);
   }
 
-  /** Asks again for as long as the fleet says so and the deadline allows; {@code model} is empty where none is named. */
+  /** Asks again while the fleet says so and the deadline allows; {@code model} is empty where none is named. */
   <S extends AbstractStub<S>, T> Reply<T> call(S stub, String model, Function<S, T> method) {
     Deadline deadline = Deadline.after(timeout.toNanos(), TimeUnit.NANOSECONDS);
     List<Failure> refusals = new ArrayList<>();
