@@ -14,7 +14,7 @@ use http::Request;
 use tokio::task::spawn_blocking;
 
 use crate::caller::{Answer, Way};
-use crate::error::{internal, malformed, ServingError};
+use crate::error::{internal, ServingError};
 use crate::frame::{framed, Framed};
 use crate::incoming::{check_metadata, http_refusal, Broken, Call, Incoming};
 use crate::outgoing::refuse_http;
@@ -54,7 +54,11 @@ pub fn accept(server: &Arc<Server>, request: Request<RecvStream>, to: SendRespon
         Method::Watch(watched, changes) => {
             tokio::spawn(async move {
                 let mut incoming = Incoming::new(body, limit);
-                match one_message(incoming.message().await, &call, limit).await {
+                let message = match incoming.only_message().await {
+                    Ok(message) => unpack(message, &call, limit).await.map_err(Broken::Refused),
+                    Err(broken) => Err(broken),
+                };
+                match message {
                     Ok(message) => tell(server, watched, &changes, message, to).await,
                     Err(broken) => refuse(&server, broken, to),
                 }
@@ -72,35 +76,27 @@ fn answer_unary(
     to: SendResponse<Bytes>,
     context: &mut Context,
 ) {
-    match incoming.poll_message(context) {
-        Poll::Ready(Ok(Some(message))) if !message.packed => answer_message(server, method, call, message.bytes, to),
+    match incoming.poll_only_message(context) {
+        Poll::Ready(Ok(message)) if !message.packed => answer_message(server, method, call, message.bytes, to),
         Poll::Ready(Err(broken)) => refuse(&server, broken, to),
-        Poll::Ready(first) => {
-            tokio::spawn(unpack_and_answer(server, method, call, first, to));
+        Poll::Ready(Ok(packed)) => {
+            tokio::spawn(unpack_and_answer(server, method, call, packed, to));
         }
         Poll::Pending => {
             tokio::spawn(async move {
-                let first = incoming.message().await;
-                unpack_and_answer(server, method, call, first, to).await;
+                match incoming.only_message().await {
+                    Ok(message) => unpack_and_answer(server, method, call, message, to).await,
+                    Err(broken) => refuse(&server, broken, to),
+                }
             });
         }
     }
 }
 
-type First = Result<Option<Framed>, Broken>;
-
-async fn unpack_and_answer(server: Arc<Server>, method: Method, call: Call, first: First, to: SendResponse<Bytes>) {
-    match one_message(first, &call, server.limits.max_message_bytes).await {
+async fn unpack_and_answer(server: Arc<Server>, method: Method, call: Call, message: Framed, to: SendResponse<Bytes>) {
+    match unpack(message, &call, server.limits.max_message_bytes).await {
         Ok(message) => answer_message(server, method, call, message, to),
-        Err(broken) => refuse(&server, broken, to),
-    }
-}
-
-/// The one message of a call that has one.
-async fn one_message(first: First, call: &Call, limit: usize) -> Result<Bytes, Broken> {
-    match first? {
-        Some(message) => unpack(message, call, limit).await.map_err(Broken::Refused),
-        None => Err(Broken::Refused(malformed("gRPC frame"))),
+        Err(error) => server.outgoing.refuse(to, &error, None),
     }
 }
 

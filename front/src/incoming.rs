@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use h2::RecvStream;
 use http::{HeaderMap, Method, StatusCode};
 
-use crate::error::{exhausted, malformed, ServingError};
+use crate::error::{exhausted, invalid, malformed, ServingError};
 use crate::frame::{Encoding, Framed, Frames};
 
 /// What a call's headers say.
@@ -85,12 +85,33 @@ pub enum Broken {
 pub struct Incoming {
     body: RecvStream,
     frames: Frames,
+    only: Option<Framed>,
 }
 
 impl Incoming {
     /// `limit`: of one message.
     pub fn new(body: RecvStream, limit: usize) -> Self {
-        Incoming { body, frames: Frames::new(limit) }
+        Incoming { body, frames: Frames::new(limit), only: None }
+    }
+
+    /// The message of a call that has one.
+    pub async fn only_message(&mut self) -> Result<Framed, Broken> {
+        poll_fn(|context| self.poll_only_message(context)).await
+    }
+
+    /// The message of a call that has one, if it and the end of the call are there: whoever is answered before it has
+    /// ended its call sees it reset, which proxies take for a failure.
+    pub fn poll_only_message(&mut self, context: &mut Context) -> Poll<Result<Framed, Broken>> {
+        loop {
+            if self.only.is_some() && self.body.is_end_stream() && self.frames.is_empty() {
+                return Poll::Ready(self.only.take().ok_or_else(not_one));
+            }
+            match (ready!(self.poll_message(context))?, &self.only) {
+                (Some(message), None) => self.only = Some(message),
+                (None, _) => return Poll::Ready(self.only.take().ok_or_else(not_one)),
+                (Some(_), Some(_)) => return Poll::Ready(Err(not_one())),
+            }
+        }
     }
 
     /// The next message; None after the last.
@@ -118,6 +139,10 @@ impl Incoming {
             }
         }
     }
+}
+
+fn not_one() -> Broken {
+    Broken::Refused(invalid("MALFORMED_MESSAGE", "a unary call has one message".to_owned(), ""))
 }
 
 #[cfg(test)]
