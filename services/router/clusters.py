@@ -139,5 +139,6 @@ def _health_check() -> HealthCheck:
         no_traffic_healthy_interval=seconds(10),
         unhealthy_threshold={"value": 2},
         healthy_threshold={"value": 1},
-        grpc_health_check=HealthCheck.GrpcHealthCheck(),
+        # Otherwise it is the cluster's name, whose '/' no authority may have: strict servers refuse such a call.
+        grpc_health_check=HealthCheck.GrpcHealthCheck(authority="argosy"),
     )
