@@ -25,7 +25,9 @@ class Authority:
         certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         signing = ("-CA", self.certificate, "-CAkey", self._key)
         names = ("-subj", f"/CN={name}", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1")
-        _openssl("req", "-x509", *NEW_KEY, *signing, "-keyout", key, "-out", certificate, *names)
+        # openssl makes authorities unless told otherwise, and not every front takes one for a client.
+        leaf = ("-addext", "basicConstraints=critical,CA:FALSE")
+        _openssl("req", "-x509", *NEW_KEY, *signing, "-keyout", key, "-out", certificate, *names, *leaf)
         return certificate, key
 
 
