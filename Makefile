@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint types unit e2e models protos bench soak clients-test clean help
+.PHONY: demo test lint types unit e2e models protos released-protos bench soak clients-test clean help
 
 demo: $(READY)  ## train what is missing, start the fleet, show real answers
 	@$(BIN)/argosy demo
@@ -35,6 +35,9 @@ models: $(READY)  ## train and export the reference models into models/
 protos: $(READY)  ## generate the Python of protos/ anew
 	$(BIN)/python protos/generate.py
 
+released-protos: $(READY)  ## with a release: what later changes of protos/ must not break
+	cd protos && ../$(BIN)/buf build --as-file-descriptor-set --exclude-source-info -o released.binpb
+
 bench: models  ## requests/s and latency, straight and routed, beside raw ONNX Runtime
 	$(BIN)/python -m bench.serving
 
@@ -48,7 +51,7 @@ clean:  ## remove what was built; downloads under .cache/ stay
 	rm -rf $(VENV) models .mypy_cache .ruff_cache .pytest_cache
 
 help:  ## this list
-	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' Makefile | expand -t 17
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Argosy needs Python 3.11 or newer; set PYTHON=")'
