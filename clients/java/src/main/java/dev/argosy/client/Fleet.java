@@ -20,7 +20,11 @@ import io.grpc.health.v1.HealthGrpc;
 import io.grpc.health.v1.HealthGrpc.HealthBlockingStub;
 import io.grpc.stub.AbstractStub;
 import io.grpc.stub.MetadataUtils;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.security.cert.CertificateException;
+import java.security.cert.CertificateFactory;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -39,17 +43,16 @@ final class Fleet implements AutoCloseable {
 
   private final ManagedChannel channel;
   private final Duration timeout;
-  private final int maxMessageBytes;
 
   /** Connects with the first call. Throws IllegalArgumentException where the address or the PEM file is none. */
   Fleet(Flags flags) {
     timeout = flags.timeout();
-    maxMessageBytes = flags.maxMessageBytes();
     channel =
         Grpc.newChannelBuilder(flags.address(), credentials(flags))
             .keepAliveTime(10, TimeUnit.SECONDS)
             .keepAliveTimeout(2, TimeUnit.SECONDS)
-            .maxInboundMessageSize(maxMessageBytes)
+            .maxInboundMessageSize(flags.maxMessageBytes())
+            .intercept(new RequestLimit(flags.maxMessageBytes()))
             .build();
   }
 
@@ -107,7 +110,6 @@ final class Fleet implements AutoCloseable {
     AtomicReference<Metadata> trailers = new AtomicReference<>();
     S prepared =
         stub.withDeadline(deadline)
-            .withMaxOutboundMessageSize(maxMessageBytes)
             .withInterceptors(
                 MetadataUtils.newAttachHeadersInterceptor(header),
                 MetadataUtils.newCaptureMetadataInterceptor(headers, trailers));
@@ -136,9 +138,12 @@ final class Fleet implements AutoCloseable {
       return InsecureChannelCredentials.create();
     }
     try {
-      return TlsChannelCredentials.newBuilder().trustManager(flags.tlsCa().get().toFile()).build();
-    } catch (IOException error) {
-      throw new IllegalArgumentException("--tls-ca " + flags.tlsCa().get() + ": cannot be read", error);
+      byte[] pem = Files.readAllBytes(flags.tlsCa().get());
+      // Read here as well: the channel's own complaint names neither the file nor the flag.
+      CertificateFactory.getInstance("X.509").generateCertificates(new ByteArrayInputStream(pem));
+      return TlsChannelCredentials.newBuilder().trustManager(new ByteArrayInputStream(pem)).build();
+    } catch (IOException | CertificateException error) {
+      throw new IllegalArgumentException("--tls-ca " + flags.tlsCa().get() + ": no certificates in PEM", error);
     }
   }
 }

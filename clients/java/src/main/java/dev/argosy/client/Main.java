@@ -4,12 +4,18 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 
 /** The program: flags in, the steps' lines out; exit code 1 for a call that failed, 2 for a flag or a sample. */
 public final class Main {
+  /** Silent, for what it logs of a call is in that call's error too. Held here, for the level is lost with the logger. */
+  private static final Logger GRPC = Logger.getLogger("io.grpc");
+
   private Main() {}
 
   public static void main(String[] arguments) {
+    GRPC.setLevel(Level.OFF);
     System.exit(exitCode(arguments));
   }
 
