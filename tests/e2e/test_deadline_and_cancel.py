@@ -32,10 +32,11 @@ def test_a_deadline_that_has_passed_on_arrival_is_told_and_the_model_never_runs(
 ) -> None:
     before = executions(services["vision"])
 
-    answer = call_with_timeout(target.of_kind("vision").address, t.VISION_CLASSIFY, t.classify(t.seven()), "1u")
+    answer = call_with_timeout(target.of_kind("vision").address, t.VISION_CLASSIFY, t.classify(t.seven()), "0u")
 
+    # Straight it is gRPC's own core that says so, before any of our code: there is no ErrorInfo then.
     assert answer["grpc-status"] == str(grpc.StatusCode.DEADLINE_EXCEEDED.value[0])
-    assert reason(answer["grpc-status-details-bin"]) == "DEADLINE_EXCEEDED"
+    assert target.name == "straight" or reason(answer["grpc-status-details-bin"]) == "DEADLINE_EXCEEDED"
     assert executions(services["vision"]) == before
 
 
@@ -103,16 +104,12 @@ def executions(service: Server) -> int:
     return int(reply.model_stats[0].execution_count)
 
 
-def reason(details: str | bytes) -> str:
-    """ErrorInfo's reason, from the value of grpc-status-details-bin."""
+def reason(details: str) -> str:
+    """ErrorInfo's reason, from the value of grpc-status-details-bin: base64, unpadded."""
     info = ErrorInfo()
-    status = Status.FromString(details if isinstance(details, bytes) else unpadded_base64(details))
+    status = Status.FromString(base64.b64decode(details + "=" * (-len(details) % 4)))
     assert status.details[0].Unpack(info)
     return str(info.reason)
-
-
-def unpadded_base64(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4))
 
 
 def categories(reply: bytes) -> list[str]:
