@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -14,18 +15,21 @@ from exporter.manifest import MANIFEST_FILE, from_yaml
 from training.catalog import REFERENCE_MODELS
 from training.runner import JOBS, Folders, Outcome, bring_up_to_date
 
+# Columns of output that goes into a file, so that the table's cells are not broken.
+_LOG_WIDTH = 140
+
 
 def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Exit status: 0 when every model asked for is published, 1 when one failed, 2 for a wrong command line."""
     options = _parse(arguments)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _LOG_WIDTH)
     folders = Folders(options.models_dir, options.cache_dir)
     names = list(dict.fromkeys(options.names)) or list(REFERENCE_MODELS)
     with Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
     ) as progress:
-        screen = _Screen(progress)
-        outcomes = bring_up_to_date(names, folders, _child_environment(environment), screen.show)
+        show = _Screen(progress).show if console.is_terminal else partial(_log, console)
+        outcomes = bring_up_to_date(names, folders, _child_environment(environment), show)
     console.print(_table(outcomes))
     for outcome in outcomes:
         if outcome.failure:
@@ -49,6 +53,11 @@ class _Screen:
             self._lines[name] = self._progress.add_task(f"{name}: {doing}", total=None)
         else:
             self._progress.update(self._lines[name], description=f"{name}: {doing}")
+
+
+def _log(console: Console, name: str, doing: str) -> None:
+    """Where nothing can be redrawn, a line for every step."""
+    console.print(f"{name}: {doing or 'done'}", highlight=False)
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:

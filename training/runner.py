@@ -71,7 +71,6 @@ def bring_up_to_date(
 def _one(
     name: str, folders: Folders, environment: Mapping[str, str], report: Report, running: list[subprocess.Popen[str]]
 ) -> Outcome:
-    report(name, "waiting for its turn")
     with alone(folders.lock(name)):
         return _alone(name, folders, environment, report, running)
 
