@@ -1,0 +1,61 @@
+"""The Python program of clients/: it prints what clients/README.md says, and fails as it should."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from tests.clients.bad_input import Case, cases
+from tests.clients.languages import CLIENTS, LANGUAGES, Language
+from tests.clients.programs import run
+from tests.e2e.conftest import MODELS
+from tests.e2e.harness import Processes, Server
+
+BAD = (
+    "server away",
+    "a port that never speaks",
+    "an HTTP port",
+    "TLS against plaintext",
+    "plaintext against TLS",
+    "TLS",
+    "a reply over the limit",
+    "no such model",
+    "a cancelled call",
+    "no samples",
+    "an unknown flag",
+)
+
+
+@pytest.fixture(scope="module")
+def python() -> Language:
+    """Python's program in this environment: what is installed here is what the build would install."""
+    return replace(LANGUAGES[0], build=(), run=(sys.executable, "program.py"))
+
+
+@pytest.fixture(scope="module")
+def bad(
+    shared_processes: Processes, router: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Case]]:
+    folder = tmp_path_factory.mktemp("clients")
+    with cases(shared_processes, router.address, router.metrics_address, MODELS, folder) as found:
+        yield {case.name: case for case in found}
+
+
+def test_the_program_prints_what_the_readme_says(python: Language, router: Server) -> None:
+    said = (CLIENTS / "README.md").read_text(encoding="utf-8").split("So a whole run prints", 1)[1]
+    expected = said.split("```")[1].strip().splitlines()
+
+    outcome = run(python, ["--address", router.address])
+
+    assert (outcome.code, outcome.error) == (0, "")
+    assert outcome.lines == expected
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_the_program_says_what_went_wrong_and_does_not_hang(name: str, python: Language, bad: dict[str, Case]) -> None:
+    assert bad[name].problem(run(python, bad[name].flags)) == ""
+
+
+def test_every_bad_input_is_tried(bad: dict[str, Case]) -> None:
+    assert set(bad) == set(BAD)
