@@ -1,1 +1,1 @@
-"""What the manifests are tested with: a real control plane, its tools, and a node that runs the fleet's own processes."""
+"""What the manifests are tested with: a real control plane, simulated zones, and a node that runs the fleet itself."""

