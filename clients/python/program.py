@@ -15,16 +15,11 @@ from typing import NoReturn
 
 import numpy as np
 
-from argosy.v1 import vision_pb2
+from argosy.v1.vision_pb2 import VisionServiceClassifyRequest
 from argosy_client import ArgosyError, DeadlineExceededError, Fleet, InvalidInputError, Options, Row
-from argosy_client.questions import Method
+from argosy_client.methods import CLASSIFY_IMAGES
 
 CALLS_AT_ONCE = 8
-CLASSIFY = Method(
-    "/argosy.v1.VisionService/Classify",
-    vision_pb2.VisionServiceClassifyRequest,
-    vision_pb2.VisionServiceClassifyResponse,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +46,8 @@ class Run:
 
 
 def image(run: Run, fleet: Fleet) -> Iterator[str]:
-    request = vision_pb2.VisionServiceClassifyRequest(model=run.model, images=[run.sample("seven.png")], top_k=1)
-    reply = fleet.call(CLASSIFY, request, run.model)
+    request = VisionServiceClassifyRequest(model=run.model, images=[run.sample("seven.png")], top_k=1)
+    reply = fleet.call(CLASSIFY_IMAGES, request, run.model)
     best = reply.message.results[0].categories[0]
     yield f"image: {best.label} {best.score:.3f}"
     yield f"trailers: {' '.join(sorted(name for name in reply.trailers if name.startswith('argosy-')))}"
@@ -106,9 +101,9 @@ def wrong_input(run: Run, fleet: Fleet) -> Iterator[str]:
 def refusal(run: Run, fleet: Fleet) -> Iterator[str]:
     """More than the queue takes, at once: what is refused is sent again when the fleet says so."""
     images = [run.sample("seven.png")] * 300
-    request = vision_pb2.VisionServiceClassifyRequest(model=run.model, images=images, top_k=1)
+    request = VisionServiceClassifyRequest(model=run.model, images=images, top_k=1)
     with ThreadPoolExecutor(CALLS_AT_ONCE) as pool:
-        answers = [pool.submit(fleet.call, CLASSIFY, request, run.model) for _ in range(CALLS_AT_ONCE)]
+        answers = [pool.submit(fleet.call, CLASSIFY_IMAGES, request, run.model) for _ in range(CALLS_AT_ONCE)]
         replies = [answer.result() for answer in answers]
     refused = [error for reply in replies for error in reply.refusals]
     answered = f"{len(replies)} of {CALLS_AT_ONCE} answered after retries"

@@ -11,23 +11,23 @@ from types import TracebackType
 
 import numpy as np
 from grpc import aio
-from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from numpy.typing import NDArray
 
 from argosy.v1.manifest_pb2 import ModelManifest
-from argosy.v1.model_pb2 import ModelStatus
-from argosy_client import fleet_methods as methods
-from argosy_client import questions
-from argosy_client.answers import Classification, Detections, Row, TaggedText
+from argosy.v1.model_pb2 import GetModelRequest, ListModelsRequest, ModelStatus, WatchModelsRequest
+from argosy_client import methods, questions
+from argosy_client.answers import Classification, Detections, Row, TaggedText, matrix
 from argosy_client.async_calls import AsyncCalls
 from argosy_client.batches import batches
 from argosy_client.channels import open_aio_channel
 from argosy_client.connection import Options
 from argosy_client.images import ImageInput
-from argosy_client.questions import Answer, Input, Method, Question, Request, Response, Wire
+from argosy_client.methods import Method, Request, Response
+from argosy_client.questions import Answer, Input, Question, Wire
 from argosy_client.replies import Reply
 from argosy_client.rows import RowInput, RowsInput, rows_of
-from argosy_client.tensors import Array, arrays_of, infer_request
+from argosy_client.tensors import Array, arrays_of, infer_request, streamed
 
 # Enough that two instances of a model never wait for a reply's way back.
 _CALLS_AT_ONCE = 4
@@ -114,21 +114,23 @@ class AsyncFleet:
 
     async def models(self, model: str = "") -> list[ModelStatus]:
         """The versions of `model`, or of every model, and their state."""
-        return list((await self._calls.unary(methods.LIST_MODELS, methods.list_models(model), model)).message.models)
+        return list(
+            (await self._calls.unary(methods.LIST_MODELS, ListModelsRequest(model=model), model)).message.models
+        )
 
     async def watch_models(self, model: str = "") -> AsyncIterator[list[ModelStatus]]:
         """As `models`, now and after every change."""
-        async for change in self._calls.watch(methods.WATCH_MODELS, methods.watch_models(model), model):
+        async for change in self._calls.watch(methods.WATCH_MODELS, WatchModelsRequest(model=model), model):
             yield list(change.models)
 
     async def manifest(self, model: str, version: str = "") -> ModelManifest:
         """What the model reads and answers, and how it was proven."""
-        reply = await self._calls.unary(methods.GET_MODEL, methods.get_model(model, version), model)
+        reply = await self._calls.unary(methods.GET_MODEL, GetModelRequest(model=model, version=version), model)
         return reply.message.manifest
 
     async def health(self, name: str = "") -> str:
         """SERVING or NOT_SERVING: of the whole ('') or of a model or service. Raises NotFoundError for another name."""
-        reply = await self._calls.unary(methods.HEALTH, methods.health(name))
+        reply = await self._calls.unary(methods.HEALTH, HealthCheckRequest(service=name))
         return HealthCheckResponse.ServingStatus.Name(reply.message.status)
 
     async def call(
@@ -161,7 +163,7 @@ class AsyncVision:
 
     async def embed_all(self, images: Iterable[ImageInput]) -> NDArray[np.float32]:
         question = questions.embed_images(self._model, self._version)
-        return methods.matrix([vector async for vector in self._asking.each(question, images)])
+        return matrix([vector async for vector in self._asking.each(question, images)])
 
 
 class AsyncText:
@@ -181,7 +183,7 @@ class AsyncText:
 
     async def embed_all(self, texts: Iterable[str]) -> NDArray[np.float32]:
         question = questions.embed_texts(self._model, self._version)
-        return methods.matrix([vector async for vector in self._asking.each(question, texts)])
+        return matrix([vector async for vector in self._asking.each(question, texts)])
 
     async def tag(self, text: str) -> TaggedText:
         return await self._asking.one(questions.tag(self._model, self._version), text)
@@ -222,4 +224,4 @@ class AsyncTensors:
         requests = (infer_request(self._model, self._version, one) async for one in inputs)
         timeout_s = self._options.timeout_s if timeout_s is None else timeout_s
         async for reply in self._calls.exchange(methods.STREAM_INFER, requests, self._model, timeout_s):
-            yield arrays_of(methods.streamed(reply))
+            yield streamed(reply)

@@ -3,7 +3,7 @@
 Each value is read from one result of a reply; how many results a reply has is the questions' business.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,6 +113,12 @@ def tagged_text(result: text_pb2.TextTags) -> TaggedText:
 def vector(embedding: prediction_pb2.Embedding) -> NDArray[np.float32]:
     """float32[width]."""
     return np.array(embedding.values, np.float32)
+
+
+def matrix(vectors: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """float32[vectors, width]; [0, 0] for none."""
+    rows = list(vectors)
+    return np.stack(rows) if rows else np.empty((0, 0), np.float32)
 
 
 def text_vector(result: text_pb2.TextEmbedding) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from grpc import aio
 
 from argosy_client.connection import MODEL_HEADER, Options
 from argosy_client.errors import ArgosyError, error_of
-from argosy_client.questions import Method, Request, Response
+from argosy_client.methods import Method, Request, Response
 from argosy_client.replies import Reply, timing_of
 from argosy_client.retry import pause_before_retry
 from argosy_client.trace import trace_injector

@@ -12,6 +12,12 @@ from argosy_client.replies import Reply
 
 MAX_MESSAGE_BYTES = 64 << 20
 MODEL_HEADER = "argosy-model"
+KEEPALIVE = (
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    # Without it a frozen peer is noticed after a minute.
+    ("grpc.http2.ping_timeout_ms", 2_000),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +43,8 @@ class Options:
         arguments = [
             ("grpc.max_send_message_length", self.max_message_bytes),
             ("grpc.max_receive_message_length", self.max_message_bytes),
-            ("grpc.keepalive_time_ms", 10_000),
-            ("grpc.keepalive_timeout_ms", 2_000),
-            # Without it a frozen peer is noticed after a minute.
-            ("grpc.http2.ping_timeout_ms", 2_000),
             ("grpc.enable_retries", 0),
+            *KEEPALIVE,
         ]
         return [*arguments, *([("grpc.enable_http_proxy", 0)] if _is_loopback(address) else [])]
 

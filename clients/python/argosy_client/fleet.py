@@ -10,23 +10,23 @@ from types import TracebackType
 
 import grpc
 import numpy as np
-from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from numpy.typing import NDArray
 
 from argosy.v1.manifest_pb2 import ModelManifest
-from argosy.v1.model_pb2 import ModelStatus
-from argosy_client import fleet_methods as methods
-from argosy_client import questions
-from argosy_client.answers import Classification, Detections, Row, TaggedText
+from argosy.v1.model_pb2 import GetModelRequest, ListModelsRequest, ModelStatus, WatchModelsRequest
+from argosy_client import methods, questions
+from argosy_client.answers import Classification, Detections, Row, TaggedText, matrix
 from argosy_client.batches import batches
 from argosy_client.calls import Calls
 from argosy_client.channels import open_channel
 from argosy_client.connection import Options
 from argosy_client.images import ImageInput
-from argosy_client.questions import Answer, Input, Method, Question, Request, Response, Wire
+from argosy_client.methods import Method, Request, Response
+from argosy_client.questions import Answer, Input, Question, Wire
 from argosy_client.replies import Reply
 from argosy_client.rows import RowInput, RowsInput, rows_of
-from argosy_client.tensors import Array, arrays_of, infer_request
+from argosy_client.tensors import Array, arrays_of, infer_request, streamed
 
 
 class Asking:
@@ -96,20 +96,22 @@ class Fleet:
 
     def models(self, model: str = "") -> list[ModelStatus]:
         """The versions of `model`, or of every model, and their state."""
-        return list(self._calls.unary(methods.LIST_MODELS, methods.list_models(model), model).message.models)
+        return list(self._calls.unary(methods.LIST_MODELS, ListModelsRequest(model=model), model).message.models)
 
     def watch_models(self, model: str = "") -> Iterator[list[ModelStatus]]:
         """As `models`, now and after every change, until the iterator is closed."""
-        for change in self._calls.watch(methods.WATCH_MODELS, methods.watch_models(model), model):
+        for change in self._calls.watch(methods.WATCH_MODELS, WatchModelsRequest(model=model), model):
             yield list(change.models)
 
     def manifest(self, model: str, version: str = "") -> ModelManifest:
         """What the model reads and answers, and how it was proven."""
-        return self._calls.unary(methods.GET_MODEL, methods.get_model(model, version), model).message.manifest
+        return self._calls.unary(
+            methods.GET_MODEL, GetModelRequest(model=model, version=version), model
+        ).message.manifest
 
     def health(self, name: str = "") -> str:
         """SERVING or NOT_SERVING: of the whole ('') or of a model or service. Raises NotFoundError for another name."""
-        reply = self._calls.unary(methods.HEALTH, methods.health(name))
+        reply = self._calls.unary(methods.HEALTH, HealthCheckRequest(service=name))
         return HealthCheckResponse.ServingStatus.Name(reply.message.status)
 
     def call(
@@ -145,7 +147,7 @@ class Vision:
 
     def embed_all(self, images: Iterable[ImageInput]) -> NDArray[np.float32]:
         """float32[images, width]; [0, 0] for none."""
-        return methods.matrix(self._asking.each(questions.embed_images(self._model, self._version), images))
+        return matrix(self._asking.each(questions.embed_images(self._model, self._version), images))
 
 
 class Text:
@@ -167,7 +169,7 @@ class Text:
 
     def embed_all(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """float32[texts, width]; [0, 0] for none."""
-        return methods.matrix(self._asking.each(questions.embed_texts(self._model, self._version), texts))
+        return matrix(self._asking.each(questions.embed_texts(self._model, self._version), texts))
 
     def tag(self, text: str) -> TaggedText:
         return self._asking.one(questions.tag(self._model, self._version), text)
@@ -208,4 +210,4 @@ class Tensors:
         requests = (infer_request(self._model, self._version, one) for one in inputs)
         timeout_s = self._options.timeout_s if timeout_s is None else timeout_s
         for reply in self._calls.exchange(methods.STREAM_INFER, requests, self._model, timeout_s):
-            yield arrays_of(methods.streamed(reply))
+            yield streamed(reply)

@@ -8,29 +8,18 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
-from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from numpy.typing import NDArray
 
 from argosy.v1 import tabular_pb2, text_pb2, vision_pb2
-from argosy_client import answers
+from argosy_client import answers, methods
 from argosy_client.images import ImageInput, image_bytes
+from argosy_client.methods import Method, Request, Response
 from argosy_client.rows import RowInput, struct_of
 
-Request = TypeVar("Request", bound=Message)
-Response = TypeVar("Response", bound=Message)
 Input = TypeVar("Input")
 Wire = TypeVar("Wire")
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Method(Generic[Request, Response]):
-    """One RPC by its path and its messages."""
-
-    path: str
-    request: type[Request]
-    response: type[Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +43,9 @@ def classify_images(
     vision_pb2.VisionServiceClassifyResponse,
     answers.Classification,
 ]:
-    request, response = vision_pb2.VisionServiceClassifyRequest, vision_pb2.VisionServiceClassifyResponse
+    request = vision_pb2.VisionServiceClassifyRequest
     return Question(
-        Method("/argosy.v1.VisionService/Classify", request, response),
+        methods.CLASSIFY_IMAGES,
         model,
         image_bytes,
         len,
@@ -74,9 +63,9 @@ def detect(
     vision_pb2.VisionServiceDetectResponse,
     answers.Detections,
 ]:
-    request, response = vision_pb2.VisionServiceDetectRequest, vision_pb2.VisionServiceDetectResponse
+    request = vision_pb2.VisionServiceDetectRequest
     return Question(
-        Method("/argosy.v1.VisionService/Detect", request, response),
+        methods.DETECT,
         model,
         image_bytes,
         len,
@@ -94,9 +83,9 @@ def embed_images(
     vision_pb2.VisionServiceEmbedResponse,
     NDArray[np.float32],
 ]:
-    request, response = vision_pb2.VisionServiceEmbedRequest, vision_pb2.VisionServiceEmbedResponse
+    request = vision_pb2.VisionServiceEmbedRequest
     return Question(
-        Method("/argosy.v1.VisionService/Embed", request, response),
+        methods.EMBED_IMAGES,
         model,
         image_bytes,
         len,
@@ -110,9 +99,9 @@ def classify_texts(
 ) -> Question[
     str, str, text_pb2.TextServiceClassifyRequest, text_pb2.TextServiceClassifyResponse, answers.Classification
 ]:
-    request, response = text_pb2.TextServiceClassifyRequest, text_pb2.TextServiceClassifyResponse
+    request = text_pb2.TextServiceClassifyRequest
     return Question(
-        Method("/argosy.v1.TextService/Classify", request, response),
+        methods.CLASSIFY_TEXTS,
         model,
         str,
         _utf8_bytes,
@@ -124,9 +113,9 @@ def classify_texts(
 def embed_texts(
     model: str, version: str
 ) -> Question[str, str, text_pb2.TextServiceEmbedRequest, text_pb2.TextServiceEmbedResponse, NDArray[np.float32]]:
-    request, response = text_pb2.TextServiceEmbedRequest, text_pb2.TextServiceEmbedResponse
+    request = text_pb2.TextServiceEmbedRequest
     return Question(
-        Method("/argosy.v1.TextService/Embed", request, response),
+        methods.EMBED_TEXTS,
         model,
         str,
         _utf8_bytes,
@@ -138,9 +127,9 @@ def embed_texts(
 def tag(
     model: str, version: str
 ) -> Question[str, str, text_pb2.TextServiceTagRequest, text_pb2.TextServiceTagResponse, answers.TaggedText]:
-    request, response = text_pb2.TextServiceTagRequest, text_pb2.TextServiceTagResponse
+    request = text_pb2.TextServiceTagRequest
     return Question(
-        Method("/argosy.v1.TextService/Tag", request, response),
+        methods.TAG,
         model,
         str,
         _utf8_bytes,
@@ -154,9 +143,9 @@ def predict_rows(
 ) -> Question[
     RowInput, Struct, tabular_pb2.TabularServicePredictRequest, tabular_pb2.TabularServicePredictResponse, answers.Row
 ]:
-    request, response = tabular_pb2.TabularServicePredictRequest, tabular_pb2.TabularServicePredictResponse
+    request = tabular_pb2.TabularServicePredictRequest
     return Question(
-        Method("/argosy.v1.TabularService/Predict", request, response),
+        methods.PREDICT,
         model,
         struct_of,
         Struct.ByteSize,

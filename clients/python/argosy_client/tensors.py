@@ -8,11 +8,12 @@ import struct
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
+import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from argosy_client.errors import unusable_input
-from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
+from argosy_client.errors import ArgosyError, unusable_input
+from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 
 Array: TypeAlias = NDArray[np.generic]
 
@@ -47,6 +48,13 @@ def arrays_of(response: ModelInferResponse) -> dict[str, Array]:
     """The outputs by name; BYTES as an object array of `bytes`. They are views of the reply: read-only."""
     tensors = zip(response.outputs, response.raw_output_contents, strict=True)
     return {tensor.name: _array(tensor.datatype, tuple(tensor.shape), data) for tensor, data in tensors}
+
+
+def streamed(reply: ModelStreamInferResponse) -> dict[str, Array]:
+    """The outputs in a stream's message. Raises ArgosyError for an error in its place, which has no status."""
+    if reply.error_message:
+        raise ArgosyError(grpc.StatusCode.UNKNOWN, reply.error_message)
+    return arrays_of(reply.infer_response)
 
 
 def _raw(name: str, array: Array) -> tuple[str, bytes]:
