@@ -57,7 +57,10 @@ class Figures:
 
 
 def show(figures: Figures) -> None:
-    """Requests/s also as a share of ONNX Runtime's rows/s alone, at batch sizes 1 and 32, and of straight."""
+    """Requests/s also as a share of ONNX Runtime's rows/s alone and of straight; CPU time also in that of a row alone.
+
+    CPU times hold on a machine that does something else as well, rates do not.
+    """
     console = Console(width=150)
     for case in dict.fromkeys(row.case for row in figures.rows):
         console.print(_table(case, [row for row in figures.rows if row.case == case]))
@@ -89,7 +92,7 @@ def _table(case: str, rows: list[Row]) -> Table:
     table = Table(title=f"{case} · ONNX Runtime alone on the same core, {told}", title_justify="left")
     for name in ("in flight", "way", "requests/s", "p50 ms", "p99 ms", "service µs", "Envoy µs", "load µs"):
         table.add_column(name, justify="right")
-    for name in (*(f"of alone, batch {batch}" for batch in raw), "of straight"):
+    for name in (*(f"of alone, batch {batch}" for batch in raw), "× CPU of alone", "of straight"):
         table.add_column(name, justify="right")
     straight = {row.in_flight: row.requests_per_s for row in rows if row.way == "straight"}
     for row in rows:
@@ -103,6 +106,7 @@ def _table(case: str, rows: list[Row]) -> Table:
             f"{row.envoy_cpu_us:,.0f}" if row.way == "routed" else "",
             f"{row.load_cpu_us:,.0f}",
             *(f"{row.requests_per_s / alone.rows_per_s:.1%}" for alone in raw.values()),
+            f"{row.service_cpu_us / raw['1'].cpu_us:,.1f}",
             f"{row.requests_per_s / straight[row.in_flight]:.2f}" if row.way == "routed" else "",
         )
     return table

@@ -24,9 +24,9 @@ import psutil
 from bench.cases import Case, cases
 from bench.http2_load import Answered, run_load
 from bench.report import Figures, Raw, Row, StartUp, show, write
-from tests.e2e.conftest import wait_until_routed
+from tests.e2e.conftest import ready_versions, wait_until_routed
 from tests.e2e.harness import ROOT, Processes, Server
-from tests.e2e.traffic import MODELS
+from tests.e2e.traffic import MODELS, newest
 
 IN_FLIGHT = (1, 32, 128)
 RAW_ROWS = (1, 32)
@@ -76,7 +76,7 @@ def measure(case: Case, cpus: Cpus, rounds: int) -> list[Row]:
         with pinned(cpus.service):
             service = processes.service(case.kind, MODELS, "--model", case.model)
         router = processes.router(Path(folder), {case.kind: [service.address]}, worker_threads=1)
-        wait_until_routed(router, [(case.model, "1")])
+        wait_until_routed(router, ready_versions(service.channel))
         envoy = envoy_of(router)
         case.check(service.channel)
         for _ in range(rounds):
@@ -130,8 +130,8 @@ def start_up(cpus: Cpus) -> StartUp:
 
 
 def run_raw(case: Case, rows: int, cpus: Cpus) -> Raw:
-    graph = MODELS / case.model / "1" / "model.onnx"
-    command = [sys.executable, "-m", "bench.raw_session", str(graph), str(rows), str(RAW_SECONDS)]
+    graph = str(newest(case.model) / "model.onnx")
+    command = [sys.executable, "-m", "bench.raw_session", graph, str(rows), str(RAW_SECONDS)]
     with pinned(cpus.service):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     return Raw(**json.loads(done.stdout))

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import yaml
 
-from tests.e2e.traffic import MODELS
+from tests.e2e.traffic import newest
 
 
 def copy_models(folder: Path, *models: str) -> Path:
-    """Version 1 of each of `models` below `folder`, for itself; `folder`."""
+    """The newest version of each of `models` as version 1 of a repository in `folder`; `folder`."""
     for model in models:
-        shutil.copytree(MODELS / model / "1", folder / model / "1")
+        shutil.copytree(newest(model), folder / model / "1")
+        edit_manifest(folder / model / "1", lambda manifest: manifest.update(version="1"))
     return folder
 
 

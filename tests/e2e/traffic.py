@@ -138,12 +138,16 @@ def _varint(value: int) -> bytes:
 # ---- what the models read
 
 
+def newest(model: str) -> Path:
+    """The folder of the newest version of a reference model."""
+    folders = (MODELS / model).iterdir()
+    return max((folder for folder in folders if folder.name.isdecimal()), key=lambda folder: int(folder.name))
+
+
 @cache
 def manifest(model: str) -> pb.ModelManifest:
     """Of the model's newest version."""
-    folders = (MODELS / model).iterdir()
-    newest = max((folder for folder in folders if folder.name.isdecimal()), key=lambda folder: int(folder.name))
-    text = (newest / "model.yaml").read_text(encoding="utf-8")
+    text = (newest(model) / "model.yaml").read_text(encoding="utf-8")
     return json_format.ParseDict(yaml.safe_load(text), pb.ModelManifest())
 
 
