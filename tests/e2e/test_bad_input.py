@@ -102,6 +102,16 @@ def test_a_gzip_bomb_is_refused_and_costs_less_memory_than_twice_the_limit(
         assert status_bytes(pid, "VmHWM") - before[pid] < 2 * LIMIT_BYTES
 
 
+def test_too_much_metadata_is_refused_and_the_connection_goes_on(target: Target) -> None:
+    channel = target.channel("vision")
+    with pytest.raises(grpc.RpcError) as refusal:
+        call(channel, t.VISION_CLASSIFY, t.classify(t.seven()), metadata=(("filler", "x" * 20_000),))
+
+    # Headers are refused before there is a request: by gRPC's own core, or by the proxy.
+    assert refusal.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    call(channel, t.VISION_CLASSIFY, t.classify(t.seven()))
+
+
 def test_a_huge_picture_in_a_small_file_is_refused_undecoded(target: Target, services: dict[str, Server]) -> None:
     picture = t.classify(t.huge_png())
     pid = services["vision"].process.pid
