@@ -27,7 +27,7 @@ from argosy_cli.show import shortened
 from argosy_cli.tensors import first_number, infer_request
 from argosy_cli.up import ERRORS, local_plan, report
 from argosy_cli.verdicts import Verdict
-from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
+from argosy_client.methods import MODEL_INFER
 
 _TIMEOUT_S = 30.0
 _READY_TIMEOUT_S = 120.0
@@ -137,8 +137,7 @@ def _infer(fleet: Fleet) -> Answered:
     manifest = fleet.manifest("diabetes")
     typed = verb_for(manifest).ask(fleet, Question("diabetes", rows=[NamedRow("", PATIENT).struct()]))
     (expected,) = [quantity.value for result in typed.results for quantity in getattr(result, "quantities", ())]
-    stub = GRPCInferenceServiceStub(fleet.channel)
-    reply = fleet.call(stub.ModelInfer, infer_request(manifest, PATIENT), "diabetes")
+    reply = fleet.call(MODEL_INFER, infer_request(manifest, PATIENT), "diabetes")
     number = first_number(reply.message)
     verdict = Verdict(f"{number:.1f}, as before", math.isclose(number, expected, rel_tol=1e-5))
     return Answered("diabetes", "ModelInfer", "tabular", "the same patient, as a tensor", verdict, reply.timing)

@@ -14,11 +14,9 @@ from google.protobuf.struct_pb2 import Struct
 
 from argosy.v1 import manifest_pb2, tabular_pb2, text_pb2, vision_pb2
 from argosy.v1.prediction_pb2 import Embedding
-from argosy.v1.tabular_pb2_grpc import TabularServiceStub
-from argosy.v1.text_pb2_grpc import TextServiceStub
-from argosy.v1.vision_pb2_grpc import VisionServiceStub
 from argosy_cli.client import Fleet, Timing
 from argosy_cli.errors import misuse
+from argosy_client import methods
 
 Result: TypeAlias = (
     vision_pb2.ImageClassification
@@ -73,13 +71,13 @@ class Verb:
 
 def _classify_images(fleet: Fleet, q: Question) -> Answers:
     request = vision_pb2.VisionServiceClassifyRequest(model=q.model, version=q.version, images=q.images, top_k=q.top_k)
-    reply = fleet.call(VisionServiceStub(fleet.channel).Classify, request, q.model)
+    reply = fleet.call(methods.CLASSIFY_IMAGES, request, q.model)
     return Answers(reply.message.version, reply.message.results, reply.timing)
 
 
 def _embed_images(fleet: Fleet, q: Question) -> Answers:
     request = vision_pb2.VisionServiceEmbedRequest(model=q.model, version=q.version, images=q.images)
-    reply = fleet.call(VisionServiceStub(fleet.channel).Embed, request, q.model)
+    reply = fleet.call(methods.EMBED_IMAGES, request, q.model)
     return Answers(reply.message.version, reply.message.results, reply.timing)
 
 
@@ -87,31 +85,31 @@ def _detect(fleet: Fleet, q: Question) -> Answers:
     request = vision_pb2.VisionServiceDetectRequest(
         model=q.model, version=q.version, images=q.images, min_score=q.min_score
     )
-    reply = fleet.call(VisionServiceStub(fleet.channel).Detect, request, q.model)
+    reply = fleet.call(methods.DETECT, request, q.model)
     return Answers(reply.message.version, reply.message.results, reply.timing)
 
 
 def _classify_texts(fleet: Fleet, q: Question) -> Answers:
     request = text_pb2.TextServiceClassifyRequest(model=q.model, version=q.version, texts=q.texts, top_k=q.top_k)
-    reply = fleet.call(TextServiceStub(fleet.channel).Classify, request, q.model)
+    reply = fleet.call(methods.CLASSIFY_TEXTS, request, q.model)
     return Answers(reply.message.version, reply.message.results, reply.timing)
 
 
 def _embed_texts(fleet: Fleet, q: Question) -> Answers:
     request = text_pb2.TextServiceEmbedRequest(model=q.model, version=q.version, texts=q.texts)
-    reply = fleet.call(TextServiceStub(fleet.channel).Embed, request, q.model)
+    reply = fleet.call(methods.EMBED_TEXTS, request, q.model)
     return Answers(reply.message.version, reply.message.results, reply.timing)
 
 
 def _tag(fleet: Fleet, q: Question) -> Answers:
     request = text_pb2.TextServiceTagRequest(model=q.model, version=q.version, texts=q.texts)
-    reply = fleet.call(TextServiceStub(fleet.channel).Tag, request, q.model)
+    reply = fleet.call(methods.TAG, request, q.model)
     return Answers(reply.message.version, reply.message.results, reply.timing)
 
 
 def _predict_rows(fleet: Fleet, q: Question) -> Answers:
     request = tabular_pb2.TabularServicePredictRequest(model=q.model, version=q.version, rows=q.rows)
-    reply = fleet.call(TabularServiceStub(fleet.channel).Predict, request, q.model)
+    reply = fleet.call(methods.PREDICT, request, q.model)
     return Answers(reply.message.version, reply.message.results, reply.timing)
 
 

@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import grpc
-from grpc_health.v1 import health_pb2
 from rich.table import Table
 from rich.text import Text
 
 from argosy.v1 import model_pb2
 from argosy_cli.client import Fleet, connect
 from argosy_cli.errors import CliError
-from inference import grpc_service_pb2, grpc_service_pb2_grpc
+from argosy_client import ArgosyError
+from argosy_client.methods import SERVER_METADATA
+from inference.grpc_service_pb2 import ServerMetadataRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,23 +68,15 @@ def _process_status(name: str, address: str, timeout_s: float) -> ProcessStatus:
 
 
 def _health(process: Fleet) -> str:
-    check = process.channel.unary_unary(
-        "/grpc.health.v1.Health/Check",
-        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-        response_deserializer=health_pb2.HealthCheckResponse.FromString,
-    )
     try:
-        response = check(health_pb2.HealthCheckRequest(), timeout=process.timeout_s)
-    except grpc.RpcError as error:
-        code = error.code() if isinstance(error, grpc.Call) else grpc.StatusCode.UNKNOWN
-        return "" if code is grpc.StatusCode.UNAVAILABLE else code.name
-    return health_pb2.HealthCheckResponse.ServingStatus.Name(response.status)
+        return process.client.health()
+    except ArgosyError as error:
+        return "" if error.status is grpc.StatusCode.UNAVAILABLE else error.status.name
 
 
 def _server(process: Fleet) -> str:
-    stub = grpc_service_pb2_grpc.GRPCInferenceServiceStub(process.channel)
     try:
-        metadata = process.call(stub.ServerMetadata, grpc_service_pb2.ServerMetadataRequest()).message
+        metadata = process.call(SERVER_METADATA, ServerMetadataRequest()).message
     except CliError:
         return ""
     return f"{metadata.name} {metadata.version}"
