@@ -51,6 +51,15 @@ std::string text_of(const v1::RowPrediction& row) {
   return joined(answer);
 }
 
+/// A reply has one result an input; one that has not is the server's fault, and must not be read past its end.
+template <class Items>
+const auto& at(const Items& items, int index) {
+  if (index >= static_cast<int>(items.size())) {
+    throw Failure(grpc::Status(grpc::StatusCode::INTERNAL, "the reply lacks a result"));
+  }
+  return items[index];
+}
+
 std::string drawn_one() {
   std::vector<float> pixels(kEdge * kEdge, 0.0F);
   for (int row = 4; row < 24; ++row) {
@@ -89,14 +98,14 @@ Steps::Lines Steps::image() const {
   std::copy_if(reply.trailers.begin(), reply.trailers.end(), std::back_inserter(names),
                [](const std::string& name) { return name.starts_with("argosy-"); });
   std::sort(names.begin(), names.end());
-  return {"image: " + text_of(reply.message.results(0).categories(0)), "trailers: " + joined(names)};
+  return {"image: " + text_of(at(at(reply.message.results(), 0).categories(), 0)), "trailers: " + joined(names)};
 }
 
 Steps::Lines Steps::embedding() const {
   const auto texts = flags_.cancel_after ? many_sentences() : samples_.sentences();
   const auto reply = embed(texts, {.cancel_after = flags_.cancel_after}).message;
-  const auto& first = reply.results(0).embedding();
-  const auto& second = reply.results(1).embedding();
+  const auto& first = at(reply.results(), 0).embedding();
+  const auto& second = at(reply.results(), 1).embedding();
   const double cosine = dot(first, second) / std::sqrt(dot(first, first) * dot(second, second));
   return {"embedding: " + std::to_string(first.values_size()) + " values, cosine " + decimals(cosine, 3)};
 }
@@ -122,16 +131,16 @@ Steps::Lines Steps::tensor() const {
       fleet_.call<inference::ModelInferResponse>({.model = flags_.model}, [&](auto* context, auto* answer, auto done) {
         tensors_->async()->ModelInfer(context, &request, answer, std::move(done));
       });
-  const auto& output = reply.message.outputs(0);
-  const std::string& raw = reply.message.raw_output_contents(0);
+  const auto& output = at(reply.message.outputs(), 0);
+  const std::string& raw = at(reply.message.raw_output_contents(), 0);
   std::vector<float> values(raw.size() / sizeof(float));
   std::memcpy(values.data(), raw.data(), values.size() * sizeof(float));
-  const auto likeliest = std::max_element(values.begin(), values.end());
+  const auto likeliest = std::max_element(values.begin(), values.end()) - values.begin();
   std::vector<std::string> shape;
   std::transform(output.shape().begin(), output.shape().end(), std::back_inserter(shape),
                  [](std::int64_t size) { return std::to_string(size); });
   return {"tensor: " + output.name() + " " + output.datatype() + " [" + joined(shape, ", ") + "], likeliest " +
-          std::to_string(likeliest - values.begin()) + " " + decimals(*likeliest, 3)};
+          std::to_string(likeliest) + " " + decimals(at(values, likeliest), 3)};
 }
 
 Steps::Lines Steps::deadline() const try {
