@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint types unit e2e models protos released-protos bench soak clients-test clean help
+.PHONY: demo test lint types unit e2e models k8s-test protos released-protos bench soak clients-test clean help
 
 demo: $(READY)  ## train what is missing, start the fleet, show real answers
 	@$(BIN)/argosy demo
@@ -31,6 +31,11 @@ e2e: models  ## real processes, real models, real gRPC
 
 models: $(READY)  ## train and export the reference models into models/
 	@$(BIN)/argosy train
+
+k8s-test: $(READY) models  ## the manifests on a real Kubernetes control plane, the fleet's processes in its pods
+	@$(BIN)/python -m k8s.testing.tools
+	unshare $(if $(filter-out 0,$(shell id -u)),--map-root-user) --net --mount --pid --fork --kill-child --mount-proc \
+	  $(BIN)/pytest tests/k8s
 
 protos: $(READY)  ## generate the Python of protos/ anew
 	$(BIN)/python protos/generate.py

@@ -59,12 +59,12 @@ class Node:
         self._api.patch(f"/api/v1/nodes/{self._name}/status", {"status": {"conditions": [ready]}}, "strategic-merge")
 
     def _keep_lease(self) -> None:
-        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._name},
-                 "spec": {"holderIdentity": self._name, "leaseDurationSeconds": 40}}  # fmt: skip
-        self._api.create(_LEASES, lease)
+        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._name}}
+        # With a time from the start: the controllers never notice the renewals of a lease that began without one.
+        held = {"holderIdentity": self._name, "leaseDurationSeconds": 40, "renewTime": _micro_time()}
+        self._api.create(_LEASES, {**lease, "spec": held})
         while not self._stop.wait(_LEASE_S):
-            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            self._api.patch(f"{_LEASES}/{self._name}", {"spec": {"renewTime": now}})
+            self._api.patch(f"{_LEASES}/{self._name}", {"spec": {"renewTime": _micro_time()}})
 
     def _follow(self) -> None:
         for pods in self._api.changes(_PODS, time.monotonic() + _FOR_EVER_S):
@@ -108,3 +108,7 @@ class Node:
         except ApiError as error:
             if error.code != 404:
                 raise
+
+
+def _micro_time() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

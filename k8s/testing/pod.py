@@ -22,6 +22,8 @@ from k8s.testing.sandbox import Process, Sandbox
 
 Report = Callable[[Object], None]
 
+_CHECK = "/grpc.health.v1.Health/Check"
+
 
 @dataclass(slots=True)
 class Probe:
@@ -37,15 +39,17 @@ class Probe:
         self.due = time.monotonic() + self.spec.get("periodSeconds", 10)
         request = health_pb2.HealthCheckRequest(service=asked.get("service", ""))
         with grpc.insecure_channel(f"{address}:{asked['port']}", [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            check = channel.unary_unary(_CHECK, request_serializer=bytes, response_deserializer=bytes)
             try:
-                answer = _check(channel)(request, self.spec.get("timeoutSeconds", 1))
+                answer = check(request.SerializeToString(), self.spec.get("timeoutSeconds", 1))
             except grpc.RpcError:
                 return self._count(False)
-        return self._count(bool(answer.status == health_pb2.HealthCheckResponse.SERVING))
+        status = health_pb2.HealthCheckResponse.FromString(answer).status
+        return self._count(bool(status == health_pb2.HealthCheckResponse.SERVING))
 
     @property
     def failed(self) -> bool:
-        return self.failures >= self.spec.get("failureThreshold", 3)
+        return self.failures >= int(self.spec.get("failureThreshold", 3))
 
     def _count(self, passed: bool) -> bool:
         self.failures = 0 if passed else self.failures + 1
@@ -192,13 +196,3 @@ class PodRun:
                 "ready": ready == "True", "started": self._started, "restartCount": self.restarts, "state": state,
             }],
         }  # fmt: skip
-
-
-def _check(
-    channel: grpc.Channel,
-) -> "grpc.UnaryUnaryMultiCallable[health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse]":
-    return channel.unary_unary(
-        "/grpc.health.v1.Health/Check",
-        health_pb2.HealthCheckRequest.SerializeToString,
-        health_pb2.HealthCheckResponse.FromString,
-    )

@@ -10,6 +10,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -144,8 +145,12 @@ class Limits:
     def leave(self) -> None:
         """Remove the groups; nothing runs in them any more."""
         for controller in ("cpu", "memory", ""):
-            if (_CGROUPS / controller / self.name).exists():
-                (_CGROUPS / controller / self.name).rmdir()
+            folder = _CGROUPS / controller / self.name
+            # The kernel says that a process has ended before it has left its group.
+            while folder.exists() and (folder / "cgroup.procs").read_text():
+                threading.Event().wait(0.05)
+            if folder.exists():
+                folder.rmdir()
 
     def _group(self, controller: str, file: str, value: int) -> Path | None:
         folder = _CGROUPS / controller / self.name
