@@ -1,7 +1,8 @@
 """A service process from its settings to its end: the composition that vision, text and tabular share.
 
 Only here are front, repository, methods and metrics put together. Health says SERVING once every model of the service
-has been loaded or refused and one is ready; SIGTERM and SIGINT drain.
+has been loaded or refused and one is ready; of the ModelService, which tells of models whatever they are like, it says
+so from the start. SIGTERM and SIGINT drain.
 """
 
 import signal
@@ -86,7 +87,8 @@ class Service:
 
     def __init__(self, kind: ServiceKind, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._names = (kind.descriptor.full_name, OIP_SERVICE, MODEL_SERVICE)
+        self._inference_names = (kind.descriptor.full_name, OIP_SERVICE)
+        names = (*self._inference_names, MODEL_SERVICE)
         self._draining = False
         self._loaded = False
         make_front, front_name = choose_front(settings.front)
@@ -95,7 +97,7 @@ class Service:
             typed_routes(kind.descriptor),
             limits=Limits(max_message_bytes=settings.max_message_bytes),
             tls=_tls(settings),
-            reflection_names=self._names if settings.reflection else (),
+            reflection_names=names if settings.reflection else (),
         )
         self._repository = ModelRepository(
             settings.models_dir,
@@ -107,7 +109,8 @@ class Service:
             hand_over_s=settings.drain_notice_s,
             on_change=self._changed,
         )
-        self._notify = self._answer_rare_methods(kind.name)
+        self._notify = self._answer_rare_methods(kind.name, names)
+        self._front.set_serving(MODEL_SERVICE, True)
         self._repository.announce()
         metrics = ServiceMetrics(self._front.stats, self._repository.statuses, front_name)
         metrics_address = serve_metrics(settings.metrics_address, metrics)
@@ -128,7 +131,7 @@ class Service:
         self._front.drain(self._settings.drain_grace_s, self._settings.drain_notice_s)
         _log.info("drained")
 
-    def _answer_rare_methods(self, name: str) -> Callable[[], None]:
+    def _answer_rare_methods(self, name: str, services: Sequence[str]) -> Callable[[], None]:
         """Register what is answered outside the queues; what tells watchers of a change."""
         protocol = InferenceProtocol(
             name=f"argosy-{name}",
@@ -137,14 +140,14 @@ class Service:
             stats=self._front.stats,
             ready=self._ready,
         )
-        models = ModelAnswers(self._repository, self._names, lambda: self._draining)
+        models = ModelAnswers(self._repository, services, lambda: self._draining)
         for method, answer in (*protocol.answers().items(), *models.answers().items()):
             self._front.answer_unary(method, answer)
         return self._front.answer_watch(WATCH_MODELS, models.watch)
 
     def _changed(self) -> None:
         ready = self._ready()
-        for name in ("", *self._names):
+        for name in ("", *self._inference_names):
             self._front.set_serving(name, ready)
         self._notify()
 
