@@ -1,4 +1,7 @@
 //! Where connections come from: a TCP port or a Unix socket, plain or with TLS.
+//!
+//! On a Unix socket a client has to name an authority that HTTP allows (grpcio: `grpc.default_authority`): by itself
+//! grpcio sends the socket's path, which HTTP/2 here refuses as malformed.
 
 use std::io;
 use std::net::ToSocketAddrs;
