@@ -5,14 +5,11 @@ dataclasses, and memory that it gathered becomes numpy arrays without a copy. No
 request but `Batch.reply` and `Batch.fail`, which a worker calls; what callers see is stated by the portable front.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import argosy_front
 import numpy as np
-from google.protobuf.message import DecodeError, Message
-from grpc_reflection.v1alpha import reflection
-from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from services.runtime.errors import GRPC_STATUS, ServingError
 from services.runtime.faults import foreseen, unforeseen
@@ -28,14 +25,10 @@ from services.runtime.front import (
     TypedRoute,
     UnaryAnswer,
 )
+from services.runtime.native_reflection import REFLECTION, reflection_answer
 from services.runtime.tensors import DTYPES, datatype_of
-from services.runtime.wire import malformed
-
-if TYPE_CHECKING:
-    import grpc
 
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
-REFLECTION = f"/{reflection.SERVICE_NAME}/ServerReflectionInfo"
 
 # Status code, reason, message, field, seconds until a retry: how an error crosses.
 _ErrorParts: TypeAlias = tuple[int, str, str, str, float | None]
@@ -66,7 +59,7 @@ class NativeFront:
             None if tls is None else (tls.certificate, tls.private_key, tls.client_ca),
         )
         if reflection_names:
-            self._front.answer_stream(REFLECTION, _crossing(_reflection(reflection_names)))
+            self._front.answer_stream(REFLECTION, _crossing(reflection_answer(reflection_names)))
 
     @property
     def address(self) -> str:
@@ -223,22 +216,6 @@ def _crossing(answer: UnaryAnswer) -> Callable[[bytes], bytes | _ErrorParts]:
             return _parts(error)
 
     return crossed
-
-
-def _reflection(service_names: Sequence[str]) -> UnaryAnswer:
-    """Grpcio's own reflection, asked one request at a time."""
-    servicer = reflection.ReflectionServicer((*service_names, reflection.SERVICE_NAME))
-    no_context = cast("grpc.ServicerContext", None)  # it is not looked at
-
-    def answer(message: bytes) -> bytes:
-        try:
-            request = ServerReflectionRequest.FromString(message)
-        except DecodeError:
-            raise malformed("grpc.reflection.v1alpha.ServerReflectionRequest") from None
-        answers: Iterable[Message] = servicer.ServerReflectionInfo(iter((request,)), no_context)
-        return next(iter(answers)).SerializeToString()
-
-    return answer
 
 
 def _queue_stats(figures: "argosy_front.QueueFigures") -> QueueStats:
