@@ -58,7 +58,7 @@ class Probe:
 
 @dataclass(slots=True)
 class Ended:
-    """How a pod ended: what its container's process said, and how long the end took."""
+    """How a container ended: what its process said, and how long the end took."""
 
     exit_code: int
     took_s: float
@@ -112,19 +112,20 @@ class PodRun:
     def _live(self, container: Object) -> None:
         """One start of the container to its end."""
         self._started = self._ready = False
+        self.ended = None
         self._wake.clear()
         begun = time.monotonic()
         self.process = process = self.sandbox.start(self.pod["spec"], container, self.image_models, self.log)
         threading.Thread(target=self._wake_at_exit, args=(process,), daemon=True).start()
         self._probe(container, process, begun)
-        if self._grace_s is not None:
-            self._end(container, process, self._grace_s)
-        else:
-            process.kill()
+        if process.popen.poll() is None:
+            self._end(container, process, self._grace_left())
+        if self._grace_s is None:
             self.restarts += 1
         self.most_memory = max(self.most_memory, process.limits.most_memory())
         process.limits.leave()
-        self._say("Succeeded" if self._grace_s is not None else "Running")
+        self._started = self._ready = False
+        self._say("Running" if self._grace_s is None else "Succeeded")
 
     def _back_off(self) -> None:
         """The first restart is at once; before each after it twice as long goes by, from 10 s to 300 s."""
@@ -170,6 +171,10 @@ class PodRun:
             killed = True
             process.kill()
         self.ended = Ended(process.popen.returncode, time.monotonic() - begun, killed)
+
+    def _grace_left(self) -> float:
+        """What the API server granted, or for a restart what the pod asks for."""
+        return float(self.pod["spec"]["terminationGracePeriodSeconds"] if self._grace_s is None else self._grace_s)
 
     def _wake_at_exit(self, process: Process) -> None:
         process.popen.wait()

@@ -8,9 +8,11 @@ outgrows its limit fails here as it would in a cluster. Needs root, in a network
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,11 +173,14 @@ class Process:
 
     def signal(self, number: int) -> None:
         """Send a signal to the container's first process."""
-        for child in psutil.Process(self.popen.pid).children():
-            child.send_signal(number)
+        # It may have ended by itself just now.
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.popen.pid).children():
+                child.send_signal(number)
 
     def kill(self) -> None:
-        self.popen.kill()
+        """End the container's first process, and with it all others. Its parent ends with it."""
+        self.signal(signal.SIGKILL)
         self.popen.wait()
 
 

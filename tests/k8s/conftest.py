@@ -84,5 +84,6 @@ def apply(cluster, rendered):
 
 def remove_namespace(cluster):
     cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+    cluster.kubectl("delete", "priorityclass", "argosy-serving", "argosy-routing", "--ignore-not-found")
     names = "/api/v1/namespaces"
     cluster.api.wait(names, lambda found: NAMESPACE not in {item["metadata"]["name"] for item in found}, 180)

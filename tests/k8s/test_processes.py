@@ -64,9 +64,11 @@ def load(node):
         yield load
         load.wait_for_answers(50)
     assert load.errors == []
-    assert {VisionServiceClassifyResponse.FromString(reply).results[0].classes[0].label for reply in load.replies} == {
-        "7"
-    }
+    assert {label(reply) for reply in load.replies} == {"7"}
+
+
+def label(reply):
+    return VisionServiceClassifyResponse.FromString(reply).results[0].categories[0].label
 
 
 def runs_of(node, name):
@@ -150,7 +152,7 @@ def restarted(api, run, times):
         states = [pod["status"]["containerStatuses"][0] for pod in pods if pod["metadata"]["name"] == name]
         return [state for state in states if state["restartCount"] == times and state["ready"]]
 
-    assert api.wait(PODS, again, 180)
+    assert api.wait(PODS, again, 240)
 
 
 def ready_endpoints(node):

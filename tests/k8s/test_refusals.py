@@ -37,7 +37,7 @@ WRONG = [
     ("ServiceAccount", change(("automountServiceAccountToken",), "no"), "of type bool"),
     ("ConfigMap", change(("data", "a/b"), "x"), "valid config key"),
     ("Namespace", change(("metadata", "labels", "pod-security.kubernetes.io/enforce"), "strict"), "must be one of"),
-    ("PriorityClass", change(("value",), 2_000_000_000), "(?i)maximum|reserved|greater"),
+    ("PriorityClass", change(("value",), 2_000_000_000), "maximum allowed value"),
     ("PodDisruptionBudget", change(("spec", "minAvailable"), 1), "cannot be both set"),
     ("HorizontalPodAutoscaler", change(("spec", "maxReplicas"), 1), "greater than or equal to"),
     ("NetworkPolicy", change(("spec", "ingress"), [{"from": [{"ipBlock": {"cidr": "10.0.0.300/8"}}]}]), "(?i)cidr|IP"),
