@@ -52,10 +52,10 @@ LANGUAGES = (
         ("node", "build/program.js"),
     ),
     Language("java", ("java", "mvn"), (("mvn", "-q", "-B", "package"),), ("java", "-jar", "target/program.jar")),
-    Language("rust", ("cargo",), (("cargo", "build", "--release", "--quiet"),), ("target/release/program",)),
+    Language("rust", ("cargo", "protoc"), (("cargo", "build", "--release", "--quiet"),), ("target/release/program",)),
     Language(
         "cpp",
-        ("cmake", "g++", "protoc", "grpc_cpp_plugin"),
+        ("cmake", "g++", "pkg-config", "protoc", "grpc_cpp_plugin"),
         (
             ("cmake", "-S", ".", "-B", "build", "-DCMAKE_BUILD_TYPE=Release"),
             ("cmake", "--build", "build", "--parallel", "2"),
