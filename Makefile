@@ -7,7 +7,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test lint types unit e2e models k8s-test protos released-protos bench soak clients-test clean help
+.PHONY: demo test lint types unit e2e models k8s-test front protos released-protos bench soak clients-test clean help
 
 demo: $(READY)  ## train what is missing, start the fleet, show real answers
 	@$(BIN)/argosy demo
@@ -37,10 +37,16 @@ k8s-test: $(READY) models  ## the manifests on a real Kubernetes control plane, 
 	unshare $(if $(filter-out 0,$(shell id -u)),--map-root-user) --net --mount --pid --fork --kill-child --mount-proc \
 	  $(BIN)/pytest tests/k8s
 
+front: $(READY)  ## build and install the native front (needs cargo); services then use it
+	CARGO_TARGET_DIR=$(CURDIR)/.cache/front-target $(BIN)/python -m pip install --quiet --disable-pip-version-check ./front
+
 protos: $(READY)  ## generate the Python of protos/ anew
 	$(BIN)/python protos/generate.py
 
-released-protos: $(READY)  ## with a release: what later changes of protos/ must not break
+released-front: $(READY)  ## build and install the native front (needs cargo); services then use it
+	CARGO_TARGET_DIR=$(CURDIR)/.cache/front-target $(BIN)/python -m pip install --quiet --disable-pip-version-check ./front
+
+protos: $(READY)  ## with a release: what later changes of protos/ must not break
 	cd protos && ../$(BIN)/buf build --as-file-descriptor-set --exclude-source-info -o released.binpb
 
 bench: models  ## requests/s and latency, straight and routed, beside raw ONNX Runtime

@@ -35,7 +35,8 @@ if find_spec("argosy_front") is not None:
 
 def choose_front(wanted: str) -> tuple[FrontMaker, str]:
     """The front of that name, or for 'auto' the fastest that is installed, and its name. Raises OSError."""
-    name = PORTABLE if wanted == "auto" else wanted
+    installed = NATIVE if NATIVE in FRONTS else PORTABLE
+    name = installed if wanted == "auto" else wanted
     if name not in FRONTS:
         raise OSError(f"the {name} front is not installed here; there is {', '.join(FRONTS)}")
     return FRONTS[name], name
