@@ -7,6 +7,7 @@ outgrows its limit fails here as it would in a cluster. Needs root, in a network
 """
 
 import os
+import secrets
 import shlex
 import signal
 import subprocess
@@ -66,7 +67,8 @@ class Sandbox:
 
     def start(self, pod: Object, container: Object, image_models: Path, log: Path) -> "Process":
         """Start a container of the pod. The log gets what it writes."""
-        limits = Limits.of(f"argosy-{self.name}-{container['name']}", container["resources"]["limits"])
+        # The machine's cgroups are shared with other runs of the tests.
+        limits = Limits.of(f"argosy-{secrets.token_hex(6)}", container["resources"]["limits"])
         script = self._script(pod, container, image_models, limits)
         own = {entry["name"]: entry["value"] for entry in container.get("env", ())}
         path = f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin:/sbin"

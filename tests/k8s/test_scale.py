@@ -44,6 +44,12 @@ def fleet(zone_of, cluster, api, apply):
     for name, count in REPLICAS.items():
         cluster.kubectl("-n", NAMESPACE, "scale", f"deployment/{name}", f"--replicas={count}")
     api.wait(PODS, all_ready, 300, FLEET)
+    yield
+    # Nobody is left in the lost zone to say that its pods have ended.
+    cluster.kubectl("-n", NAMESPACE, "delete", "deployments", "--all")
+    cluster.kubectl("-n", NAMESPACE, "delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false")
+    for zone in GPU_ZONES:
+        cluster.kubectl("delete", "nodes", "-l", f"{ZONE}={zone}", "--wait=false")
 
 
 def all_ready(pods):
