@@ -7,6 +7,7 @@ import grpc.aio
 from grpc_reflection.v1alpha import reflection
 
 from services.router.calls import RpcHandler
+from services.router.channels import SERVER_OPTIONS
 from services.router.methods import service_names
 from services.router.xds_types import MAX_MESSAGE_BYTES
 
@@ -27,7 +28,11 @@ def brain_server(socket_path: str, handlers: Handlers, *, with_reflection: bool)
     """A server that is yet to be started."""
     server = grpc.aio.server(
         handlers=[MethodTable(handlers)],
-        options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES), ("grpc.max_send_message_length", -1)],
+        options=[
+            *SERVER_OPTIONS,
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_send_message_length", -1),
+        ],
     )
     if with_reflection:
         names = (*service_names(), "grpc.health.v1.Health", reflection.SERVICE_NAME)

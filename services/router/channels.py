@@ -1,4 +1,4 @@
-"""gRPC channels to endpoints: one each, shared by the watcher and the calls of the brain."""
+"""gRPC channels to endpoints, one each, shared by watchers and the brain; and the options of our own servers."""
 
 from collections.abc import Iterable
 
@@ -21,6 +21,12 @@ OPTIONS: tuple[ChannelOption, ...] = (
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # Endpoints are named by address: a proxy of the environment is none of theirs.
     ("grpc.enable_http_proxy", 0),
+)
+
+# Envoy pings both servers of the router every 10 s; grpcio would count that as abuse and close the connection.
+SERVER_OPTIONS: tuple[ChannelOption, ...] = (
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
 )
 
 

@@ -17,7 +17,7 @@ from services.router.admin import EnvoyAdmin, EnvoyError
 from services.router.ads import AdsServicer
 from services.router.bootstrap import bootstrap_json
 from services.router.brain import Handlers, brain_server
-from services.router.channels import OPTIONS, Channels
+from services.router.channels import OPTIONS, SERVER_OPTIONS, Channels
 from services.router.config import FleetConfig
 from services.router.envoy import Envoy, envoy_command
 from services.router.fan_out import FanOut
@@ -70,7 +70,7 @@ class Router:
 
         Raises OSError or EnvoyError where an address cannot be had.
         """
-        ads_server = grpc.aio.server()
+        ads_server = grpc.aio.server(options=SERVER_OPTIONS)
         self._ads.add_to(ads_server)
         ads_server.add_insecure_port(f"unix:{self._ads_path}")
         brain = brain_server(self._sockets.brain_path, self._handlers(), with_reflection=self._config.reflection)
