@@ -31,8 +31,8 @@ def test_the_first_answer_takes_less_than_ten_lines(language: Language) -> None:
 @pytest.mark.parametrize("language", LANGUAGES[1:], ids=lambda language: language.name)
 def test_the_page_builds_and_runs_as_the_test_does(language: Language) -> None:
     assert block(language) == [
-        'cp -r "$ARGOSY/protos" "$ARGOSY/clients" .',
-        f"cd clients/{language.name}",
+        'git clone -q "$ARGOSY" argosy',
+        f"cd argosy/clients/{language.name}",
         *(shlex.join(command) for command in language.build),
         f"{shlex.join(language.run)} --samples ../samples --only image",
     ]
