@@ -2,8 +2,8 @@
 
 import onnxruntime
 import pytest
-from argosy.v1.vision_pb2 import VisionServiceClassifyResponse
 
+from argosy.v1.vision_pb2 import VisionServiceClassifyResponse
 from tests.e2e.harness import Processes, Server
 from tests.e2e.traffic import MODELS, classify, seven
 
