@@ -104,7 +104,7 @@ def test_a_pod_that_is_weaker_than_the_restricted_standard_is_forbidden(cluster,
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": metadata,
-        "spec": {**template["spec"], "serviceAccountName": "default"},
+        "spec": {**spec, "serviceAccountName": "default"},
     }
     refused = send(cluster, pod)
     assert 'violates PodSecurity "restricted' in refused.stderr
