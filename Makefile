@@ -43,10 +43,7 @@ front: $(READY)  ## build and install the native front (needs cargo); services t
 protos: $(READY)  ## generate the Python of protos/ anew
 	$(BIN)/python protos/generate.py
 
-released-front: $(READY)  ## build and install the native front (needs cargo); services then use it
-	CARGO_TARGET_DIR=$(CURDIR)/.cache/front-target $(BIN)/python -m pip install --quiet --disable-pip-version-check ./front
-
-protos: $(READY)  ## with a release: what later changes of protos/ must not break
+released-protos: $(READY)  ## with a release: what later changes of protos/ must not break
 	cd protos && ../$(BIN)/buf build --as-file-descriptor-set --exclude-source-info -o released.binpb
 
 bench: models  ## requests/s and latency, straight and routed, beside raw ONNX Runtime
