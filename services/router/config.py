@@ -11,10 +11,11 @@ What is served, and in which versions, is deliberately not here: the services re
 """
 
 from pathlib import Path
-from typing import Annotated
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.runtime.addresses import Address
 
 DEFAULT_ADDRESS = "127.0.0.1:8500"
 DEFAULT_METRICS_ADDRESS = "127.0.0.1:8501"
@@ -22,16 +23,6 @@ DEFAULT_METRICS_ADDRESS = "127.0.0.1:8501"
 
 class ConfigError(Exception):
     """fleet.yaml cannot be used; the text is one line that says why."""
-
-
-def _host_and_port(address: str) -> str:
-    host, separator, port = address.rpartition(":")
-    if not (host and separator and port.isdigit() and int(port) < 1 << 16):
-        raise ValueError(f"'{address}' is no host:port")
-    return address
-
-
-Address = Annotated[str, AfterValidator(_host_and_port)]
 
 
 class Dns(BaseModel):
@@ -71,9 +62,3 @@ def load_config(path: Path) -> FleetConfig:
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise ConfigError(f"{path}: {'; '.join(faults)}") from None
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """`host:port` apart; the brackets of an IPv6 host are dropped."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
-from services.router.config import split_address
+from services.runtime.addresses import split_address
 
 _log = structlog.get_logger(__name__)
 

@@ -18,10 +18,11 @@ import structlog
 from argosy.v1.model_pb2 import WatchModelsRequest, WatchModelsResponse
 from argosy.v1.model_pb2_grpc import ModelServiceStub
 from services.router.channels import Channels
-from services.router.config import Dns, split_address
+from services.router.config import Dns
 from services.router.fleet import Fleet
 from services.router.inventory import Endpoint, Link, ModelVersion
 from services.router.routes import is_routable
+from services.runtime.addresses import split_address
 
 if TYPE_CHECKING:
     from argosy.v1.model_pb2_grpc import ModelServiceAsyncStub

@@ -8,7 +8,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from services.router.config import split_address
+from services.runtime.addresses import split_address
 
 MEBIBYTE = 1 << 20
 MAX_MESSAGE_BYTES = 64 * MEBIBYTE

@@ -20,6 +20,8 @@ from services.runtime.errors import ServingError
 
 MEBIBYTE = 1 << 20
 
+MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
+
 # Rows, images and texts are numbers of every dtype that the Open Inference Protocol has; BYTES arrays hold `bytes`.
 Array: TypeAlias = NDArray[np.generic]
 

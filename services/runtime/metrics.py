@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from argosy.v1.model_pb2 import ModelState, ModelStatus
+from services.runtime.addresses import split_address
 from services.runtime.front import FrontStats, Histogram, QueueStats
 
 _LABELS = ("model", "version")
@@ -47,8 +48,8 @@ def serve_metrics(address: str, collector: Collector) -> str:
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    host, _, port = address.rpartition(":")
-    server, _ = start_http_server(int(port), host, registry)
+    host, port = split_address(address)
+    server, _ = start_http_server(port, host, registry)
     return f"{host}:{server.server_port}"
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from services.runtime.errors import GRPC_STATUS, ServingError
 from services.runtime.faults import foreseen, unforeseen
 from services.runtime.front import (
+    MODEL_INFER,
     Array,
     FrontStats,
     Histogram,
@@ -27,8 +28,6 @@ from services.runtime.front import (
 )
 from services.runtime.native_reflection import REFLECTION, reflection_answer
 from services.runtime.tensors import DTYPES, datatype_of
-
-MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 # Status code, reason, message, field, seconds until a retry: how an error crosses.
 _ErrorParts: TypeAlias = tuple[int, str, str, str, float | None]

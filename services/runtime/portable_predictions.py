@@ -19,15 +19,13 @@ from services.runtime.errors import (
     without_frames,
 )
 from services.runtime.faults import foreseen
-from services.runtime.front import Limits, QueueSpec, TypedRoute
+from services.runtime.front import MODEL_INFER, Limits, QueueSpec, TypedRoute
 from services.runtime.portable_batch import Answer, Outcome, Pending
 from services.runtime.portable_queue import PortableQueue
 from services.runtime.portable_refusals import Context, Refusals, Trailers
 from services.runtime.portable_table import QueueTable
 from services.runtime.tensors import MODEL_INFER_REQUEST, parse_infer
 from services.runtime.wire import Envelope, read_envelope
-
-MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 # Above this a message is read on a thread. Reading 64 KiB takes the loop about as long as an RPC does.
 _INLINE_BYTES = 64 * 1024

@@ -9,10 +9,11 @@ import argparse
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from services.runtime.addresses import Address
 from services.runtime.front import MEBIBYTE
 
 ENVIRONMENT_PREFIX = "ARGOSY_"
@@ -20,16 +21,6 @@ ENVIRONMENT_PREFIX = "ARGOSY_"
 
 class SettingsError(Exception):
     """The settings cannot be used; the text is one line that says which and why."""
-
-
-def _host_and_port(address: str) -> str:
-    host, separator, port = address.rpartition(":")
-    if not (host and separator and port.isdigit() and int(port) < 1 << 16):
-        raise ValueError(f"'{address}' is no HOST:PORT")
-    return address
-
-
-Address = Annotated[str, AfterValidator(_host_and_port)]
 
 
 class ServiceSettings(BaseModel):

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from services.router.config import ConfigError, Dns, load_config, split_address
+from services.router.config import ConfigError, Dns, load_config
+from services.runtime.addresses import split_address
 
 
 def written(folder: Path, text: str) -> Path:
