@@ -25,6 +25,7 @@ DEFAULT_PORTS: Mapping[str, tuple[int, int]] = {
     "tabular": (8530, 8531),
 }
 DEFAULT_ROUTER = f"{LOOPBACK}:{DEFAULT_PORTS[ROUTER][0]}"
+_EXPORTER_NEEDS = ("onnx", "onnxruntime")
 _TRAINING_NEEDS = ("tensorflow", "torch", "sklearn", "tf2onnx", "skl2onnx", "onnxscript")
 
 
@@ -73,9 +74,12 @@ def training_command(names: Sequence[str], models_dir: Path, cache_dir: Path) ->
     return [sys.executable, "-m", "training", *names, *flags]
 
 
-def exporter_command(arguments: Sequence[str]) -> list[str]:
-    """The command line of the exporter."""
-    return [sys.executable, "-m", "exporter", *arguments]
+def exporter_command(arguments: Sequence[str], program: str = "exporter") -> list[str]:
+    """The command line of the exporter, or of a program beside it. Raises CliError where it is not installed."""
+    missing = [name for name in _EXPORTER_NEEDS if find_spec(name) is None]
+    if missing:
+        raise CliError(f"this needs {', '.join(missing)}: pip install 'argosy[export]'")
+    return [sys.executable, "-m", program, *arguments]
 
 
 def replace_process(command: Sequence[str]) -> NoReturn:

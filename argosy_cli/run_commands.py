@@ -92,6 +92,22 @@ def export(context: typer.Context) -> None:
     programs.replace_process(programs.exporter_command(context.args))
 
 
+def verify_models(context: typer.Context) -> None:
+    """Check the versions of a models folder: every digest and every parity again.
+
+    The arguments are the program's: `argosy models verify --help` shows them.
+    """
+    programs.replace_process(programs.exporter_command(context.args, "exporter.verify_models"))
+
+
+def sign_models(context: typer.Context) -> None:
+    """Sign the versions of a model, for services that ask for a signature.
+
+    The arguments are the program's: `argosy models sign --help` shows them.
+    """
+    programs.replace_process(programs.exporter_command(context.args, "exporter.sign_models"))
+
+
 def up(
     models_dir: ModelsDir = Path("models"),
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the services, argosy.toml.")] = None,

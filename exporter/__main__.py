@@ -13,6 +13,7 @@ from argosy.v1 import manifest_pb2 as pb
 from exporter.errors import ExportError, ManifestError
 from exporter.own_model import Order, export, read_samples
 from exporter.parity import DEFAULT_TOLERANCE, Tolerance
+from exporter.signing import read_private_key
 
 _EPILOG = """
 the description is a YAML file with the fields of argosy.v1.ModelManifest that no file can tell, for instance:
@@ -77,6 +78,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--one-row", action="store_true", help="the graph takes one row at a time, by nature")
     add("--absolute-tolerance", type=float, default=DEFAULT_TOLERANCE.absolute, help="allowed (%(default)s)")
     add("--relative-tolerance", type=float, default=DEFAULT_TOLERANCE.relative, help=_RELATIVE)
+    add("--sign", type=Path, metavar="KEY.pem", help="sign the version with an ed25519 private key")
     add("--traceback", action="store_true", help="show where an error came from")
     return parser.parse_args(arguments)
 
@@ -98,6 +100,7 @@ def _order(options: argparse.Namespace) -> Order:
         tolerance=Tolerance(options.absolute_tolerance, options.relative_tolerance),
         trust_code=options.trust_code,
         one_row_at_a_time=options.one_row,
+        key=read_private_key(options.sign) if options.sign else None,
     )
 
 

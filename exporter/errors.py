@@ -27,3 +27,7 @@ class ManifestError(ExportError):
 
 class VersionExistsError(ExportError):
     """That version is published already; versions never change."""
+
+
+class SigningError(ExportError):
+    """There is no key to sign with, or the signature cannot be written."""

@@ -19,6 +19,9 @@ from exporter.signature import Meaning, tensor_specs
 
 GRAPH_FILE = "model.onnx"
 MANIFEST_FILE = "model.yaml"
+SIGNATURE_FILE = "model.yaml.sig"
+# What a version has by these names is not for the caller to give.
+_OWN_FILES = {GRAPH_FILE, MANIFEST_FILE, SIGNATURE_FILE}
 
 _MODEL_NAME = re.compile(r"[a-z][a-z0-9-]*")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
@@ -33,7 +36,7 @@ _PREPROCESSING_OF_TASK = {
     pb.TASK_TABULAR_CLASSIFICATION: "table",
     pb.TASK_TABULAR_REGRESSION: "table",
 }
-_CLASS_ROLES = {pb.OUTPUT_ROLE_PROBABILITIES, pb.OUTPUT_ROLE_LOGITS, pb.OUTPUT_ROLE_TOKEN_LOGITS}
+CLASS_ROLES = {pb.OUTPUT_ROLE_PROBABILITIES, pb.OUTPUT_ROLE_LOGITS, pb.OUTPUT_ROLE_TOKEN_LOGITS}
 
 
 def to_yaml(manifest: pb.ModelManifest) -> str:
@@ -77,10 +80,8 @@ def _check_names(manifest: pb.ModelManifest, files: Mapping[str, bytes]) -> None
     if not manifest.tasks:
         raise ManifestError(f"'{manifest.name}' states no task")
     for path in files:
-        if not _FILE_NAME.fullmatch(path) or path in {GRAPH_FILE, MANIFEST_FILE}:
-            raise ManifestError(
-                f"file '{path}': a plain file name is needed, other than {GRAPH_FILE} and {MANIFEST_FILE}"
-            )
+        if not _FILE_NAME.fullmatch(path) or path in _OWN_FILES:
+            raise ManifestError(f"file '{path}': a plain file name is needed, none of {', '.join(sorted(_OWN_FILES))}")
 
 
 def _check_parity(manifest: pb.ModelManifest) -> None:
@@ -125,7 +126,7 @@ def _check_preprocessing(manifest: pb.ModelManifest, files: Mapping[str, bytes])
 def _check_labels(manifest: pb.ModelManifest) -> None:
     for output in manifest.outputs:
         classes = output.shape[-1] if output.shape else -1
-        if output.role in _CLASS_ROLES and manifest.labels and classes not in {-1, len(manifest.labels)}:
+        if output.role in CLASS_ROLES and manifest.labels and classes not in {-1, len(manifest.labels)}:
             raise ManifestError(
                 f"output '{output.name}' has {classes} classes, the manifest {len(manifest.labels)} labels"
             )

@@ -9,15 +9,17 @@ each brings a framework with it.
 import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from argosy.v1 import manifest_pb2 as pb
 from exporter.errors import ExportError, ManifestError, SourceError
 from exporter.parity import Array, Tolerance
+from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.publish import next_version, publish
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
@@ -45,6 +47,7 @@ class Order:
     tolerance: Tolerance
     trust_code: bool = False
     one_row_at_a_time: bool = False
+    key: Ed25519PrivateKey | None = None  # signs the version
 
     @property
     def output_names(self) -> list[str]:
@@ -92,7 +95,8 @@ def export(order: Order, models_dir: Path) -> Path:
     manifest = _manifest(order, converted)
     if not manifest.version:
         manifest.version = next_version(models_dir, manifest.name)
-    return publish(manifest, converted.graph, order.files, models_dir)
+    kept_rows = kept([Comparison(order.samples, converted.reference)])
+    return publish(manifest, converted.graph, {**order.files, PARITY_FILE: kept_rows}, models_dir, order.key)
 
 
 def read_samples(path: Path) -> dict[str, Array]:
@@ -119,9 +123,7 @@ def _completed(order: Order) -> Order:
             raise ManifestError(f"describe the outputs: for {pb.Task.Name(described.tasks[0])} there is no usual one")
         name, meaning, role = _USUAL_OUTPUTS[kind]
         described.outputs.add(name=name, meaning=meaning, role=role)
-    return Order(
-        order.source, described, order.samples, order.files, order.tolerance, order.trust_code, order.one_row_at_a_time
-    )
+    return replace(order, described=described)
 
 
 def _convert(order: Order) -> Converted:

@@ -12,16 +12,27 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from argosy.v1.manifest_pb2 import ModelManifest
 from exporter.errors import VersionExistsError
-from exporter.manifest import GRAPH_FILE, MANIFEST_FILE, check_publishable, digests, to_yaml
+from exporter.manifest import GRAPH_FILE, MANIFEST_FILE, SIGNATURE_FILE, check_publishable, digests, to_yaml
+from exporter.signing import signature_line
 
 # Begins with a dot: no model's name does, so no service reads a folder of this kind.
 _PARTIAL = ".partial-"
 
 
-def publish(draft: ModelManifest, graph: bytes, files: Mapping[str, bytes], models_dir: Path) -> Path:
+def publish(
+    draft: ModelManifest,
+    graph: bytes,
+    files: Mapping[str, bytes],
+    models_dir: Path,
+    key: Ed25519PrivateKey | None = None,
+) -> Path:
     """Write models_dir/<name>/<version>/ and return its path. The digests are added to a copy of `draft`.
+
+    With `key` the version appears signed.
 
     Raises ParityError, ManifestError, GraphError or VersionExistsError; then nothing is left behind.
     """
@@ -36,7 +47,9 @@ def publish(draft: ModelManifest, graph: bytes, files: Mapping[str, bytes], mode
     manifest.CopyFrom(draft)
     del manifest.files[:]
     manifest.files.extend(digests(contents))
-    _write_whole(target, {**contents, MANIFEST_FILE: to_yaml(manifest).encode()}, models_dir)
+    text = to_yaml(manifest).encode()
+    signature = {} if key is None else {SIGNATURE_FILE: signature_line(key, text)}
+    _write_whole(target, {**contents, MANIFEST_FILE: text, **signature}, models_dir)
     return target
 
 

@@ -20,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from argosy.v1 import manifest_pb2 as pb
 from exporter import sklearn as sklearn_export
 from exporter.parity import Tolerance
+from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
 from exporter.verify import compare
@@ -73,14 +74,17 @@ def export(workspace: Workspace) -> Exported:
     workspace.report("converting, comparing")
     judged = regression(held_out.progression, pipeline.predict(held_out.measurements), "test")
     graph = sklearn_export.convert(pipeline, {"features": held_out.measurements}, ["progression"])
+    answers = pipeline.predict(held_out.measurements).reshape(-1, 1)
+    compared = Comparison({"features": held_out.measurements}, {"progression": answers})
     parity = compare(
         graph,
-        {"features": held_out.measurements},
-        {"progression": pipeline.predict(held_out.measurements).reshape(-1, 1)},
+        compared.rows,
+        compared.reference,
         TOLERANCE,
         described=f"the scikit-learn pipeline on {len(test)} held-out patients",
     )
-    return Exported(_manifest(pipeline, graph, parity, [*judged, *metrics]), graph)
+    manifest = _manifest(pipeline, graph, parity, [*judged, *metrics])
+    return Exported(manifest, graph, {PARITY_FILE: kept([compared])})
 
 
 def load() -> Patients:

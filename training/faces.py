@@ -15,6 +15,7 @@ from PIL import Image
 from argosy.v1 import manifest_pb2 as pb
 from exporter import onnx_file, verify
 from exporter.parity import Tolerance
+from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, parameter_count, tensor_specs
 from exporter.source import model_source
 from training import packages
@@ -56,10 +57,11 @@ def export(workspace: Workspace) -> Exported:
     photos = np.stack([letterboxed(photo(name), CANVAS) for name in FACE_COUNTS])
     images = np.concatenate([photos, _hard_images(photos[0])])
     workspace.report("comparing with the cascade in Python")
+    compared = Comparison({INPUT: images}, _reference(stages, images))
     parity = verify.compare(
         graph,
-        {INPUT: images},
-        _reference(stages, images),
+        compared.rows,
+        compared.reference,
         TOLERANCE,
         described="the three original files in ONNX Runtime, the cascade around them in Python",
     )
@@ -67,7 +69,7 @@ def export(workspace: Workspace) -> Exported:
     manifest.parity.CopyFrom(parity)
     scores = verify.run_graph(graph, {INPUT: photos}, batch_rows=1)["scores"]
     manifest.metrics.append(right_counts(scores.astype(np.float32)))
-    return Exported(manifest, graph)
+    return Exported(manifest, graph, {PARITY_FILE: kept([compared])})
 
 
 def right_counts(scores: NDArray[np.float32]) -> pb.Metric:

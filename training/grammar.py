@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from argosy.v1 import manifest_pb2 as pb
 from exporter import onnx_file, verify
 from exporter.parity import Tolerance
+from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, parse, tensor_specs
 from exporter.source import model_source
 from training import packages
@@ -70,12 +71,13 @@ def export(workspace: Workspace) -> Exported:
     rows = encode(tokenizer, texts)
     reference = _reference(original, rows)
     described = "the package's own file in ONNX Runtime, each text alone and without padding"
-    parity = verify.compare(graph, _inputs(rows), {OUTPUT: reference}, TOLERANCE, described=described)
+    compared = Comparison(_inputs(rows), {OUTPUT: reference})
+    parity = verify.compare(graph, compared.rows, compared.reference, TOLERANCE, described=described)
     manifest = _manifest(graph, labels)
     manifest.parity.CopyFrom(parity)
     answers = [[labels[place] for place in row] for row in reference.argmax(axis=-1)]
     manifest.metrics.extend(faults_found(answers, token_texts(tokenizer, texts)))
-    return Exported(manifest, graph, {TOKENIZER_FILE: tokenizer})
+    return Exported(manifest, graph, {TOKENIZER_FILE: tokenizer, PARITY_FILE: kept([compared])})
 
 
 def faults_found(answers: Sequence[Sequence[str]], tokens: Sequence[Sequence[str]]) -> list[pb.Metric]:

@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder
 from argosy.v1 import manifest_pb2 as pb
 from exporter import sklearn as sklearn_export
 from exporter.parity import Array, merge
+from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
 from exporter.verify import compare
@@ -45,13 +46,13 @@ def export(workspace: Workspace) -> Exported:
     workspace.report("converting, comparing")
     columns = {name: test.table[name].to_numpy()[:, None] for name in COLUMNS}
     graph = sklearn_export.convert(pipeline, columns, [None, "probabilities"])
-    parity = merge(
-        [
-            _compared(graph, pipeline, test.table, f"{len(test.table)} held-out people"),
-            _compared(graph, pipeline, hard_rows(train.table), "rows with unseen, missing and extreme values"),
-        ]
-    )
-    return Exported(_manifest(train, graph, parity, [*judged, *metrics]), graph)
+    compared = {
+        f"{len(test.table)} held-out people": _comparison(pipeline, test.table),
+        "rows with unseen, missing and extreme values": _comparison(pipeline, hard_rows(train.table)),
+    }
+    parity = merge([_compared(graph, rows, described) for described, rows in compared.items()])
+    manifest = _manifest(train, graph, parity, [*judged, *metrics])
+    return Exported(manifest, graph, {PARITY_FILE: kept(list(compared.values()))})
 
 
 def network() -> Pipeline:
@@ -88,11 +89,15 @@ def graph_inputs(table: pd.DataFrame) -> dict[str, Array]:
     return {sklearn_export.graph_name(name): table[name].to_numpy()[:, None] for name in COLUMNS}
 
 
-def _compared(graph: bytes, pipeline: Pipeline, table: pd.DataFrame, described: str) -> pb.ParityReport:
+def _comparison(pipeline: Pipeline, table: pd.DataFrame) -> Comparison:
+    return Comparison(graph_inputs(table), {"probabilities": pipeline.predict_proba(table)})
+
+
+def _compared(graph: bytes, compared: Comparison, described: str) -> pb.ParityReport:
     return compare(
         graph,
-        graph_inputs(table),
-        {"probabilities": pipeline.predict_proba(table)},
+        compared.rows,
+        compared.reference,
         described=f"the scikit-learn pipeline on {described}",
         class_outputs=["probabilities"],
     )

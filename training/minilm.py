@@ -16,6 +16,7 @@ from argosy.v1 import manifest_pb2 as pb
 from exporter import pytorch, verify
 from exporter.errors import ParityError
 from exporter.parity import Tolerance, merge
+from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
 from training import packages
@@ -60,12 +61,13 @@ def export(workspace: Workspace) -> Exported:
     axes = {name: {1: "tokens"} for name in MEANINGS}
     graph = pytorch.convert(network, _inputs(_rows(rows, 2)), [OUTPUT], axes)
     workspace.report("comparing with PyTorch")
-    parity = merge([_compare(graph, network, case) for case in (rows, _random_rows(5, 3), _random_rows(MAX_TOKENS, 2))])
+    compared = [_comparison(network, case) for case in (rows, _random_rows(5, 3), _random_rows(MAX_TOKENS, 2))]
+    parity = merge([_compare(graph, case) for case in compared])
     _refuse_visible_padding(graph, tokenizer, texts[:6])
     manifest = _manifest(graph, pytorch.parameter_count(network))
     manifest.parity.CopyFrom(parity)
     manifest.metrics.extend(paraphrase_metrics(_embed(graph, rows)))
-    return Exported(manifest, graph, {TOKENIZER_FILE: tokenizer})
+    return Exported(manifest, graph, {TOKENIZER_FILE: tokenizer, PARITY_FILE: kept(compared)})
 
 
 def paraphrase_metrics(embeddings: NDArray[np.float64]) -> list[pb.Metric]:
@@ -111,11 +113,14 @@ def _random_rows(width: int, count: int) -> TokenRows:
     return TokenRows(ids, np.ones_like(ids))
 
 
-def _compare(graph: bytes, network: Bert, rows: TokenRows) -> pb.ParityReport:
+def _comparison(network: Bert, rows: TokenRows) -> Comparison:
     inputs = _inputs(rows)
-    reference = {OUTPUT: pytorch.predict(network, list(inputs.values()))[0]}
+    return Comparison(inputs, {OUTPUT: pytorch.predict(network, list(inputs.values()))[0]})
+
+
+def _compare(graph: bytes, compared: Comparison) -> pb.ParityReport:
     described = "the encoder in PyTorch on sentences and random tokens, at three lengths"
-    return verify.compare(graph, inputs, reference, TOLERANCE, described=described)
+    return verify.compare(graph, compared.rows, compared.reference, TOLERANCE, described=described)
 
 
 def _embed(graph: bytes, rows: TokenRows) -> NDArray[np.float64]:

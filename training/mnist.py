@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from argosy.v1 import manifest_pb2 as pb
 from exporter import keras as keras_export
+from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
 from exporter.verify import compare
@@ -82,10 +83,11 @@ def export_classifier(name: str, description: str, model: keras.Model, data: Dig
     rows = as_input(data.test_images)
     answers = keras_export.predict(model, [rows])[0]
     graph = keras_export.convert(model, ["image"], ["probabilities"])
+    compared = Comparison({"image": rows}, {"probabilities": answers})
     parity = compare(
         graph,
-        {"image": rows},
-        {"probabilities": answers},
+        compared.rows,
+        compared.reference,
         described=f"the Keras model on the {len(rows)} test images",
         class_outputs=["probabilities"],
     )
@@ -116,7 +118,7 @@ def export_classifier(name: str, description: str, model: keras.Model, data: Dig
         metrics=classification(data.test_digits, answers.argmax(axis=1), "test", LABELS),
         parity=parity,
     )
-    return Exported(manifest, graph)
+    return Exported(manifest, graph, {PARITY_FILE: kept([compared])})
 
 
 def _preprocessing() -> pb.ImagePreprocessing:

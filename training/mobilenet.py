@@ -17,6 +17,7 @@ import torch
 from argosy.v1 import manifest_pb2 as pb
 from exporter import pytorch, verify
 from exporter.parity import Tolerance
+from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
 from training import packages
@@ -53,10 +54,11 @@ def export(workspace: Workspace) -> Exported:
     graph = pytorch.convert(network, {INPUT: rows[:2]}, OUTPUTS)
     workspace.report("comparing with PyTorch")
     reference = dict(zip(OUTPUTS, pytorch.predict(network, [rows], batch_rows=16), strict=True))
+    compared = Comparison({INPUT: rows}, reference)
     parity = verify.compare(
         graph,
-        {INPUT: rows},
-        reference,
+        compared.rows,
+        compared.reference,
         TOLERANCE,
         described="the network in PyTorch on photos, noise and plain black",
         class_outputs=("probabilities",),
@@ -65,7 +67,7 @@ def export(workspace: Workspace) -> Exported:
     manifest.parity.CopyFrom(parity)
     answers = [labels[place] for place in reference["probabilities"][: len(SUBJECTS)].argmax(axis=1)]
     manifest.metrics.append(subjects_named(answers))
-    return Exported(manifest, graph)
+    return Exported(manifest, graph, {PARITY_FILE: kept([compared])})
 
 
 def class_names(imagenet: Sequence[str], clean: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from argosy.v1 import manifest_pb2 as pb
 from exporter import pytorch as torch_export
+from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
 from exporter.verify import compare
@@ -142,16 +143,18 @@ def _exported(network: SentimentNetwork, tokenizer: bytes, test: Sentences) -> E
         ["probabilities"],
         dynamic={"ids": {1: "tokens"}, "mask": {1: "tokens"}},
     )
+    compared = Comparison(given, {"probabilities": answers})
     parity = compare(
         graph,
-        given,
-        {"probabilities": answers},
+        compared.rows,
+        compared.reference,
         described=f"the PyTorch network on {len(test.texts)} held-out sentences",
         class_outputs=["probabilities"],
     )
     metrics = classification(test.classes, answers.argmax(axis=1), "test", LABELS)
     metrics += classification(test.classes, vader_classes(test.texts), "test", subject="vader")
-    return Exported(_manifest(network, graph, parity, metrics), graph, {TOKENIZER_FILE: tokenizer})
+    files = {TOKENIZER_FILE: tokenizer, PARITY_FILE: kept([compared])}
+    return Exported(_manifest(network, graph, parity, metrics), graph, files)
 
 
 def _manifest(

@@ -5,7 +5,7 @@ graph, in front of the network. The features are chosen from the training words 
 for all folds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from argosy.v1 import manifest_pb2 as pb
 from exporter import keras as keras_export
 from exporter.parity import merge
+from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, finish, parse, tensor_specs
 from exporter.source import model_source
 from exporter.verify import compare, run_graph
@@ -69,7 +70,9 @@ def export(workspace: Workspace) -> Exported:
     test_phrases = words.phrases(test, TEST_PHRASES, (5, 6), SEED)
     judged = [*_judged(model, front, test, "test"), *_judged(model, front, test_phrases, "test, phrases of 5")]
     graph = joined(front, model)
-    return Exported(_manifest(model, graph, _parity(graph, features, model, test), [*judged, *metrics]), graph)
+    compared = _comparisons(features, model, test)
+    manifest = _manifest(model, graph, _parity(graph, compared), [*judged, *metrics])
+    return Exported(manifest, graph, {PARITY_FILE: kept(list(compared.values()))})
 
 
 def split(all_words: Words) -> tuple[Words, Words]:
@@ -134,21 +137,32 @@ def _judged(model: keras.Model, front: onnx.ModelProto, texts: Words, rows: str)
     return classification(texts.languages, predicted, rows, LABELS)
 
 
-def _parity(graph: bytes, features: NgramFeatures, model: keras.Model, test: Words) -> pb.ParityReport:
-    """The whole graph against Python's own n-grams and the Keras model."""
-    reports = []
-    for kind, texts in (("held-out words", test.texts[:PARITY_WORDS]), ("hard strings", list(HARD_TEXTS))):
-        reference = keras_export.predict(model, [features.transform(texts)])[0]
-        described = f"n-grams counted in Python and the Keras model on {len(texts)} {kind}"
-        report = compare(
-            graph,
-            {"text": _column(texts)},
-            {"probabilities": reference},
-            described=described,
-            class_outputs=["probabilities"],
+def _comparisons(features: NgramFeatures, model: keras.Model, test: Words) -> dict[str, Comparison]:
+    """What Python's own n-grams and the Keras model say, by what the texts are."""
+    texts = {"held-out words": test.texts[:PARITY_WORDS], "hard strings": list(HARD_TEXTS)}
+    return {
+        f"{len(of_kind)} {kind}": Comparison(
+            {"text": _column(of_kind)},
+            {"probabilities": keras_export.predict(model, [features.transform(of_kind)])[0]},
         )
-        reports.append(report)
-    return merge(reports)
+        for kind, of_kind in texts.items()
+    }
+
+
+def _parity(graph: bytes, comparisons: Mapping[str, Comparison]) -> pb.ParityReport:
+    """The whole graph against both."""
+    return merge(
+        [
+            compare(
+                graph,
+                compared.rows,
+                compared.reference,
+                described=f"n-grams counted in Python and the Keras model on {texts}",
+                class_outputs=["probabilities"],
+            )
+            for texts, compared in comparisons.items()
+        ]
+    )
 
 
 def _column(texts: Sequence[str]) -> NDArray[np.object_]:

@@ -2,7 +2,8 @@
 
 A version is believed when its manifest reads, its parity passed, and every file that the manifest names, and every file
 that the graph itself reads, is there with the digest that the manifest states: no link, nothing outside the folder.
-This module reads files and decides nothing about serving.
+Where the operator trusts certain keys only, one of them has signed the manifest, and so every digest. This module
+reads files and decides nothing about serving.
 """
 
 import hashlib
@@ -15,8 +16,10 @@ from google.protobuf import json_format
 
 from argosy.v1.manifest_pb2 import FileDigest, ModelManifest
 from services.runtime.errors import refused_load
+from services.runtime.trusted_keys import TrustedKeys
 
 MANIFEST = "model.yaml"
+SIGNATURE = "model.yaml.sig"
 GRAPH = "model.onnx"
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,127}")
@@ -42,11 +45,16 @@ def versions(models_dir: Path, model: str) -> list[str]:
     return sorted(found, key=int, reverse=True)
 
 
-def read_manifest(models_dir: Path, model: str, version: str) -> ModelManifest:
-    """The manifest of a version. Raises ServingError (REFUSED_LOAD) where it is missing, unreadable or another's."""
+def read_manifest(models_dir: Path, model: str, version: str, trusted: TrustedKeys | None = None) -> ModelManifest:
+    """The manifest of a version. Raises ServingError (REFUSED_LOAD) where it is missing, unreadable or another's, or
+    where none of the `trusted` keys has signed it.
+    """
+    path = models_dir / model / version / MANIFEST
     try:
-        text = (models_dir / model / version / MANIFEST).read_text(encoding="utf-8")
-        manifest = json_format.ParseDict(yaml.safe_load(text), ModelManifest())
+        content = path.read_bytes()
+        if trusted is not None:
+            trusted.check(content, path.with_name(SIGNATURE))
+        manifest = json_format.ParseDict(yaml.safe_load(content.decode()), ModelManifest())
     except (OSError, UnicodeDecodeError, yaml.YAMLError, json_format.ParseError, AttributeError, TypeError):
         raise refused_load("MANIFEST_UNREADABLE", f"{MANIFEST}: missing, cut short, or no model manifest") from None
     if (manifest.name, manifest.version) != (model, version):

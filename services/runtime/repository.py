@@ -29,6 +29,7 @@ from services.runtime.front import Front, QueuePolicy, QueueSpec
 from services.runtime.instance import start_instances
 from services.runtime.serving_config import ServingConfig, read_serving_config
 from services.runtime.session import Execution
+from services.runtime.trusted_keys import TrustedKeys
 from services.runtime.typed_method import TaskCode
 from services.runtime.version import LoadedVersion, load_version
 
@@ -38,7 +39,8 @@ _log = structlog.get_logger()
 class ModelRepository:
     """Loads, unloads and tells of the models below `models_dir` that have one of `tasks`.
 
-    `only` names the models to serve; empty: all. A version that another has taken over from goes on for `hand_over_s`.
+    `only` names the models to serve; empty: all. With `trusted`, only what one of these keys signed is loaded. A
+    version that another has taken over from goes on for `hand_over_s`.
     `on_change` is called after every change of state, from any thread.
     """
 
@@ -51,6 +53,7 @@ class ModelRepository:
         front: Front,
         execution: Callable[[ServingConfig], Execution],
         only: Iterable[str] = (),
+        trusted: TrustedKeys | None = None,
         hand_over_s: float = 0.0,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
@@ -60,6 +63,7 @@ class ModelRepository:
         self._front = front
         self._execution = execution
         self._only = frozenset(only)
+        self._trusted = trusted
         self._hand_over_s = hand_over_s
         self._on_change = on_change
         self._entries: dict[tuple[str, str], Entry] = {}
@@ -217,7 +221,7 @@ class ModelRepository:
     def _read_and_load(self, model: str, version: str, config: ServingConfig) -> LoadedVersion:
         if version not in versions(self._dir, model):
             raise refused_load("VERSION_MISSING", f"version {version}: there is no such folder")
-        manifest = read_manifest(self._dir, model, version)
+        manifest = read_manifest(self._dir, model, version, self._trusted)
         folder = self._dir / model / version
         return load_version(folder, manifest, config, self._execution(config), self._task_code)
 

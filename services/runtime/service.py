@@ -27,6 +27,7 @@ from services.runtime.repository import ModelRepository
 from services.runtime.serving_config import ServingConfig
 from services.runtime.session import Execution
 from services.runtime.settings import ServiceSettings, SettingsError, read_settings
+from services.runtime.trusted_keys import UnusableKeyError, trusted_keys
 from services.runtime.typed_method import TaskCode
 
 _log = structlog.get_logger()
@@ -61,7 +62,7 @@ def main(kind: ServiceKind, arguments: Sequence[str], environment: Mapping[str, 
         signal.signal(number, lambda *_: stop.set())
     try:
         service = Service(kind, settings)
-    except OSError as error:
+    except (OSError, UnusableKeyError) as error:
         print(f"argosy {kind.name}: {error}", file=sys.stderr)
         return 1
     # On a thread of its own: who is told to stop while a large model loads, stops.
@@ -83,9 +84,10 @@ def _load(service: "Service", broken: threading.Event, stop: threading.Event) ->
 
 
 class Service:
-    """A running service. Raises OSError where an address cannot be bound."""
+    """A running service. Raises OSError where an address cannot be bound, UnusableKeyError for a key that is none."""
 
     def __init__(self, kind: ServiceKind, settings: ServiceSettings) -> None:
+        trusted = trusted_keys(settings.require_signature)
         self._settings = settings
         self._inference_names = (kind.descriptor.full_name, OIP_SERVICE)
         names = (*self._inference_names, MODEL_SERVICE)
@@ -106,6 +108,7 @@ class Service:
             front=self._front,
             execution=lambda config: _execution(settings, config),
             only=settings.model,
+            trusted=trusted,
             hand_over_s=settings.drain_notice_s,
             on_change=self._changed,
         )

@@ -9,7 +9,7 @@ import argparse
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -39,6 +39,9 @@ class ServiceSettings(BaseModel):
     )
     max_message_bytes: int = Field(64 * MEBIBYTE, ge=1024, description="of one message, in and out")
     reflection: bool = Field(False, description="let clients list the methods; off in production")
+    require_signature: tuple[Path, ...] = Field(
+        (), description="PEM file of an ed25519 public key; only versions that one of these has signed are served"
+    )
     tls_certificate: Path | None = Field(None, description="PEM; with tls_private_key the port speaks TLS")
     tls_private_key: Path | None = Field(None, description="PEM")
     tls_client_ca: Path | None = Field(None, description="PEM; clients must show a certificate that it signed")
@@ -85,7 +88,7 @@ def _parser(kind: str) -> argparse.ArgumentParser:
         if field.annotation is bool:
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=field.description, default=None)
         else:
-            action = "append" if field.annotation == tuple[str, ...] else "store"
+            action = "append" if get_origin(field.annotation) is tuple else "store"
             parser.add_argument(flag, action=action, help=field.description)
     return parser
 
@@ -95,7 +98,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     for name, field in ServiceSettings.model_fields.items():
         value = environment.get(ENVIRONMENT_PREFIX + name.upper())
         if value is not None:
-            found[name] = value.split(",") if field.annotation == tuple[str, ...] else value
+            found[name] = value.split(",") if get_origin(field.annotation) is tuple else value
     return found
 
 
