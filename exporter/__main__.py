@@ -10,10 +10,13 @@ import yaml
 from google.protobuf import json_format
 
 from argosy.v1 import manifest_pb2 as pb
-from exporter.errors import ExportError, ManifestError
-from exporter.own_model import Order, export, read_samples
+from exporter.apart import Limits
+from exporter.arrays import Array, read_arrays
+from exporter.errors import ExportError, ManifestError, SourceError
+from exporter.own_model import Apart, Order, export
 from exporter.parity import DEFAULT_TOLERANCE, Tolerance
 from exporter.signing import read_private_key
+from exporter.sniff import FRAMEWORKS
 
 _EPILOG = """
 the description is a YAML file with the fields of argosy.v1.ModelManifest that no file can tell, for instance:
@@ -39,6 +42,7 @@ _SAMPLES = (
     "rows to compare on, best ones that it was not trained on: an array [N, ...] an input, in the model's order, named"
     " as the inputs shall be named"
 )
+_PYTHON = "interpreter of another virtual environment that has the model's framework, its converter, numpy and onnx"
 _RELATIVE = "and this share of the source's answer (%(default)s)"
 
 
@@ -66,7 +70,8 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     tasks = [_task_word(value) for value in pb.Task.values() if value]
     add = parser.add_argument
-    add("source", metavar="SOURCE", help="a .keras, .onnx, .joblib or .pkl file, or an object package.module:name")
+    add("source", metavar="SOURCE", help="a file or folder of a model, or an object package.module:name")
+    add("--framework", choices=FRAMEWORKS, default="", help="what SOURCE is of; otherwise it is looked into")
     add("--name", help="name of the model: lower-case letters, digits and '-'")
     add("--task", choices=tasks, help="what the model can be asked for")
     add("--samples", type=Path, required=True, metavar="FILE.npz", help=_SAMPLES)
@@ -78,6 +83,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--one-row", action="store_true", help="the graph takes one row at a time, by nature")
     add("--absolute-tolerance", type=float, default=DEFAULT_TOLERANCE.absolute, help="allowed (%(default)s)")
     add("--relative-tolerance", type=float, default=DEFAULT_TOLERANCE.relative, help=_RELATIVE)
+    add("--python", default=sys.executable, metavar="FILE", help=_PYTHON)
+    add("--timeout", type=float, default=Limits().timeout_s, metavar="SECONDS", help="for the conversion (%(default)g)")
+    add("--memory", type=int, default=Limits().memory_mib, metavar="MIB", help="for the conversion (%(default)s)")
     add("--sign", type=Path, metavar="KEY.pem", help="sign the version with an ed25519 private key")
     add("--traceback", action="store_true", help="show where an error came from")
     return parser.parse_args(arguments)
@@ -95,13 +103,22 @@ def _order(options: argparse.Namespace) -> Order:
     return Order(
         source=options.source,
         described=described,
-        samples=read_samples(options.samples),
+        samples=_samples(options.samples),
         files={path.name: _read(path) for path in options.file},
         tolerance=Tolerance(options.absolute_tolerance, options.relative_tolerance),
         trust_code=options.trust_code,
         one_row_at_a_time=options.one_row,
+        framework=options.framework,
         key=read_private_key(options.sign) if options.sign else None,
+        apart=Apart(Limits(options.timeout, options.memory), options.python, options.traceback),
     )
+
+
+def _samples(path: Path) -> dict[str, Array]:
+    samples = read_arrays(path)
+    if not samples:
+        raise SourceError(f"{path.name} has no arrays: one a model input is needed, named as the input shall be")
+    return samples
 
 
 def _described(path: Path | None) -> pb.ModelManifest:

@@ -31,3 +31,7 @@ class VersionExistsError(ExportError):
 
 class SigningError(ExportError):
     """There is no key to sign with, or the signature cannot be written."""
+
+
+class StorageError(ExportError):
+    """The disk did not take the version: it is full, read-only or not there."""

@@ -13,9 +13,9 @@ import onnx
 import tensorflow as tf
 import tf2onnx
 
+from exporter.arrays import Array
 from exporter.errors import SourceError
-from exporter.parity import Array
-from exporter.signature import OPSET, finish
+from exporter.graph import OPSET, finish
 
 FRAMEWORK, FRAMEWORK_DISTRIBUTION, CONVERTER = "keras", "keras", "tf2onnx"
 

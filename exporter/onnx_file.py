@@ -11,7 +11,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from exporter.errors import SourceError
-from exporter.signature import BATCH, finish, graph_inputs, parse
+from exporter.graph import BATCH, finish, graph_inputs, parse
 
 
 def load(path: Path) -> onnx.ModelProto:

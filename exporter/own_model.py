@@ -1,32 +1,30 @@
-"""A model of the user's own, from a file or a Python object to a published version.
+"""A model of the user's own, from a file, a folder or a Python object to a published version.
 
-The user says what no file says: a name, a task, what the numbers mean, and rows to compare on. A pickle, a PyTorch
-module or an object runs code when it is loaded, so those are read only where the user says that the code is trusted.
-How each framework is read is the concern of `read_<framework>.py`; they are imported when they are needed, because
-each brings a framework with it.
+The user says what no file says: a name, a task, what the numbers mean, and rows to compare on. The source is told apart
+by what it holds (`sniff.py`), converted in a process of its own (`apart.py`), and compared here with the answers that
+it gave there. A source that runs code when it is read is read only where the user says that the code is trusted.
 """
 
-import importlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol, cast
 
-import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from argosy.v1 import manifest_pb2 as pb
-from exporter.errors import ExportError, ManifestError, SourceError
-from exporter.parity import Array, Tolerance
+from exporter.apart import Limits, convert_apart
+from exporter.arrays import Array
+from exporter.conversion import Conversion, Request
+from exporter.errors import ManifestError, SourceError
+from exporter.graph import check, opset_of, parameter_count, parse
+from exporter.parity import Tolerance, merge
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.publish import next_version, publish
 from exporter.signature import Meaning, tensor_specs
-from exporter.source import model_source
+from exporter.sniff import Kind, kind_of
 from exporter.verify import compare
 
-_FILE_KINDS = {".keras": "keras", ".onnx": "onnx", ".pkl": "sklearn", ".pickle": "sklearn", ".joblib": "sklearn"}
-_RUNS_CODE = {".pkl", ".pickle", ".joblib"}
 _CLASS_ROLES = {pb.OUTPUT_ROLE_PROBABILITIES, pb.OUTPUT_ROLE_LOGITS}
 # The output of a model that has one, by what the task ends in: name, meaning, role.
 _USUAL_OUTPUTS: Mapping[str, tuple[str, str, pb.OutputRole.ValueType]] = {
@@ -34,6 +32,15 @@ _USUAL_OUTPUTS: Mapping[str, tuple[str, str, pb.OutputRole.ValueType]] = {
     "REGRESSION": ("value", "the predicted number", pb.OUTPUT_ROLE_VALUE),
     "EMBEDDING": ("embedding", "the vector of a row", pb.OUTPUT_ROLE_EMBEDDING),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """How conversions run: their limits, and the interpreter of the environment that has the framework."""
+
+    limits: Limits = field(default_factory=Limits)
+    interpreter: str = sys.executable
+    show_log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +54,15 @@ class Order:
     tolerance: Tolerance
     trust_code: bool = False
     one_row_at_a_time: bool = False
-    key: Ed25519PrivateKey | None = None  # signs the version
+    # One of sniff.FRAMEWORKS; empty: by what the source holds.
+    framework: str = ""
+    # Signs the version.
+    key: Ed25519PrivateKey | None = None
+    apart: Apart = field(default_factory=Apart)
 
     @property
-    def output_names(self) -> list[str]:
-        return [output.name for output in self.described.outputs]
+    def output_names(self) -> tuple[str, ...]:
+        return tuple(output.name for output in self.described.outputs)
 
     @property
     def dynamic_axes(self) -> dict[str, dict[int, str]]:
@@ -63,52 +74,15 @@ class Order:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
-    """A graph, the source's own answers to the samples, and where it is from."""
-
-    graph: bytes
-    reference: Mapping[str, Array]
-    framework: str
-    distribution: str
-    converter: str
-    parameters: int | None = None
-
-
-class Reader(Protocol):
-    """A module `read_<framework>.py`."""
-
-    def from_file(self, path: Path, order: Order) -> Converted: ...
-
-    def from_object(self, model: object, order: Order) -> Converted: ...
-
-
 def export(order: Order, models_dir: Path) -> Path:
     """Convert, compare on the samples, publish. Returns the version's folder; raises ExportError and leaves nothing."""
     order = _completed(order)
-    try:
-        converted = _convert(order)
-    except ExportError:
-        raise
-    except Exception as error:  # converters and the user's own code raise what they like
-        raise SourceError(f"{order.source} cannot be converted: {type(error).__name__}: {_short(error)}") from error
-    manifest = _manifest(order, converted)
+    conversion = _convert(order)
+    manifest = _manifest(order, conversion)
     if not manifest.version:
         manifest.version = next_version(models_dir, manifest.name)
-    kept_rows = kept([Comparison(order.samples, converted.reference)])
-    return publish(manifest, converted.graph, {**order.files, PARITY_FILE: kept_rows}, models_dir, order.key)
-
-
-def read_samples(path: Path) -> dict[str, Array]:
-    """The arrays of an .npz file in its order. Raises SourceError; nothing pickled is read."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            samples = {name: np.asarray(archive[name]) for name in archive.files}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise SourceError(f"{path.name} cannot be read as .npz of plain arrays: {_short(error)}") from error
-    if not samples:
-        raise SourceError(f"{path.name} has no arrays: one a model input is needed, named as the input shall be")
-    return {name: values.astype(object) if values.dtype.kind == "U" else values for name, values in samples.items()}
+    compared = kept([Comparison(rows.rows, rows.answers) for rows in conversion.row_sets])
+    return publish(manifest, conversion.graph, {**order.files, PARITY_FILE: compared}, models_dir, order.key)
 
 
 def _completed(order: Order) -> Order:
@@ -126,85 +100,70 @@ def _completed(order: Order) -> Order:
     return replace(order, described=described)
 
 
-def _convert(order: Order) -> Converted:
-    path = Path(order.source)
-    suffix = path.suffix.lower()
-    if suffix in _FILE_KINDS:
-        if not path.is_file():
-            raise SourceError(f"there is no file {order.source}")
-        if suffix in _RUNS_CODE:
-            _require_trust(order)
-        return _reader(_FILE_KINDS[suffix]).from_file(path, order)
-    module, colon, name = order.source.partition(":")
-    if not colon:
-        raise SourceError(f"{order.source} is none of {', '.join(_FILE_KINDS)} and no object like package.module:name")
-    _require_trust(order)
-    model = _import_object(module, name)
-    return _reader(_framework_of(model)).from_object(model, order)
-
-
-def _require_trust(order: Order) -> None:
-    if not order.trust_code:
+def _convert(order: Order) -> Conversion:
+    kind = kind_of(order.source)
+    if order.framework:
+        kind = Kind(order.framework, kind.runs_code)
+    if kind.runs_code and not order.trust_code:
         raise SourceError(f"loading {order.source} runs the code in it: say --trust-code if it is yours")
+    request = Request(
+        source=order.source,
+        framework=kind.framework,
+        output_names=order.output_names,
+        dynamic_axes=order.dynamic_axes,
+        trust_code=order.trust_code,
+        one_row_at_a_time=order.one_row_at_a_time,
+    )
+    apart = order.apart
+    return convert_apart(request, order.samples, apart.limits, apart.interpreter, show_log=apart.show_log)
 
 
-def _import_object(module: str, name: str) -> object:
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise SourceError(f"{module}:{name} cannot be imported: {_short(error)}") from error
-    is_maker = callable(found) and not hasattr(found, "predict") and not hasattr(found, "forward")
-    return found() if is_maker or isinstance(found, type) else found
-
-
-def _framework_of(model: object) -> str:
-    """By the package that one of its classes is from: no framework needs to be imported for the question."""
-    packages = {kind.__module__.split(".", 1)[0] for kind in type(model).__mro__}
-    for package, framework in (("torch", "pytorch"), ("keras", "keras"), ("sklearn", "sklearn")):
-        if package in packages:
-            return framework
-    raise SourceError(f"a {type(model).__name__} is no model of Keras, PyTorch or scikit-learn")
-
-
-def _reader(framework: str) -> Reader:
-    try:
-        return cast(Reader, importlib.import_module(f"exporter.read_{framework}"))
-    except ImportError as error:
-        raise SourceError(f"exporting needs the framework: {_short(error)} (pip install 'argosy[export]')") from error
-
-
-def _manifest(order: Order, converted: Converted) -> pb.ModelManifest:
+def _manifest(order: Order, conversion: Conversion) -> pb.ModelManifest:
     manifest = pb.ModelManifest()
     manifest.CopyFrom(order.described)
-    inputs, outputs = tensor_specs(converted.graph, _meanings(order))
+    check(parse(conversion.graph))
+    inputs, outputs = tensor_specs(conversion.graph, _meanings(order))
     del manifest.inputs[:], manifest.outputs[:]
     manifest.inputs.extend(inputs)
     manifest.outputs.extend(outputs)
-    classes = [output.name for output in outputs if output.role in _CLASS_ROLES]
-    described = f"{converted.framework} on the {len(next(iter(order.samples.values())))} sample rows"
-    report = compare(
-        converted.graph, order.samples, converted.reference, order.tolerance, described=described, class_outputs=classes
-    )
-    manifest.parity.CopyFrom(report)
-    source = model_source(
-        converted.graph,
-        converted.framework,
-        converted.distribution,
-        converted.converter,
-        packages=order.described.source.packages,
-        parameters=converted.parameters,
-    )
-    manifest.source.CopyFrom(source)
+    manifest.parity.CopyFrom(_parity(order, conversion, outputs))
+    manifest.source.CopyFrom(_source(order, conversion))
     return manifest
+
+
+def _parity(order: Order, conversion: Conversion, outputs: Sequence[pb.TensorSpec]) -> pb.ParityReport:
+    classes = [output.name for output in outputs if output.role in _CLASS_ROLES]
+    framework = conversion.provenance.framework
+    return merge(
+        [
+            compare(
+                conversion.graph,
+                rows.rows,
+                rows.answers,
+                order.tolerance,
+                described=f"{framework} on the {len(next(iter(rows.rows.values())))} sample rows",
+                class_outputs=classes,
+            )
+            for rows in conversion.row_sets
+        ]
+    )
+
+
+def _source(order: Order, conversion: Conversion) -> pb.ModelSource:
+    provenance = conversion.provenance
+    counted = provenance.parameter_count
+    return pb.ModelSource(
+        framework=provenance.framework,
+        framework_version=provenance.framework_version,
+        converter=provenance.converter,
+        converter_version=provenance.converter_version,
+        opset=opset_of(parse(conversion.graph)),
+        packages=order.described.source.packages,
+        parameter_count=parameter_count(conversion.graph) if counted is None else counted,
+    )
 
 
 def _meanings(order: Order) -> dict[str, Meaning]:
     unsaid = {name: Meaning(f"the model's input {name}") for name in order.samples}
     stated: Sequence[pb.TensorSpec] = [*order.described.inputs, *order.described.outputs]
     return unsaid | {spec.name: Meaning(spec.meaning, spec.unit, spec.role) for spec in stated if spec.meaning}
-
-
-def _short(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__

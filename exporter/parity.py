@@ -7,15 +7,15 @@ arrays alone; what produced them is `verify.py`'s concern.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from argosy.v1.manifest_pb2 import OutputParity, ParityReport
+from exporter.arrays import Array
 from exporter.errors import ParityError
 
-Array: TypeAlias = NDArray[np.generic]
+__all__ = ["DEFAULT_TOLERANCE", "Array", "Tolerance", "WorstError", "describe_failure", "merge"]
 
 # Below this magnitude a relative error says nothing: the proto's comment states the same number.
 RELATIVE_FLOOR = 1e-6

@@ -15,7 +15,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from argosy.v1.manifest_pb2 import ModelManifest
-from exporter.errors import VersionExistsError
+from exporter.errors import StorageError, VersionExistsError
 from exporter.manifest import GRAPH_FILE, MANIFEST_FILE, SIGNATURE_FILE, check_publishable, digests, to_yaml
 from exporter.signing import signature_line
 
@@ -34,7 +34,7 @@ def publish(
 
     With `key` the version appears signed.
 
-    Raises ParityError, ManifestError, GraphError or VersionExistsError; then nothing is left behind.
+    Raises ParityError, ManifestError, GraphError, VersionExistsError or StorageError; then nothing is left behind.
     """
     check_publishable(draft, graph, files)
     target = models_dir / draft.name / draft.version
@@ -49,7 +49,10 @@ def publish(
     manifest.files.extend(digests(contents))
     text = to_yaml(manifest).encode()
     signature = {} if key is None else {SIGNATURE_FILE: signature_line(key, text)}
-    _write_whole(target, {**contents, MANIFEST_FILE: text, **signature}, models_dir)
+    try:
+        _write_whole(target, {**contents, MANIFEST_FILE: text, **signature}, models_dir)
+    except OSError as error:
+        raise StorageError(f"{target} cannot be written: {error.strerror}; nothing was published") from error
     return target
 
 

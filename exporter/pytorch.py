@@ -15,9 +15,9 @@ import numpy as np
 import onnx
 import torch
 
+from exporter.arrays import Array
 from exporter.errors import SourceError
-from exporter.parity import Array
-from exporter.signature import BATCH, OPSET, finish
+from exporter.graph import BATCH, OPSET, finish
 
 FRAMEWORK, FRAMEWORK_DISTRIBUTION, CONVERTER = "pytorch", "torch", "torch"
 

@@ -1,32 +1,29 @@
-"""What a graph reads and answers, in names that a caller can use.
+"""What a graph reads and answers, in the manifest's terms: dtypes, shapes, and a meaning for each tensor.
 
-Converters leave `unk__36`, `Identity:0` and `output_0`, dimensions frozen at the size of the example, and notes with
-the paths of the machine that converted. `finish` makes one form of all: inputs and outputs named by position, the first
-dimension of each dynamic and called `batch`, notes gone, the result checked. `tensor_specs` tells the manifest of it.
-
-It deliberately changes nothing that is computed.
+What form a graph must have is `graph.py`'s concern; its names stand here too, for who speaks of both.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from argosy.v1 import manifest_pb2 as pb
 from exporter.errors import GraphError
-from exporter.graph_edits import leave_out, rename, strip_notes
+from exporter.graph import BATCH, OPSET, check, finish, graph_inputs, opset_of, parameter_count, parse
 
-# What all three converters can write: tf2onnx 1.17 knows no later one.
-OPSET = 18
-OLDEST_OPSET = 9
-BATCH = "batch"
-_LEARNED_ATTRIBUTES = {"nodes_values", "class_weights", "target_weights", "coefficients", "intercepts"}
-_STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
-
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
-_CONVERTER_NAME = re.compile(r"(unk__|Identity|output_?\d+$|keras_tensor|args_\d+|StatefulPartitionedCall)")
+__all__ = [
+    "BATCH",
+    "OPSET",
+    "Meaning",
+    "check",
+    "finish",
+    "graph_inputs",
+    "opset_of",
+    "parameter_count",
+    "parse",
+    "tensor_specs",
+]
 
 _DATA_TYPES: Mapping[int, pb.DataType.ValueType] = {
     onnx.TensorProto.BOOL: pb.DATA_TYPE_BOOL,
@@ -54,64 +51,6 @@ class Meaning:
     role: pb.OutputRole.ValueType = pb.OUTPUT_ROLE_UNSPECIFIED
 
 
-def parse(graph: bytes) -> onnx.ModelProto:
-    """The bytes of an ONNX file. Raises GraphError where they are none."""
-    try:
-        model = onnx.load_model_from_string(graph)
-    except DecodeError as error:
-        raise GraphError("the bytes are no ONNX file") from error
-    if not model.graph.node:
-        raise GraphError("the ONNX file has a graph without nodes")
-    return model
-
-
-def finish(
-    model: onnx.ModelProto,
-    inputs: Sequence[str],
-    outputs: Sequence[str | None],
-    *,
-    one_row_at_a_time: bool = False,
-    dimensions: Mapping[str, Sequence[str | int]] | None = None,
-) -> bytes:
-    """Name the inputs and outputs, in the graph's own order, name the batch dimension, check, and serialise.
-
-    An output named None is left out. `dimensions` states all dimensions of an input or output anew, by its new name:
-    a string varies, a number is fixed.
-    Raises GraphError where names do not fit, the batch is frozen, or the checker objects. `one_row_at_a_time` accepts a
-    graph whose batch is 1 by nature.
-    """
-    finished = onnx.ModelProto()
-    finished.CopyFrom(model)
-    graph = finished.graph
-    leave_out(graph, outputs)
-    named = _positional(graph_inputs(graph), inputs, "input")
-    rename(graph, named | _positional(graph.output, [name for name in outputs if name is not None], "output"))
-    for value in [*graph_inputs(graph), *graph.output]:
-        if dimensions is not None and value.name in dimensions:
-            _set_dimensions(value, dimensions[value.name])
-        if not one_row_at_a_time:
-            _name_batch(value)
-    strip_notes(graph)
-    check(finished)
-    return bytes(finished.SerializeToString())
-
-
-def check(model: onnx.ModelProto) -> None:
-    """Raises GraphError for a graph that the checker refuses, an opset too old, or names that converters make up."""
-    opset = opset_of(model)
-    if opset < OLDEST_OPSET:
-        raise GraphError(f"the graph has opset {opset}; at least {OLDEST_OPSET} is needed: convert it anew")
-    for value in [*graph_inputs(model.graph), *model.graph.output]:
-        if not _NAME.fullmatch(value.name) or _CONVERTER_NAME.match(value.name):
-            raise GraphError(f"'{value.name}' is a name that a converter made up: name the inputs and outputs")
-    # Shape inference crashes the process where it meets the output of an operator that is not ONNX's own.
-    only_standard = all(entry.domain in _STANDARD_DOMAINS for entry in model.opset_import)
-    try:
-        onnx.checker.check_model(model, full_check=only_standard)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise GraphError(f"the graph is not valid ONNX: {str(error).strip().splitlines()[0][:300]}") from error
-
-
 def tensor_specs(graph: bytes, meanings: Mapping[str, Meaning]) -> tuple[list[pb.TensorSpec], list[pb.TensorSpec]]:
     """The manifest's inputs and outputs, with the meaning of each. Raises GraphError where one has none."""
     parsed = parse(graph).graph
@@ -123,35 +62,6 @@ def tensor_specs(graph: bytes, meanings: Mapping[str, Meaning]) -> tuple[list[pb
         if not spec.role:
             raise GraphError(f"output '{spec.name}' needs a role: what does it hold?")
     return specs
-
-
-def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
-    """The inputs that a caller gives: older files list their weights among the inputs too."""
-    weights = {tensor.name for tensor in graph.initializer} | {
-        tensor.values.name for tensor in graph.sparse_initializer
-    }
-    return [value for value in graph.input if value.name not in weights]
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    """The version of the default operator set."""
-    return max((entry.version for entry in model.opset_import if entry.domain in {"", "ai.onnx"}), default=0)
-
-
-def parameter_count(graph: bytes) -> int:
-    """The floating-point weights, and the thresholds, leaves and coefficients of scikit-learn's operators.
-
-    A framework's own count of what was trained is better where there is one.
-    """
-    floating = {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
-    total = 0
-    for tensor in parse(graph).graph.initializer:
-        count = 1
-        for dimension in tensor.dims:
-            count *= dimension
-        total += count if tensor.data_type in floating else 0
-    learned = (attribute for node in parse(graph).graph.node for attribute in node.attribute)
-    return total + sum(len(attribute.floats) for attribute in learned if attribute.name in _LEARNED_ATTRIBUTES)
 
 
 def _spec(value: onnx.ValueInfoProto, meanings: Mapping[str, Meaning]) -> pb.TensorSpec:
@@ -170,33 +80,3 @@ def _spec(value: onnx.ValueInfoProto, meanings: Mapping[str, Meaning]) -> pb.Ten
         unit=meaning.unit,
         role=meaning.role,
     )
-
-
-def _positional(values: Sequence[onnx.ValueInfoProto], names: Sequence[str], kind: str) -> dict[str, str]:
-    present = [value.name for value in values]
-    if len(present) != len(names):
-        raise GraphError(
-            f"the graph has {len(present)} {kind}(s) ({', '.join(present)}), {len(names)} name(s) were given"
-        )
-    return dict(zip(present, names, strict=True))
-
-
-def _set_dimensions(value: onnx.ValueInfoProto, dimensions: Sequence[str | int]) -> None:
-    shape = value.type.tensor_type.shape
-    shape.ClearField("dim")
-    for dimension in dimensions:
-        if isinstance(dimension, int):
-            shape.dim.add().dim_value = dimension
-        else:
-            shape.dim.add().dim_param = dimension
-
-
-def _name_batch(value: onnx.ValueInfoProto) -> None:
-    dimensions = value.type.tensor_type.shape.dim
-    if not dimensions:
-        raise GraphError(f"'{value.name}' has no batch dimension: its shape is empty or unknown")
-    if dimensions[0].HasField("dim_value"):
-        raise GraphError(
-            f"'{value.name}' is frozen at a batch of {dimensions[0].dim_value}: export it with a batch that varies"
-        )
-    dimensions[0].dim_param = BATCH

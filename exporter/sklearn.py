@@ -17,9 +17,9 @@ from skl2onnx.common.data_types import DataType, DoubleTensorType, FloatTensorTy
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+from exporter.arrays import Array
 from exporter.errors import SourceError
-from exporter.parity import Array
-from exporter.signature import OPSET, finish
+from exporter.graph import OPSET, finish
 
 FRAMEWORK, FRAMEWORK_DISTRIBUTION, CONVERTER = "scikit-learn", "scikit-learn", "skl2onnx"
 # The operators of trees, scalers and vectorisers.

@@ -89,8 +89,8 @@ def test_a_pickle_is_not_loaded_unless_it_is_trusted(folder: Path, capsys: pytes
     ("source", "says"),
     [
         ("absent.onnx", "there is no file"),
-        ("something", "is none of"),
-        ("tiny.yaml", "is none of"),
+        ("something", "neither a file or folder nor an object"),
+        ("tiny.yaml", "nothing that can be exported"),
     ],
 )
 def test_a_source_that_cannot_be_read_is_one_line(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from argosy.v1 import manifest_pb2 as pb
-from exporter.errors import ExportError, ManifestError, ParityError, VersionExistsError
+from exporter.errors import ExportError, ManifestError, ParityError, StorageError, VersionExistsError
 from exporter.manifest import from_yaml
 from exporter.publish import next_version, publish
 
@@ -98,7 +98,7 @@ def test_a_full_disk_leaves_nothing(tiny, tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(StorageError, match="cannot be written: File too large; nothing was published"):
             publish(tiny.draft(), tiny.graph(), {"large.bin": bytes(1_000_000)}, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

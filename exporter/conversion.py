@@ -1,0 +1,114 @@
+"""What a conversion process is asked, and what it leaves: two records, each a folder of plain files.
+
+The two sides may run in different environments, so they share files and no memory: JSON, .npz and ONNX, nothing
+pickled. Whatever lies here may come from a converter that went wrong; whoever reads it checks it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from exporter.arrays import Rows, read_arrays, write_arrays
+from exporter.errors import ExportError, GraphError, ParityError, SourceError
+
+_REQUEST, _SAMPLES = "request.json", "samples.npz"
+_RESULT, _REFUSAL, _GRAPH = "result.json", "refusal.json", "graph.onnx"
+_REFUSALS: Mapping[str, type[ExportError]] = {kind.__name__: kind for kind in (SourceError, GraphError, ParityError)}
+# How Python, C++, PyTorch and TensorFlow say that they asked for more memory than they may have.
+_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "not enough memory", "OOM when allocating", "Cannot allocate memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Convert `source`, a path or package.module:name, as a model of `framework`."""
+
+    source: str
+    framework: str
+    output_names: tuple[str, ...] = ()
+    # Input or output -> {axis: name}: the axes besides the batch that vary.
+    dynamic_axes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    trust_code: bool = False
+    one_row_at_a_time: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowSet:
+    """Rows of one kind, and the source's own answers to them."""
+
+    kind: str
+    rows: Rows
+    answers: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where the graph comes from; the versions are those of the environment that converted."""
+
+    framework: str
+    framework_version: str
+    converter: str = ""
+    converter_version: str = ""
+    # None: count those of the graph.
+    parameter_count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A graph, and the rows that it has to be compared on."""
+
+    graph: bytes
+    row_sets: tuple[RowSet, ...]
+    provenance: Provenance
+
+
+def write_request(folder: Path, request: Request, samples: Rows) -> None:
+    (folder / _REQUEST).write_text(json.dumps(asdict(request)))
+    write_arrays(folder / _SAMPLES, samples)
+
+
+def read_request(folder: Path) -> tuple[Request, Rows]:
+    fields = json.loads((folder / _REQUEST).read_text())
+    axes = {
+        name: {int(axis): word for axis, word in named.items()} for name, named in fields.pop("dynamic_axes").items()
+    }
+    outputs = tuple(fields.pop("output_names"))
+    return Request(**fields, dynamic_axes=axes, output_names=outputs), read_arrays(folder / _SAMPLES)
+
+
+def write_conversion(folder: Path, conversion: Conversion) -> None:
+    (folder / _GRAPH).write_bytes(conversion.graph)
+    for position, rows in enumerate(conversion.row_sets):
+        write_arrays(folder / f"rows-{position}.npz", rows.rows)
+        write_arrays(folder / f"answers-{position}.npz", rows.answers)
+    kinds = [rows.kind for rows in conversion.row_sets]
+    result = {"kinds": kinds, "provenance": asdict(conversion.provenance)}
+    (folder / _RESULT).write_text(json.dumps(result))
+
+
+def read_conversion(folder: Path) -> Conversion:
+    """What a process left. Raises the refusal that it wrote instead, or SourceError where it left neither."""
+    refusal, result = folder / _REFUSAL, folder / _RESULT
+    try:
+        if refusal.is_file():
+            said = json.loads(refusal.read_text())
+            raise _REFUSALS[said["kind"]](said["message"])
+        fields = json.loads(result.read_text())
+        row_sets = [_row_set(folder, position, kind) for position, kind in enumerate(fields["kinds"])]
+        return Conversion((folder / _GRAPH).read_bytes(), tuple(row_sets), Provenance(**fields["provenance"]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError("the converter ended as if all were well and left no result that can be read") from error
+
+
+def write_refusal(folder: Path, error: ExportError) -> None:
+    (folder / _REFUSAL).write_text(json.dumps({"kind": type(error).__name__, "message": str(error)}))
+
+
+def ran_out_of_memory(text: str) -> bool:
+    """Whether a line of a log, or the text of an exception, tells of it."""
+    return any(words in text for words in _OUT_OF_MEMORY)
+
+
+def _row_set(folder: Path, position: int, kind: str) -> RowSet:
+    rows, answers = read_arrays(folder / f"rows-{position}.npz"), read_arrays(folder / f"answers-{position}.npz")
+    return RowSet(kind, rows, answers)
