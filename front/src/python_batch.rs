@@ -14,6 +14,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::batch::Batch;
+use crate::counts::us;
 use crate::frame::framed;
 use crate::gather::{gather, Gathered, GatheredData};
 use crate::infer_reply::{Output, OutputData};
@@ -76,6 +77,12 @@ impl NativeBatch {
     #[getter]
     fn rows(&self) -> u64 {
         self.batch.rows
+    }
+
+    #[getter]
+    fn longest_wait_us(&self) -> u64 {
+        let waits = self.batch.requests.iter().map(|request| us(self.batch.taken - request.arrived));
+        waits.max().unwrap_or_default()
     }
 
     fn messages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

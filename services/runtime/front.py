@@ -109,6 +109,10 @@ class Batch(Protocol):
     def row_counts(self) -> Sequence[int]:
         """Rows in each request."""
 
+    @property
+    def longest_wait_us(self) -> int:
+        """How long the request that has waited longest had waited when the batch left."""
+
     def tensors(self) -> dict[str, Array]:
         """ModelInfer only: each input with the rows of all requests, in order, [sum(row_counts), ...]."""
 

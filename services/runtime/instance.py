@@ -5,6 +5,7 @@ that the one at fault fails alone too. What nobody foresaw becomes INTERNAL with
 """
 
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ from services.runtime.errors import Cause, ServingError, without_frames
 from services.runtime.faults import unforeseen
 from services.runtime.front import Array, Batch, Queue
 from services.runtime.session import Run
+from services.runtime.stages import COMPUTE, POSTPROCESS, PREPROCESS, StageClock
 from services.runtime.typed_method import TypedMethod
 from services.runtime.version import LoadedVersion
 
@@ -31,25 +33,31 @@ def start_instances(queue: Queue, version: LoadedVersion) -> list[threading.Thre
 
 def _work(queue: Queue, version: LoadedVersion) -> None:
     methods = {method.route.method: method for method in version.methods}
+    free_ns = time.perf_counter_ns()
     while (batch := queue.take()) is not None:
+        clock = StageClock(min(time.perf_counter_ns() - free_ns, batch.longest_wait_us * 1000))
         run = version.session.start()
         batch.on_abandoned(run.terminate)
         try:
             method = methods.get(batch.method)
             if method is None:
-                _answer_tensors(batch, version, run)
+                _answer_tensors(batch, version, run, clock)
             else:
-                _answer_typed(batch, method, version, run)
+                _answer_typed(batch, method, version, run, clock)
         except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
             _fail_all(batch, run, error)
         batch.close()
+        version.stages.add(sum(batch.row_counts), len(batch.row_counts), clock)
         del batch  # it must not outlive its answers while this worker waits for the next
+        free_ns = time.perf_counter_ns()
 
 
 # ---- typed methods
 
 
-def _answer_typed(batch: Batch, method: TypedMethod[object], version: LoadedVersion, run: Run) -> None:
+def _answer_typed(
+    batch: Batch, method: TypedMethod[object], version: LoadedVersion, run: Run, clock: StageClock
+) -> None:
     decoded: list[tuple[int, object]] = []
     for index, message in enumerate(batch.messages):
         try:
@@ -59,29 +67,40 @@ def _answer_typed(batch: Batch, method: TypedMethod[object], version: LoadedVers
         except Exception as error:  # noqa: BLE001 - a bug that one request meets must not reach its neighbours
             batch.fail(index, _unforeseen(batch, error))
     try:
-        _run_together(batch, decoded, method, run)
+        _run_together(batch, decoded, method, run, clock)
     except Exception:
+        clock.end(COMPUTE)
         if run.terminated or len(decoded) < 2:
             raise
-        _run_alone(batch, decoded, method, version)
+        _run_alone(batch, decoded, method, version, clock)
 
 
-def _run_together(batch: Batch, decoded: Sequence[tuple[int, object]], method: TypedMethod[object], run: Run) -> None:
+def _run_together(
+    batch: Batch, decoded: Sequence[tuple[int, object]], method: TypedMethod[object], run: Run, clock: StageClock
+) -> None:
     if not decoded:
         return
-    outputs = run.outputs(method.collate([request for _, request in decoded]))
+    inputs = method.collate([request for _, request in decoded])
+    clock.end(PREPROCESS)
+    outputs = run.outputs(inputs)
+    clock.end(COMPUTE)
     start = 0
     for index, request in decoded:
         rows = slice(start, start := start + batch.row_counts[index])
         batch.reply(index, method.encode(request, _rows(outputs, rows)))
+    clock.end(POSTPROCESS)
 
 
 def _run_alone(
-    batch: Batch, decoded: Sequence[tuple[int, object]], method: TypedMethod[object], version: LoadedVersion
+    batch: Batch,
+    decoded: Sequence[tuple[int, object]],
+    method: TypedMethod[object],
+    version: LoadedVersion,
+    clock: StageClock,
 ) -> None:
     for index, request in decoded:
         try:
-            _run_together(batch, [(index, request)], method, version.session.start())
+            _run_together(batch, [(index, request)], method, version.session.start(), clock)
         except Exception as error:  # noqa: BLE001 - this request's own failure
             batch.fail(index, _unforeseen(batch, error))
 
@@ -89,18 +108,24 @@ def _run_alone(
 # ---- ModelInfer
 
 
-def _answer_tensors(batch: Batch, version: LoadedVersion, run: Run) -> None:
+def _answer_tensors(batch: Batch, version: LoadedVersion, run: Run, clock: StageClock) -> None:
     inputs = batch.tensors()
     left = _checked(batch, inputs, version)
+    clock.end(PREPROCESS)
     if not left:
         return
     try:
         # With the rows of those that failed: what they are answered is settled, and no row looks at another.
-        batch.reply_tensors(run.outputs(inputs))
+        outputs = run.outputs(inputs)
     except Exception:
+        clock.end(COMPUTE)
         if run.terminated:
             raise
-        _run_each(batch, inputs, left, version)
+        outputs = _run_each(batch, inputs, left, version)
+    clock.end(COMPUTE)
+    if outputs:
+        batch.reply_tensors(outputs)
+    clock.end(POSTPROCESS)
 
 
 def _checked(batch: Batch, inputs: Mapping[str, Array], version: LoadedVersion) -> dict[int, slice]:
@@ -118,7 +143,10 @@ def _checked(batch: Batch, inputs: Mapping[str, Array], version: LoadedVersion) 
     return extents
 
 
-def _run_each(batch: Batch, inputs: Mapping[str, Array], left: Mapping[int, slice], version: LoadedVersion) -> None:
+def _run_each(
+    batch: Batch, inputs: Mapping[str, Array], left: Mapping[int, slice], version: LoadedVersion
+) -> dict[str, Array]:
+    """The outputs of those that run by themselves, blank for the others, which have failed; empty where all have."""
     parts: dict[int, dict[str, Array]] = {}
     for index, rows in left.items():
         try:
@@ -127,8 +155,7 @@ def _run_each(batch: Batch, inputs: Mapping[str, Array], left: Mapping[int, slic
             batch.fail(index, without_frames(error))
         except Exception as error:  # noqa: BLE001 - this request's own failure
             batch.fail(index, _unforeseen(batch, error))
-    if parts:
-        batch.reply_tensors(_assembled(parts, batch.row_counts))
+    return _assembled(parts, batch.row_counts) if parts else {}
 
 
 def _assembled(parts: Mapping[int, Mapping[str, Array]], row_counts: Sequence[int]) -> dict[str, Array]:

@@ -1,33 +1,56 @@
 """Prometheus metrics of a service, read from the front when they are asked for: counting costs no request anything."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
+from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from argosy.v1.model_pb2 import ModelState, ModelStatus
 from services.runtime.addresses import split_address
 from services.runtime.front import FrontStats, Histogram, QueueStats
+from services.runtime.stages import STAGES, StageStats
 
 _LABELS = ("model", "version")
+
+# In the order of STAGES.
+_STAGE_TEXTS = (
+    "Time that the oldest request of a batch waited for company, though a worker was free",
+    "Time to decode, check and collate a batch",
+    "Time that ONNX Runtime took",
+    "Time to encode the answers of a batch",
+)
+
+# Upper bounds of a batch's rows.
+_ROW_BOUNDS = tuple(1 << power for power in range(13))
+
+# A histogram's labels, its counts a bound and the sum of what it counted.
+_Series: TypeAlias = tuple[tuple[str, str], Sequence[tuple[float, int]], float]
 
 
 class ServiceMetrics(Collector):
     """Everything that a service counts, by model and version; times in seconds."""
 
     def __init__(
-        self, stats: Callable[[], FrontStats], statuses: Callable[[], Sequence[ModelStatus]], front: str
+        self,
+        stats: Callable[[], FrontStats],
+        stages: Callable[[], Sequence[StageStats]],
+        statuses: Callable[[], Sequence[ModelStatus]],
+        front: str,
     ) -> None:
         self._stats = stats
+        self._stages = stages
         self._statuses = statuses
         self._front = front
 
     def collect(self) -> Iterator[Metric]:
         stats = self._stats()
         yield from _counters(stats.queues)
-        yield _histogram("argosy_queue_seconds", "Time a request waited", stats.queues, lambda q: q.queue_time)
-        yield _histogram("argosy_compute_seconds", "Time from batch to answer", stats.queues, lambda q: q.compute_time)
+        yield from _times(stats.queues, self._stages())
         refusals = CounterMetricFamily("argosy_errors", "Requests answered with an error", labels=("reason",))
         for reason, count in sorted(stats.refusals.items()):
             refusals.add_metric((reason,), count)
@@ -67,17 +90,38 @@ def _counters(queues: Sequence[QueueStats]) -> Iterator[Metric]:
         batches.add_metric(labels, sum(queue.batches_by_rows.values()))
         waiting.add_metric(labels, queue.waiting_rows)
         in_flight.add_metric(labels, queue.in_flight_requests)
-    yield from (requests, rows, batches, waiting, in_flight)
+    yield from (requests, rows, batches, _batch_sizes(queues), waiting, in_flight)
 
 
-def _histogram(name: str, text: str, queues: Sequence[QueueStats], of: Callable[[QueueStats], Histogram]) -> Metric:
-    family = HistogramMetricFamily(name, text, labels=_LABELS)
+def _times(queues: Sequence[QueueStats], stages: Sequence[StageStats]) -> Iterator[Metric]:
+    """Each once a request: what it waited in the queue, what its batch took in all, and in each stage."""
+    waited = [_series(queue, queue.queue_time) for queue in queues]
+    yield _histogram("argosy_queue_seconds", "Time that a request waited", waited)
+    taken = [_series(queue, queue.compute_time) for queue in queues]
+    yield _histogram("argosy_batch_seconds", "Time from leaving the queue to the answer", taken)
+    for stage, (name, text) in enumerate(zip(STAGES, _STAGE_TEXTS, strict=True)):
+        spent = [_series(of_version, of_version.histograms[stage]) for of_version in stages]
+        yield _histogram(f"argosy_{name}_seconds", text, spent)
+
+
+def _batch_sizes(queues: Sequence[QueueStats]) -> Metric:
+    sizes: list[_Series] = []
     for queue in queues:
-        histogram = of(queue)
-        total = 0
-        buckets: list[tuple[str, float]] = []
-        for bound, count in zip((*histogram.bounds_us, None), histogram.counts, strict=True):
-            total += count
-            buckets.append(("+Inf" if bound is None else str(bound / 1e6), total))
-        family.add_metric((queue.model, queue.version), buckets, histogram.sum_us / 1e6)
+        by_rows = queue.batches_by_rows
+        up_to = [(float(bound), sum(n for rows, n in by_rows.items() if rows <= bound)) for bound in _ROW_BOUNDS]
+        rows_in_all = sum(rows * n for rows, n in by_rows.items())
+        sizes.append(((queue.model, queue.version), [*up_to, (math.inf, sum(by_rows.values()))], rows_in_all))
+    return _histogram("argosy_batch_rows", "Rows of a batch", sizes)
+
+
+def _series(of: QueueStats | StageStats, times: Histogram) -> _Series:
+    bounds_s = [*(bound_us / 1e6 for bound_us in times.bounds_us), math.inf]
+    return (of.model, of.version), list(zip(bounds_s, accumulate(times.counts), strict=True)), times.sum_us / 1e6
+
+
+def _histogram(name: str, text: str, found: Sequence[_Series]) -> Metric:
+    """Prometheus' counts are of everything up to a bound."""
+    family = HistogramMetricFamily(name, text, labels=_LABELS)
+    for labels, up_to, total in found:
+        family.add_metric(labels, [(floatToGoString(bound), count) for bound, count in up_to], total)
     return family

@@ -148,6 +148,10 @@ class NativeBatch:
             self._row_counts = self._batch.row_counts()
         return self._row_counts
 
+    @property
+    def longest_wait_us(self) -> int:
+        return self._batch.longest_wait_us
+
     def tensors(self) -> dict[str, Array]:
         if self._tensors is None:
             inputs = zip(self._spec.signature.inputs, self._batch.tensors(), strict=True)

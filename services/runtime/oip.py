@@ -20,9 +20,10 @@ from inference.model_config_pb2 import (
     ModelOutput,
 )
 from services.runtime.errors import ServingError
-from services.runtime.front import FrontStats, QueueStats, TensorSignature, UnaryAnswer
+from services.runtime.front import FrontStats, Histogram, QueueStats, TensorSignature, UnaryAnswer
 from services.runtime.messages import parse
 from services.runtime.repository import ModelRepository
+from services.runtime.stages import COMPUTE, POSTPROCESS, PREPROCESS, BatchTotals, StageStats
 from services.runtime.version import LoadedVersion
 
 OIP_SERVICE = "inference.GRPCInferenceService"
@@ -104,7 +105,9 @@ class InferenceProtocol:
             for queue in self._stats().queues
             if request.name in ("", queue.model) and request.version in ("", queue.version)
         ]
-        return pb.ModelStatisticsResponse(model_stats=map(_statistics, chosen))
+        stages = {(found.model, found.version): found for found in self._repository.stages()}
+        pairs = [(queue, stages.get((queue.model, queue.version))) for queue in chosen]
+        return pb.ModelStatisticsResponse(model_stats=[_statistics(queue, found) for queue, found in pairs if found])
 
     def _index(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:
         rows = [_index_row(status) for status in self._repository.statuses()]
@@ -146,28 +149,37 @@ def _data_type(tensor: TensorSignature) -> DataType.ValueType:
     return DataType.Value("TYPE_STRING" if tensor.datatype == "BYTES" else f"TYPE_{tensor.datatype}")
 
 
-def _statistics(queue: QueueStats) -> pb.ModelStatistics:
-    executions = sum(queue.batches_by_rows.values())
-    answered = queue.succeeded_requests + queue.failed_requests
-    queue_time = pb.StatisticDuration(count=answered, ns=queue.queue_time.sum_us * 1000)
-    compute_time = pb.StatisticDuration(count=answered, ns=queue.compute_time.sum_us * 1000)
-    total_ns = queue_time.ns + compute_time.ns
+def _statistics(queue: QueueStats, stages: StageStats) -> pb.ModelStatistics:
+    whole_ns = (queue.queue_time.sum_us + queue.compute_time.sum_us) * 1000
     return pb.ModelStatistics(
         name=queue.model,
         version=queue.version,
         last_inference=queue.last_request_unix_ms,
         inference_count=queue.answered_rows,
-        execution_count=executions,
+        execution_count=sum(queue.batches_by_rows.values()),
         inference_stats=pb.InferStatistics(
-            success=pb.StatisticDuration(count=queue.succeeded_requests, ns=total_ns),
+            success=pb.StatisticDuration(count=queue.succeeded_requests, ns=whole_ns),
             fail=pb.StatisticDuration(count=queue.failed_requests),
-            queue=queue_time,
-            compute_infer=compute_time,
+            queue=_duration(queue.queue_time),
+            compute_input=_duration(stages.histograms[PREPROCESS]),
+            compute_infer=_duration(stages.histograms[COMPUTE]),
+            compute_output=_duration(stages.histograms[POSTPROCESS]),
         ),
-        batch_stats=[
-            pb.InferBatchStatistics(batch_size=rows, compute_infer=pb.StatisticDuration(count=count))
-            for rows, count in sorted(queue.batches_by_rows.items())
-        ],
+        batch_stats=[_batch_statistics(rows, stages.by_rows[rows]) for rows in sorted(stages.by_rows)],
+    )
+
+
+def _duration(times: Histogram) -> pb.StatisticDuration:
+    return pb.StatisticDuration(count=sum(times.counts), ns=times.sum_us * 1000)
+
+
+def _batch_statistics(rows: int, totals: BatchTotals) -> pb.InferBatchStatistics:
+    spent = [pb.StatisticDuration(count=totals.batches, ns=ns) for ns in totals.spent_ns]
+    return pb.InferBatchStatistics(
+        batch_size=rows,
+        compute_input=spent[PREPROCESS],
+        compute_infer=spent[COMPUTE],
+        compute_output=spent[POSTPROCESS],
     )
 
 

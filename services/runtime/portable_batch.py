@@ -82,6 +82,10 @@ class PortableBatch:
     def row_counts(self) -> list[int]:
         return [request.rows for request in self.requests]
 
+    @property
+    def longest_wait_us(self) -> int:
+        return int(max(self.taken - request.arrived for request in self.requests) * 1e6)
+
     def tensors(self) -> dict[str, Array]:
         return gather(self._calls())
 

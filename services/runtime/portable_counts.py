@@ -3,33 +3,10 @@
 Deliberately without a lock: the queue that owns the counts holds its own around every call.
 """
 
-from bisect import bisect_left
 from collections import Counter
 
-from services.runtime.front import Histogram, QueueSpec, QueueStats
-
-BOUNDS_US = (
-    *(100, 250, 500),
-    *(1_000, 2_500, 5_000),
-    *(10_000, 25_000, 50_000),
-    *(100_000, 250_000, 500_000),
-    *(1_000_000, 5_000_000),
-)
-
-
-class TimeCounts:
-    """A histogram that is being filled."""
-
-    def __init__(self) -> None:
-        self._counts = [0] * (len(BOUNDS_US) + 1)
-        self._sum_us = 0
-
-    def add(self, duration_us: int, times: int = 1) -> None:
-        self._counts[bisect_left(BOUNDS_US, duration_us)] += times
-        self._sum_us += duration_us * times
-
-    def read(self) -> Histogram:
-        return Histogram(BOUNDS_US, tuple(self._counts), self._sum_us)
+from services.runtime.front import QueueSpec, QueueStats
+from services.runtime.time_counts import TimeCounts
 
 
 class QueueCounts:

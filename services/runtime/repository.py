@@ -29,6 +29,7 @@ from services.runtime.front import Front, QueuePolicy, QueueSpec
 from services.runtime.instance import start_instances
 from services.runtime.serving_config import ServingConfig, read_serving_config
 from services.runtime.session import Execution
+from services.runtime.stages import StageStats
 from services.runtime.trusted_keys import TrustedKeys
 from services.runtime.typed_method import TaskCode
 from services.runtime.version import LoadedVersion, load_version
@@ -130,6 +131,12 @@ class ModelRepository:
         if known and not version:
             raise model_not_ready(model)
         raise unknown_model(model, version if known else "")
+
+    def stages(self) -> list[StageStats]:
+        """Where the batches of every version that is ready have spent their time."""
+        with self._table:
+            ready = [(key, entry.loaded) for key, entry in self._entries.items() if entry.loaded is not None]
+        return [loaded.stages.read(model, version) for (model, version), loaded in ready]
 
     def ready_versions(self, model: str) -> list[str]:
         """Newest first."""

@@ -115,7 +115,7 @@ class Service:
         self._notify = self._answer_rare_methods(kind.name, names)
         self._front.set_serving(MODEL_SERVICE, True)
         self._repository.announce()
-        metrics = ServiceMetrics(self._front.stats, self._repository.statuses, front_name)
+        metrics = ServiceMetrics(self._front.stats, self._repository.stages, self._repository.statuses, front_name)
         metrics_address = serve_metrics(settings.metrics_address, metrics)
         _log.info("serving", address=self._front.address, metrics_address=metrics_address, front=front_name)
 

@@ -5,7 +5,7 @@ the provider that was asked for, compare the graph with the manifest, and run th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from services.runtime.front import Array, Signature, TensorSignature
 from services.runtime.serving_config import ServingConfig
 from services.runtime.session import Execution, Session
 from services.runtime.specs import datatype_name
+from services.runtime.stages import StageCounts
 from services.runtime.tensors import DTYPES
 from services.runtime.typed_method import TaskCode, TensorCheck, TypedMethod
 
@@ -26,7 +27,7 @@ _WARM_LENGTH = 8
 
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
-    """Ready to run. `device` is what the trailers say: cpu, cuda:0."""
+    """Ready to run. `device` is what the trailers say: cpu, cuda:0; `stages` counts where its workers' time went."""
 
     manifest: ModelManifest
     config: ServingConfig
@@ -35,6 +36,7 @@ class LoadedVersion:
     signature: Signature
     device: str
     check: TensorCheck
+    stages: StageCounts = field(default_factory=StageCounts)
 
 
 def load_version(

@@ -187,3 +187,14 @@ def test_counts_say_what_a_queue_has_done(served: Served) -> None:
     assert sum(stats.queue_time.counts) == sum(stats.compute_time.counts) == 2
     assert len(stats.queue_time.counts) == len(stats.queue_time.bounds_us) + 1
     assert stats.last_request_unix_ms > 1_600_000_000_000
+
+
+def test_a_batch_tells_how_long_its_oldest_request_waited(served: Served) -> None:
+    queue = served.open()
+    calls = [served.send(embed("one"))]
+    served.until_waiting(rows=1)
+    calls.append(served.send(embed("two")))
+    served.until_waiting(rows=2)
+    batch = answer(queue.take())
+    waited_us = [int(trailers_of(call)["argosy-queue-us"]) for call in calls]
+    assert batch.longest_wait_us == max(waited_us) > 0

@@ -22,7 +22,7 @@ def served(serve: Callable[..., Served]) -> Served:
 
 @pytest.fixture
 def read(served: Served) -> Iterator[Callable[[], dict[str, float]]]:
-    metrics = ServiceMetrics(served.front.stats, served.repository.statuses, "portable")
+    metrics = ServiceMetrics(served.front.stats, served.repository.stages, served.repository.statuses, "portable")
     address = serve_metrics("127.0.0.1:0", metrics)
 
     def series() -> dict[str, float]:
@@ -51,9 +51,30 @@ def test_times_are_histograms_in_seconds(served: Served, read: Callable[[], dict
     served.infer((1, 2, 3))
     found = read()
     labels = 'model="tiny",version="1"'
-    for name in ("argosy_queue_seconds", "argosy_compute_seconds"):
+    for name in ("argosy_queue_seconds", "argosy_batch_seconds"):
         assert found[f'{name}_bucket{{le="+Inf",{labels}}}'] == found[f"{name}_count{{{labels}}}"] == 1
         assert 0 <= found[f"{name}_sum{{{labels}}}"] < 60
+
+
+@pytest.mark.parametrize("stage", ["batch_wait", "preprocess", "compute", "postprocess"])
+def test_each_stage_of_a_batch_is_a_histogram(stage: str, served: Served, read: Callable[[], dict[str, float]]) -> None:
+    count = f'argosy_{stage}_seconds_count{{model="tiny",version="1"}}'
+    assert read()[count] == 0
+    served.infer((1, 2, 3))
+    # A worker counts what it has done after the answer has left.
+    while not (found := read())[count]:
+        served.infer((1, 2, 3))
+    assert 0 <= found[f'argosy_{stage}_seconds_sum{{model="tiny",version="1"}}'] < 60
+
+
+def test_batches_are_counted_by_their_rows(served: Served, read: Callable[[], dict[str, float]]) -> None:
+    served.infer((1, 2, 3))
+    served.infer((1, 2, 3), (4, 5, 6), (7, 8, 9))
+    found = read()
+    labels = 'model="tiny",version="1"'
+    up_to = [found[f'argosy_batch_rows_bucket{{le="{bound}",{labels}}}'] for bound in ("1.0", "2.0", "4.0", "+Inf")]
+    assert up_to == [1, 1, 2, 2]
+    assert found[f"argosy_batch_rows_sum{{{labels}}}"] == 4
 
 
 def test_errors_are_counted_by_reason(served: Served, read: Callable[[], dict[str, float]]) -> None:
@@ -70,7 +91,7 @@ def test_readiness_is_told_by_model_and_version(read: Callable[[], dict[str, flo
 
 
 def test_an_address_that_is_taken_is_an_error(served: Served) -> None:
-    metrics = ServiceMetrics(served.front.stats, served.repository.statuses, "portable")
+    metrics = ServiceMetrics(served.front.stats, served.repository.stages, served.repository.statuses, "portable")
     taken = serve_metrics("127.0.0.1:0", metrics)
     with pytest.raises(OSError, match="in use"):
         serve_metrics(taken, metrics)

@@ -83,13 +83,28 @@ def test_the_index_tells_why_a_version_is_not_ready(ask: Ask) -> None:
 def test_statistics_count_requests_rows_and_batches(ask: Ask, served: Served) -> None:
     for rows in (1, 3):
         served.infer(*[(1.0, 2.0, 3.0)] * rows)
-    reply = ask("ModelStatistics", pb.ModelStatisticsRequest(name="tiny", version="1"))
-    (found,) = pb.ModelStatisticsResponse.FromString(reply).model_stats
+    found = statistics(ask, batches=2)
 
     assert (found.inference_count, found.execution_count) == (4, 2)
     assert (found.inference_stats.success.count, found.inference_stats.fail.count) == (2, 0)
-    assert found.inference_stats.compute_infer.ns > 0
     assert {batch.batch_size: batch.compute_infer.count for batch in found.batch_stats} == {1: 1, 3: 1}
+
+
+@pytest.mark.parametrize("stage", ["queue", "compute_input", "compute_infer", "compute_output"])
+def test_statistics_tell_the_time_of_each_stage(stage: str, ask: Ask, served: Served) -> None:
+    served.infer((1.0, 2.0, 3.0))
+    found = getattr(statistics(ask, batches=1).inference_stats, stage)
+    assert found.count == 1
+    assert found.ns > 0
+
+
+def statistics(ask: Ask, batches: int) -> pb.ModelStatistics:
+    """Of the tiny model, once its workers have counted so many batches, which they do after the answer has left."""
+    while True:
+        reply = ask("ModelStatistics", pb.ModelStatisticsRequest(name="tiny", version="1"))
+        (found,) = pb.ModelStatisticsResponse.FromString(reply).model_stats
+        if sum(batch.compute_infer.count for batch in found.batch_stats) == batches:
+            return found
 
 
 @pytest.mark.parametrize(
