@@ -1,20 +1,30 @@
 # Argosy: `make demo` and `make test` do all the set-up; the second time they skip what is already done.
 #
-# Needs Python >= 3.11, make, a C compiler and the package registries.
+# Needs Python >= 3.11, make, a C compiler and the package registries. With cargo the native front is built and used.
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+RUST   := 1.85
+# 'native' where a Rust that is new enough is here; FRONT=portable does without.
+FRONT  ?= $(if $(shell printf '$(RUST)\n%s\n' "$$(rustc --version 2>/dev/null | cut -d' ' -f2)" | sort -CV && command -v cargo),native,portable)
+BUILT  := $(VENV)/.front-$(FRONT)
+CARGO  := cd front && CARGO_TARGET_DIR=$(CURDIR)/.cache/front-target cargo
+# A part of cargo that not every Rust comes with, and its arguments.
+cargo_tool = @cargo $(1) --version >/dev/null 2>&1 || { echo "cargo $(1) is not here: left out"; exit 0; }; $(CARGO) $(1) $(2)
+# One run of each fuzz target, in seconds.
+FUZZ_S ?= 60
 
-.PHONY: demo test lint types unit e2e models k8s-test front protos released-protos bench soak clients-test clean help
+.PHONY: demo test lint types unit e2e models k8s-test front rust-lint rust-test fuzz protos released-protos bench soak \
+  clients-test clean help
 
-demo: $(READY)  ## train what is missing, start the fleet, show real answers
+demo: $(READY) $(BUILT)  ## train what is missing, start the fleet, show real answers
 	@$(BIN)/argosy demo
 
-test: lint types unit e2e  ## everything that must hold before a change lands
+test: lint types rust-test unit e2e  ## everything that must hold before a change lands
 
-lint: $(READY)  ## style, import rules and protos
+lint: $(READY) rust-lint  ## style, import rules and protos
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
@@ -23,10 +33,10 @@ lint: $(READY)  ## style, import rules and protos
 types: $(READY)  ## mypy, strict
 	$(BIN)/mypy
 
-unit: $(READY)  ## unit and contract tests
+unit: $(READY) $(BUILT)  ## unit and contract tests, the latter against every front that is here
 	$(BIN)/pytest tests/unit tests/contract
 
-e2e: models  ## real processes, real models, real gRPC
+e2e: models $(BUILT)  ## real processes, real models, real gRPC
 	$(BIN)/pytest tests/e2e tests/gpu
 
 models: $(READY)  ## train and export the reference models into models/
@@ -37,8 +47,23 @@ k8s-test: $(READY) models  ## the manifests on a real Kubernetes control plane, 
 	unshare $(if $(filter-out 0,$(shell id -u)),--map-root-user) --net --mount --pid --fork --kill-child --mount-proc \
 	  $(BIN)/pytest tests/k8s
 
-front: $(READY)  ## build and install the native front (needs cargo); services then use it
-	CARGO_TARGET_DIR=$(CURDIR)/.cache/front-target $(BIN)/python -m pip install --quiet --disable-pip-version-check ./front
+front: $(READY) $(BUILT)  ## the native front where cargo is; `make demo` and `make test` do it too
+
+rust-lint:  ## rustfmt and clippy, where they are
+ifeq ($(FRONT),native)
+	$(call cargo_tool,fmt,--check)
+	$(call cargo_tool,clippy,--quiet --all-targets -- -D warnings)
+endif
+
+rust-test:  ## the native front's own tests, a short seeded fuzz run among them
+ifeq ($(FRONT),native)
+	$(CARGO) test --quiet --no-default-features
+endif
+
+fuzz:  ## each fuzz target for FUZZ_S seconds (needs cargo-fuzz and a nightly Rust)
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "not fuzzed: cargo-fuzz or a nightly Rust is not here"; exit 0; }; \
+	  for target in $$(ls front/fuzz/fuzz_targets | cut -d. -f1); do \
+	    (cd front && cargo +nightly fuzz run --target-dir $(CURDIR)/.cache/fuzz-target $$target -- -max_total_time=$(FUZZ_S)) || exit 1; done
 
 protos: $(READY)  ## generate the Python of protos/ anew
 	$(BIN)/python protos/generate.py
@@ -46,13 +71,13 @@ protos: $(READY)  ## generate the Python of protos/ anew
 released-protos: $(READY)  ## with a release: what later changes of protos/ must not break
 	cd protos && ../$(BIN)/buf build --as-file-descriptor-set --exclude-source-info -o released.binpb
 
-bench: models  ## requests/s and latency, straight and routed, beside raw ONNX Runtime
+bench: models $(BUILT)  ## requests/s and latency, straight and routed, beside raw ONNX Runtime
 	$(BIN)/python -m bench.serving
 
-soak: models  ## ten minutes of good and bad requests: memory, descriptors and threads must stay flat
+soak: models $(BUILT)  ## ten minutes of good and bad requests: memory, descriptors and threads must stay flat
 	$(BIN)/python -m bench.soak
 
-clients-test: models  ## build the clients of every language, run them against one fleet, compare their lines
+clients-test: models $(BUILT)  ## build the clients of every language, run them against one fleet, compare their lines
 	@$(BIN)/python -m tests.clients.compare
 
 clean:  ## remove what was built; downloads under .cache/ stay
@@ -67,3 +92,14 @@ $(READY): pyproject.toml constraints.txt
 	@echo "installing the pinned packages into $(VENV) (a few minutes the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cpu,router,export,dev]'
 	@touch $@
+
+$(VENV)/.front-native: $(wildcard front/*.toml front/src/*.rs) | $(READY)
+	@echo "building the native front (a minute the first time)"
+	@CARGO_TARGET_DIR=$(CURDIR)/.cache/front-target $(BIN)/python -m pip install --quiet --disable-pip-version-check ./front
+	@touch $@
+
+# Made every time, so that it is said every time.
+.PHONY: $(VENV)/.front-portable
+$(VENV)/.front-portable: | $(READY)
+	@if [ -e $(VENV)/.front-native ]; then $(BIN)/python -m pip uninstall --quiet --yes argosy-front && rm $(VENV)/.front-native; fi
+	@echo "the portable front serves: no cargo with Rust $(RUST) or newer is here, or FRONT=portable was asked for"

@@ -1,7 +1,8 @@
 """`argosy status`: is every process up, is it healthy, what has it ready.
 
 Each process is asked itself, not through the router: a fleet whose router is down still shows which services stand.
-Health comes from grpc.health.v1, name and version of the server from the Open Inference Protocol.
+Health comes from grpc.health.v1, name and version of the server from the Open Inference Protocol, models and front from
+the ModelService.
 """
 
 from collections.abc import Mapping
@@ -15,18 +16,19 @@ from argosy.v1 import model_pb2
 from argosy_cli.client import Fleet, connect
 from argosy_cli.errors import CliError
 from argosy_client import ArgosyError
-from argosy_client.methods import SERVER_METADATA
+from argosy_client.methods import LIST_MODELS, SERVER_METADATA
 from inference.grpc_service_pb2 import ServerMetadataRequest
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """What one process says of itself; `health` is '' where nothing answers."""
+    """What one process says of itself; `health` is '' where nothing answers, `front` of a router."""
 
     name: str
     address: str
     health: str
     server: str = ""
+    front: str = ""
     ready_models: int = 0
     known_models: int = 0
 
@@ -43,13 +45,13 @@ def fleet_status(addresses: Mapping[str, str], timeout_s: float) -> list[Process
 def status_table(processes: list[ProcessStatus]) -> Table:
     """One line a process."""
     table = Table("process")
-    for column in ("address", "health", "server", "models ready"):
+    for column in ("address", "health", "server", "front", "models ready"):
         table.add_column(column, no_wrap=True)
     for process in processes:
         style = "green" if process.serving else "red"
         health = process.health or "not running"
         models = f"{process.ready_models} of {process.known_models}" if process.health else ""
-        table.add_row(process.name, process.address, Text(health, style), process.server, models)
+        table.add_row(process.name, process.address, Text(health, style), process.server, process.front, models)
     return table
 
 
@@ -59,12 +61,12 @@ def _process_status(name: str, address: str, timeout_s: float) -> ProcessStatus:
         if not health:
             return ProcessStatus(name, address, "")
         try:
-            statuses = process.statuses()
+            listed = process.call(LIST_MODELS, model_pb2.ListModelsRequest()).message
         except CliError:
             # It answers health but not this: what it has ready is unknown, which the table shows as none.
-            statuses = []
-        ready = sum(status.state == model_pb2.MODEL_STATE_READY for status in statuses)
-        return ProcessStatus(name, address, health, _server(process), ready, len(statuses))
+            listed = model_pb2.ListModelsResponse()
+        ready = sum(status.state == model_pb2.MODEL_STATE_READY for status in listed.models)
+        return ProcessStatus(name, address, health, _server(process), listed.front, ready, len(listed.models))
 
 
 def _health(process: Fleet) -> str:

@@ -29,8 +29,11 @@ pub mod listener;
 pub mod outgoing;
 pub mod predict;
 pub mod proto;
+#[cfg(feature = "python")]
 mod python;
+#[cfg(feature = "python")]
 mod python_batch;
+#[cfg(feature = "python")]
 mod python_stats;
 pub mod queue;
 pub mod race;

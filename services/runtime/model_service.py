@@ -12,11 +12,14 @@ WATCH_MODELS = f"/{MODEL_SERVICE}/WatchModels"
 
 
 class ModelAnswers:
-    """The answers of one service that answers the methods of `services`."""
+    """The answers of one service that answers the methods of `services` with the front of that name."""
 
-    def __init__(self, repository: ModelRepository, services: Sequence[str], draining: Callable[[], bool]) -> None:
+    def __init__(
+        self, repository: ModelRepository, services: Sequence[str], front: str, draining: Callable[[], bool]
+    ) -> None:
         self._repository = repository
         self._services = tuple(services)
+        self._front = front
         self._draining = draining
 
     def answers(self) -> Mapping[str, UnaryAnswer]:
@@ -33,7 +36,8 @@ class ModelAnswers:
 
     def _list(self, message: bytes) -> bytes:
         request = parse(pb.ListModelsRequest, message)
-        return pb.ListModelsResponse(models=self._chosen(request.model, request.version)).SerializeToString()
+        models = self._chosen(request.model, request.version)
+        return pb.ListModelsResponse(models=models, front=self._front).SerializeToString()
 
     def _get(self, message: bytes) -> bytes:
         request = parse(pb.GetModelRequest, message)

@@ -112,7 +112,7 @@ class Service:
             hand_over_s=settings.drain_notice_s,
             on_change=self._changed,
         )
-        self._notify = self._answer_rare_methods(kind.name, names)
+        self._notify = self._answer_rare_methods(kind.name, names, front_name)
         self._front.set_serving(MODEL_SERVICE, True)
         self._repository.announce()
         metrics = ServiceMetrics(self._front.stats, self._repository.stages, self._repository.statuses, front_name)
@@ -134,7 +134,7 @@ class Service:
         self._front.drain(self._settings.drain_grace_s, self._settings.drain_notice_s)
         _log.info("drained")
 
-    def _answer_rare_methods(self, name: str, services: Sequence[str]) -> Callable[[], None]:
+    def _answer_rare_methods(self, name: str, services: Sequence[str], front: str) -> Callable[[], None]:
         """Register what is answered outside the queues; what tells watchers of a change."""
         protocol = InferenceProtocol(
             name=f"argosy-{name}",
@@ -143,7 +143,7 @@ class Service:
             stats=self._front.stats,
             ready=self._ready,
         )
-        models = ModelAnswers(self._repository, services, lambda: self._draining)
+        models = ModelAnswers(self._repository, services, front, lambda: self._draining)
         for method, answer in (*protocol.answers().items(), *models.answers().items()):
             self._front.answer_unary(method, answer)
         return self._front.answer_watch(WATCH_MODELS, models.watch)

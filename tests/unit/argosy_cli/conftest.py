@@ -62,7 +62,8 @@ class SmallFleet(
         self.model_headers = []
 
     def ListModels(self, request, context):
-        return model_pb2.ListModelsResponse(models=[_status(manifest) for manifest in MANIFESTS.values()])
+        models = [_status(manifest) for manifest in MANIFESTS.values()]
+        return model_pb2.ListModelsResponse(models=models, front="native")
 
     def WatchModels(self, request, context):
         yield model_pb2.WatchModelsResponse(models=[_status(manifest) for manifest in MANIFESTS.values()])

@@ -173,6 +173,13 @@ def test_status_shows_who_serves_and_who_is_down_and_says_so_in_the_exit_code(sm
     assert isinstance(result.exception, CliError)
 
 
+def test_status_names_the_front_of_a_service(small_fleet):
+    address, _ = small_fleet
+    everything = [part for name in ("--router", "--vision", "--text", "--tabular") for part in (name, address)]
+    _, output = run("status", *everything)
+    assert ["native" in line for line in output.splitlines() if "vision" in line] == [True]
+
+
 def test_help_answers_at_once_because_it_loads_no_grpc():
     heavy = ("grpc", "google.protobuf", "numpy", "rich.console")
     probe = f"import sys, argosy_cli.__main__; print([name for name in {heavy} if name in sys.modules])"
