@@ -11,7 +11,9 @@ use bytes::Bytes;
 use crate::error::{internal, ServingError};
 use crate::infer::InferCall;
 use crate::infer_reply::{encode_infer, Output};
-use crate::queue::{ModelQueue, Request};
+use crate::parts::with_rows;
+use crate::queue::ModelQueue;
+use crate::request::Request;
 use crate::sync::lock;
 
 /// What is done, from any thread and at most once, when every caller of a batch has gone.
@@ -49,6 +51,19 @@ impl Batch {
     /// The queue that it came from.
     pub fn queue(&self) -> &ModelQueue {
         &self.queue
+    }
+
+    /// What a worker reads of a request: of a part of a typed one, the message with the part's rows alone.
+    pub fn message(&self, request: &Request) -> Bytes {
+        let field = self.queue.spec.methods.iter().find(|(method, _)| *method == request.method);
+        match (&request.part, field) {
+            (Some(part), Some((_, rows_field))) => {
+                let rows = part.first_row..part.first_row + request.rows;
+                // Never an error: the message was walked when the request was placed.
+                with_rows(&request.message, *rows_field, rows).map_or_else(|_| request.message.clone(), Bytes::from)
+            }
+            _ => request.message.clone(),
+        }
     }
 
     /// The tensors of its requests; none where the method is a typed one.

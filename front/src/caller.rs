@@ -18,6 +18,7 @@ use crate::error::ServingError;
 use crate::io::Io;
 use crate::queue::ModelQueue;
 use crate::sync::lock;
+use crate::waiting::Ticket;
 
 /// What goes back to one caller.
 pub struct Answer {
@@ -66,8 +67,10 @@ pub struct Caller {
 #[derive(Default)]
 struct Place {
     queue: Weak<ModelQueue>,
-    ticket: u64,
+    ticket: Ticket,
     batch: Weak<Batch>,
+    // Of a request in parts: those that the parts before ran in.
+    batches_before: Vec<Weak<Batch>>,
 }
 
 impl Caller {
@@ -87,16 +90,28 @@ impl Caller {
         lock(&self.way).take()
     }
 
-    /// The request waits in `queue` under `ticket`.
-    pub fn stands_in(&self, queue: &Arc<ModelQueue>, ticket: u64) {
-        let mut place = lock(&self.place);
-        place.queue = Arc::downgrade(queue);
-        place.ticket = ticket;
+    /// The request waits in `queue`.
+    pub fn stands_in(&self, queue: &Arc<ModelQueue>) {
+        lock(&self.place).queue = Arc::downgrade(queue);
     }
 
-    /// The request runs in `batch`.
+    /// The request, or what is left of it, waits under `ticket`.
+    pub fn moved(&self, ticket: Ticket) {
+        lock(&self.place).ticket = ticket;
+    }
+
+    /// Under which ticket it waited last.
+    pub fn ticket(&self) -> Ticket {
+        lock(&self.place).ticket
+    }
+
+    /// The request, or a part of it, runs in `batch`.
     pub fn runs_in(&self, batch: &Arc<Batch>) {
-        lock(&self.place).batch = Arc::downgrade(batch);
+        let mut place = lock(&self.place);
+        let before = std::mem::replace(&mut place.batch, Arc::downgrade(batch));
+        if before.strong_count() > 0 {
+            place.batches_before.push(before);
+        }
     }
 
     /// Take notice if the caller of a unary method has gone, or of it later.
@@ -116,15 +131,16 @@ impl Caller {
         if self.answered().is_none() {
             return;
         }
-        let (queue, ticket) = {
-            let place = lock(&self.place);
-            (place.queue.upgrade(), place.ticket)
-        };
-        if queue.is_some_and(|queue| queue.withdraw(ticket)) {
-            return;
+        let queue = lock(&self.place).queue.upgrade();
+        if let Some(queue) = queue {
+            queue.withdraw(self);
         }
-        let batch = lock(&self.place).batch.upgrade();
-        if let Some(batch) = batch {
+        let batches = {
+            let mut place = lock(&self.place);
+            let last = std::mem::take(&mut place.batch);
+            std::mem::take(&mut place.batches_before).into_iter().chain([last])
+        };
+        for batch in batches.filter_map(|batch| batch.upgrade()) {
             batch.caller_gone();
         }
     }

@@ -17,9 +17,9 @@ pub struct TimeCounts {
 }
 
 impl TimeCounts {
-    fn add(&mut self, duration_us: u64, times: u64) {
-        self.counts[BOUNDS_US.partition_point(|bound| *bound < duration_us)] += times;
-        self.sum_us += duration_us * times;
+    fn add(&mut self, duration_us: u64) {
+        self.counts[BOUNDS_US.partition_point(|bound| *bound < duration_us)] += 1;
+        self.sum_us += duration_us;
     }
 }
 
@@ -45,16 +45,18 @@ pub struct QueueCounts {
 }
 
 impl QueueCounts {
-    /// A batch was answered; `queue_us` has one entry a request.
-    pub fn add_batch(&mut self, rows: u64, queue_us: &[u64], compute_us: u64, failures: u64) {
-        let requests = queue_us.len() as u64;
+    /// A batch of `requests`, or parts of such, was answered.
+    pub fn add_batch(&mut self, rows: u64, requests: u64) {
         self.in_flight_requests -= requests;
-        self.failed_requests += failures;
-        self.succeeded_requests += requests - failures;
         self.answered_rows += rows;
         *self.batches_by_rows.entry(rows).or_default() += 1;
-        self.compute_time.add(compute_us, requests);
-        queue_us.iter().for_each(|duration_us| self.queue_time.add(*duration_us, 1));
+    }
+
+    /// A request was answered in full.
+    pub fn add_request(&mut self, queue_us: u64, compute_us: u64, succeeded: bool) {
+        *(if succeeded { &mut self.succeeded_requests } else { &mut self.failed_requests }) += 1;
+        self.queue_time.add(queue_us);
+        self.compute_time.add(compute_us);
     }
 }
 
@@ -70,7 +72,7 @@ mod tests {
     #[test]
     fn a_duration_at_a_bound_counts_below_it() {
         let mut times = TimeCounts::default();
-        [0, 100, 101, 9_000_000].iter().for_each(|duration| times.add(*duration, 1));
+        [0, 100, 101, 9_000_000].iter().for_each(|duration| times.add(*duration));
         assert_eq!((times.counts[0], times.counts[1], times.counts[14]), (2, 1, 1));
         assert_eq!(times.sum_us, 9_000_201);
     }

@@ -64,6 +64,7 @@ mod tests {
             rows,
             requested: None,
             raw: true,
+            priority: 0,
         };
         let tensor = TensorSignature { name: "x".into(), datatype: Datatype::Uint8, shape: vec![-1, -1] };
         let signature = Signature { inputs: vec![tensor], outputs: vec![] };

@@ -27,6 +27,29 @@ pub struct InferCall {
     pub requested: Option<Vec<usize>>,
     /// Whether contents came raw, and go back raw.
     pub raw: bool,
+    /// What the parameter `priority` asks for, 0 for nothing.
+    pub priority: u64,
+}
+
+impl InferCall {
+    /// Take the first `rows` rows out of it, fewer than it has.
+    pub fn split(&mut self, rows: u64) -> Self {
+        let share = |length: usize| length / self.rows.max(1) as usize * rows as usize;
+        let inputs = self.inputs.iter_mut().map(|elements| match elements {
+            Elements::Numbers(bytes) => Elements::Numbers(bytes.split_to(share(bytes.len()))),
+            Elements::Strings(strings) => Elements::Strings(strings.drain(..share(strings.len())).collect()),
+        });
+        let inputs = inputs.collect();
+        self.rows -= rows;
+        InferCall {
+            id: self.id.clone(),
+            inputs,
+            open_dimensions: self.open_dimensions.clone(),
+            rows,
+            requested: self.requested.clone(),
+            ..*self
+        }
+    }
 }
 
 /// Read and check a ModelInferRequest.
@@ -50,7 +73,8 @@ pub fn parse_infer(message: &Bytes, signature: &Signature) -> Result<InferCall, 
     }
     let requested = requested(&request, signature)?;
     let rows = row_count(&request, &places)?;
-    Ok(InferCall { id: message.slice_ref(request.id.as_bytes()), inputs, open_dimensions, rows, requested, raw })
+    let (id, priority) = (message.slice_ref(request.id.as_bytes()), priority(&request)?);
+    Ok(InferCall { id, inputs, open_dimensions, rows, requested, raw, priority })
 }
 
 /// Where in the request each input of the signature stands.
@@ -140,6 +164,15 @@ fn row_count(request: &RawInfer, places: &[usize]) -> Result<u64, ServingError> 
         return Err(invalid_input(format!("{text} {}", rows.join(", ")), "inputs"));
     }
     Ok(first.unsigned_abs())
+}
+
+fn priority(request: &RawInfer) -> Result<u64, ServingError> {
+    request.priority.map_or(Ok(0), |value| {
+        value.ok_or_else(|| {
+            let text = "parameters.priority: a whole number is needed, 1 for the first level or 0 for the model's own";
+            invalid_input(text.to_owned(), "parameters.priority")
+        })
+    })
 }
 
 fn listed(tensors: &[TensorSignature]) -> String {

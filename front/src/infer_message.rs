@@ -1,7 +1,7 @@
 //! A ModelInferRequest as it stands on the wire: fields found, nothing believed.
 //!
-//! Everything here is a slice of the message. Parameters are walked so that bytes that are no message are found, and
-//! are then left alone.
+//! Everything here is a slice of the message. Parameters are walked so that bytes that are no message are found; of
+//! them all only `priority` is kept.
 
 use crate::proto::{text, Malformed, Reader, Value};
 
@@ -54,6 +54,8 @@ pub struct RawInfer<'a> {
     pub outputs: Vec<&'a str>,
     /// `raw_input_contents`.
     pub raw: Vec<&'a [u8]>,
+    /// The parameter of that name, if it came; None within where it is no whole number of 0 or more.
+    pub priority: Option<Option<u64>>,
 }
 
 /// Find the fields of a ModelInferRequest.
@@ -63,7 +65,12 @@ pub fn read_infer(message: &[u8]) -> Result<RawInfer<'_>, Malformed> {
     while let Some((number, value)) = reader.field()? {
         match (number, value) {
             (3, Value::Bytes(bytes)) => request.id = text(bytes)?,
-            (4, Value::Bytes(bytes)) => check_parameter(bytes)?,
+            (4, Value::Bytes(bytes)) => {
+                let (key, choice) = read_parameter(bytes)?;
+                if key == "priority" {
+                    request.priority = Some(choice);
+                }
+            }
             (5, Value::Bytes(bytes)) => request.inputs.push(read_tensor(bytes)?),
             (6, Value::Bytes(bytes)) => request.outputs.push(read_output(bytes)?),
             (7, Value::Bytes(bytes)) => request.raw.push(bytes),
@@ -87,7 +94,7 @@ fn read_tensor(bytes: &[u8]) -> Result<RawTensor<'_>, Malformed> {
                 }
             }
             (3, Value::Varint(dimension)) => tensor.shape.push(dimension),
-            (4, Value::Bytes(bytes)) => check_parameter(bytes)?,
+            (4, Value::Bytes(bytes)) => drop(read_parameter(bytes)?),
             (5, Value::Bytes(bytes)) => tensor.contents.push(bytes),
             _ => {}
         }
@@ -101,34 +108,39 @@ fn read_output(bytes: &[u8]) -> Result<&str, Malformed> {
     while let Some((number, value)) = reader.field()? {
         match (number, value) {
             (1, Value::Bytes(bytes)) => name = text(bytes)?,
-            (2, Value::Bytes(bytes)) => check_parameter(bytes)?,
+            (2, Value::Bytes(bytes)) => drop(read_parameter(bytes)?),
             _ => {}
         }
     }
     Ok(name)
 }
 
-/// An entry of map<string, InferParameter>.
-fn check_parameter(bytes: &[u8]) -> Result<(), Malformed> {
+/// An entry of map<string, InferParameter>: its key, and its value where that is a whole number of 0 or more.
+fn read_parameter(bytes: &[u8]) -> Result<(&str, Option<u64>), Malformed> {
+    let (mut key, mut choice) = ("", None);
     let mut entry = Reader::new(bytes);
     while let Some((number, value)) = entry.field()? {
         match (number, value) {
-            (1, Value::Bytes(key)) => {
-                text(key)?;
-            }
-            (2, Value::Bytes(parameter)) => check_choice(parameter)?,
+            (1, Value::Bytes(bytes)) => key = text(bytes)?,
+            (2, Value::Bytes(parameter)) => choice = read_choice(parameter)?,
             _ => {}
         }
     }
-    Ok(())
+    Ok((key, choice))
 }
 
-fn check_choice(bytes: &[u8]) -> Result<(), Malformed> {
+fn read_choice(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
+    let mut choice = None;
     let mut reader = Reader::new(bytes);
     while let Some((number, value)) = reader.field()? {
-        if let (3, Value::Bytes(string)) = (number, value) {
-            text(string)?;
+        choice = match (number, value) {
+            // int64_param, where negative numbers have the highest bit, and uint64_param.
+            (2, Value::Varint(number)) => i64::try_from(number).ok().map(i64::unsigned_abs),
+            (5, Value::Varint(number)) => Some(number),
+            (3, Value::Bytes(string)) => text(string).map(|_| None)?,
+            (1..=5, _) => None,
+            _ => choice,
         }
     }
-    Ok(())
+    Ok(choice)
 }

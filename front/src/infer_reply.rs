@@ -176,7 +176,15 @@ mod tests {
     use crate::proto::{Reader, Value};
 
     fn call(raw: bool) -> InferCall {
-        InferCall { id: Bytes::new(), inputs: vec![], open_dimensions: vec![], rows: 1, requested: None, raw }
+        InferCall {
+            id: Bytes::new(),
+            inputs: vec![],
+            open_dimensions: vec![],
+            rows: 1,
+            requested: None,
+            raw,
+            priority: 0,
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::error::ServingError;
 use crate::infer::{parse_infer, InferCall};
 use crate::infer_contents::Elements;
 use crate::proto::{put_bytes, put_number, put_varint};
@@ -120,4 +121,32 @@ fn a_cut_message_is_never_taken_and_never_panics() {
     for end in 0..message.len() {
         assert!(parse_infer(&message.slice(..end), &signature).is_err(), "{end}");
     }
+}
+
+#[test]
+fn a_call_that_is_split_has_the_first_rows_and_leaves_the_rest() {
+    let message = request(&[tensor("x", "FP32", &[3, 1], None)], &[b"aaaabbbbcccc"]);
+    let mut call = parse_infer(&message, &signature(Datatype::Fp32, &[-1, 1])).unwrap();
+    let first = call.split(2);
+    assert_eq!((first.rows, numbers(&first), &*first.id), (2, &b"aaaabbbb"[..], &b"id-1"[..]));
+    assert_eq!((call.rows, numbers(&call)), (1, &b"cccc"[..]));
+}
+
+#[test]
+fn a_priority_is_a_whole_number_signed_or_not() {
+    for (choice, priority) in [(&b"\x10\x02"[..], 2), (b"\x28\x03", 3)] {
+        assert_eq!(with_priority(choice).map(|call| call.priority), Ok(priority));
+    }
+    for choice in [&b"\x08\x01"[..], b"\x1a\x011", b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b""] {
+        assert_eq!(with_priority(choice).unwrap_err().field, "parameters.priority");
+    }
+}
+
+fn with_priority(choice: &[u8]) -> Result<InferCall, ServingError> {
+    let mut parameter = Vec::new();
+    put_bytes(&mut parameter, 1, b"priority");
+    put_bytes(&mut parameter, 2, choice);
+    let mut message = request(&[tensor("x", "FP32", &[1, 1], None)], &[&[0; 4]]).to_vec();
+    put_bytes(&mut message, 4, &parameter);
+    parse_infer(&message.into(), &signature(Datatype::Fp32, &[-1, 1]))
 }

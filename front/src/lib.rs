@@ -24,9 +24,11 @@ pub mod infer_contents;
 pub mod infer_message;
 pub mod infer_reply;
 pub mod io;
+pub mod join;
 pub mod line;
 pub mod listener;
 pub mod outgoing;
+pub mod parts;
 pub mod predict;
 pub mod proto;
 #[cfg(feature = "python")]
@@ -38,6 +40,8 @@ mod python_stats;
 pub mod queue;
 pub mod race;
 pub mod refusals;
+pub mod request;
+pub mod room;
 pub mod server;
 pub mod status;
 pub mod stream;
@@ -45,6 +49,7 @@ pub mod sync;
 pub mod table;
 pub mod tensors;
 pub mod tls;
+pub mod waiting;
 pub mod watch;
 pub mod wire;
 

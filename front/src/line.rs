@@ -1,41 +1,19 @@
 //! The line of requests that wait for one model-version: who is let in, who leaves together, who has waited too long.
 //!
-//! Requests leave oldest first; what stands behind the oldest and can run with it goes along. Room and the measured
-//! service time of a batch decide admission. Time is an argument and nothing here blocks: the queue around it does.
+//! Requests stand by their priority's level, and within a level oldest first; what stands behind the first and can run
+//! with it goes along. A request of more rows than a batch leaves in parts: after each, the rest goes to the end of its
+//! level, so that it holds up the others by one batch at a time. Room (`room`) decides who is let in. Time is an
+//! argument and nothing here blocks: the queue around it does.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::error::{deadline_exceeded, exhausted, ServingError};
+use crate::error::ServingError;
+use crate::room::{Ahead, Policy};
+use crate::waiting::{Ticket, Waiting};
 
 /// How much of the newest batch goes into the measured service time.
 const NEWEST: f64 = 0.2;
-const SHORTEST_RETRY: Duration = Duration::from_millis(10);
-
-/// How requests become batches.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// A batch has no more rows than this, unless a single request has.
-    pub max_batch_rows: u64,
-    /// What may wait.
-    pub capacity_rows: u64,
-    /// How long the oldest may wait for company.
-    pub max_wait: Duration,
-    /// Workers that take from the queue.
-    pub instances: u32,
-}
-
-/// What stands in the line.
-pub trait Waiting {
-    /// Whether both can be rows of one batch.
-    fn runs_with(&self, other: &Self) -> bool;
-    /// Its rows.
-    fn rows(&self) -> u64;
-    /// When the front had read it.
-    fn arrived(&self) -> Instant;
-    /// When its caller stops waiting.
-    fn deadline(&self) -> Option<Instant>;
-}
 
 /// What a worker that is free does now.
 #[derive(Debug, PartialEq)]
@@ -51,9 +29,10 @@ pub enum Next<T> {
 /// A bounded line of requests. Each has a ticket, by which it can be taken out again.
 pub struct Line<T> {
     policy: Policy,
-    waiting: VecDeque<(u64, T)>,
+    waiting: VecDeque<(Ticket, T)>,
     waiting_rows: u64,
-    next_ticket: u64,
+    standing_rows: u64,
+    next_number: u64,
     running_batches: u32,
     service_time_s: Option<f64>,
     closed: bool,
@@ -66,7 +45,8 @@ impl<T: Waiting> Line<T> {
             policy,
             waiting: VecDeque::new(),
             waiting_rows: 0,
-            next_ticket: 0,
+            standing_rows: 0,
+            next_number: 0,
             running_batches: 0,
             service_time_s: None,
             closed: false,
@@ -95,48 +75,60 @@ impl<T: Waiting> Line<T> {
 
     /// Why a request is not let in, if it is not: no room, or a deadline that cannot be met. `model` is for the text.
     pub fn check(&self, model: &str, request: &T, now: Instant) -> Result<(), ServingError> {
-        let (rows, capacity) = (request.rows(), self.policy.capacity_rows);
-        // A request larger than the queue is let in alone: it could never run otherwise.
-        if !self.waiting.is_empty() && self.waiting_rows.saturating_add(rows) > capacity {
-            let text = format!("model '{model}': {} of {capacity} rows wait, {rows} do not fit", self.waiting_rows);
-            let delay = Duration::try_from_secs_f64(self.wait_s()).unwrap_or(Duration::MAX);
-            return Err(exhausted("QUEUE_FULL", text).retry(delay.max(SHORTEST_RETRY)));
-        }
-        request.deadline().map_or(Ok(()), |deadline| self.check_deadline(deadline, now))
+        let ahead = self.ahead(request.level());
+        ahead.check_room(&self.policy, model, request.rows())?;
+        request.deadline().map_or(Ok(()), |deadline| ahead.check_deadline(&self.policy, request.rows(), deadline, now))
     }
 
-    fn check_deadline(&self, deadline: Instant, now: Instant) -> Result<(), ServingError> {
-        let left_s = deadline.saturating_duration_since(now).as_secs_f64();
-        if left_s <= 0.0 {
-            return Err(deadline_exceeded("the deadline had passed when the request arrived".to_owned()));
+    /// What leaves before a request of `level` that comes now, and what the workers do.
+    fn ahead(&self, level: u32) -> Ahead {
+        let behind = self.waiting.iter().rev().take_while(|(ticket, _)| ticket.level > level);
+        let behind_rows: u64 = behind.map(|(_, request)| self.standing(request)).sum();
+        Ahead {
+            rows: self.standing_rows - behind_rows,
+            running_batches: self.running_batches,
+            service_time_s: self.service_time_s,
         }
-        // With nothing ahead a request is always let in, so that one slow batch is not remembered for ever.
-        let ahead = !self.waiting.is_empty() || self.running_batches > 0;
-        match self.service_time_s {
-            Some(service_time_s) if ahead && self.wait_s() + service_time_s > left_s => {
-                let (needed_ms, left_ms) = ((self.wait_s() + service_time_s) * 1e3, left_s * 1e3);
-                let text = format!("{needed_ms:.0} ms are needed behind what waits, {left_ms:.0} ms are left");
-                Err(deadline_exceeded(text))
+    }
+
+    /// What a request takes up: of one that is larger than a batch, what leaves next.
+    fn standing(&self, request: &T) -> u64 {
+        request.rows().min(self.policy.max_batch_rows)
+    }
+
+    /// Put a request at the end of its level. Those that have no room behind it come back: the newest of the last level.
+    pub fn push(&mut self, request: T) -> Vec<T> {
+        let (level, taken) = (request.level(), self.standing(&request));
+        let mut displaced = Vec::new();
+        while self.standing_rows + taken > self.policy.capacity_rows {
+            match self.waiting.pop_back() {
+                Some((ticket, last)) if ticket.level > level => {
+                    self.left(&last);
+                    displaced.push(last);
+                }
+                last => {
+                    self.waiting.extend(last);
+                    break;
+                }
             }
-            _ => Ok(()),
         }
+        self.stand(request);
+        displaced
     }
 
-    /// How long what is ahead takes the workers, by the measured service time of a batch.
-    fn wait_s(&self) -> f64 {
-        // What runs is on average half done.
-        let busy = if self.running_batches >= self.policy.instances { 0.5 } else { 0.0 };
-        let batches_ahead = self.waiting_rows as f64 / self.policy.max_batch_rows as f64 + busy;
-        batches_ahead * self.service_time_s.unwrap_or(0.0) / f64::from(self.policy.instances)
-    }
-
-    /// Put a request at the end; its ticket.
-    pub fn push(&mut self, request: T) -> u64 {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
+    fn stand(&mut self, request: T) {
+        let ticket = Ticket { level: request.level(), number: self.next_number };
+        self.next_number += 1;
         self.waiting_rows += request.rows();
-        self.waiting.push_back((ticket, request));
-        ticket
+        self.standing_rows += self.standing(&request);
+        request.moved(ticket);
+        match self.waiting.back() {
+            Some((last, _)) if *last > ticket => {
+                let place = self.waiting.partition_point(|(other, _)| *other < ticket);
+                self.waiting.insert(place, (ticket, request));
+            }
+            _ => self.waiting.push_back((ticket, request)),
+        }
     }
 
     /// Take out the requests whose deadline has passed.
@@ -148,30 +140,46 @@ impl<T: Waiting> Line<T> {
         let all = std::mem::take(&mut self.waiting).into_iter();
         let (out, stay): (Vec<_>, Vec<_>) = all.partition(|(_, request)| late(request));
         self.waiting = stay.into();
-        self.left(out)
+        self.all_left(out)
     }
 
     /// What a free worker does now. A batch counts as running from here on.
     pub fn next(&mut self, now: Instant) -> Next<T> {
-        let Some((_, oldest)) = self.waiting.front() else {
+        let Some((_, first)) = self.waiting.front() else {
             return if self.closed { Next::Closed } else { Next::Wait(None) };
         };
-        let left = (oldest.arrived() + self.policy.max_wait).saturating_duration_since(now);
-        let (chosen, complete) = self.company(oldest);
+        let left = self.left_to_wait(first.arrived(), now);
+        let (chosen, complete) = self.company(first);
         if !complete && !left.is_zero() {
             return Next::Wait(Some(left));
         }
         self.running_batches += 1;
-        Next::Batch(self.remove(&chosen))
+        let mut batch = self.remove(&chosen);
+        if let [only] = batch.as_mut_slice() {
+            if only.rows() > self.policy.max_batch_rows {
+                let part = only.split(self.policy.max_batch_rows);
+                self.stand(std::mem::replace(only, part));
+            }
+        }
+        Next::Batch(batch)
     }
 
-    /// Where those stand that run with the oldest, and whether nothing is gained by waiting for more.
-    fn company(&self, oldest: &T) -> (Vec<usize>, bool) {
+    /// How long a batch may still wait for company: as long as whoever came first may.
+    fn left_to_wait(&self, first: Instant, now: Instant) -> Duration {
+        if self.policy.max_wait.is_zero() {
+            return Duration::ZERO;
+        }
+        let oldest = self.waiting.iter().map(|(_, request)| request.arrived()).min().unwrap_or(first);
+        (oldest + self.policy.max_wait).saturating_duration_since(now)
+    }
+
+    /// Where those stand that run with the first, and whether nothing is gained by waiting for more.
+    fn company(&self, first: &T) -> (Vec<usize>, bool) {
         let limit = self.policy.max_batch_rows;
         let mut chosen = Vec::with_capacity(self.waiting.len().min(limit as usize));
         let mut rows: u64 = 0;
         for (place, (_, request)) in self.waiting.iter().enumerate() {
-            if !chosen.is_empty() && !request.runs_with(oldest) {
+            if !chosen.is_empty() && !request.runs_with(first) {
                 continue;
             }
             if !chosen.is_empty() && rows.saturating_add(request.rows()) > limit {
@@ -185,7 +193,7 @@ impl<T: Waiting> Line<T> {
 
     fn remove(&mut self, places: &[usize]) -> Vec<T> {
         let whole_front = places.last().is_some_and(|last| last + 1 == places.len());
-        let out: Vec<(u64, T)> = if whole_front {
+        let out: Vec<(Ticket, T)> = if whole_front {
             self.waiting.drain(..places.len()).collect()
         } else {
             let mut places = places.iter().copied().peekable();
@@ -194,19 +202,24 @@ impl<T: Waiting> Line<T> {
             self.waiting = stay.into_iter().map(|(_, entry)| entry).collect();
             out.into_iter().map(|(_, entry)| entry).collect()
         };
-        self.left(out)
+        self.all_left(out)
     }
 
-    fn left(&mut self, out: Vec<(u64, T)>) -> Vec<T> {
-        self.waiting_rows -= out.iter().map(|(_, request)| request.rows()).sum::<u64>();
+    fn all_left(&mut self, out: Vec<(Ticket, T)>) -> Vec<T> {
+        out.iter().for_each(|(_, request)| self.left(request));
         out.into_iter().map(|(_, request)| request).collect()
     }
 
+    fn left(&mut self, request: &T) {
+        self.waiting_rows -= request.rows();
+        self.standing_rows -= self.standing(request);
+    }
+
     /// Take out one request, if it still waits.
-    pub fn withdraw(&mut self, ticket: u64) -> Option<T> {
+    pub fn withdraw(&mut self, ticket: Ticket) -> Option<T> {
         let place = self.waiting.binary_search_by_key(&ticket, |(ticket, _)| *ticket).ok()?;
         let (_, request) = self.waiting.remove(place)?;
-        self.waiting_rows -= request.rows();
+        self.left(&request);
         Some(request)
     }
 

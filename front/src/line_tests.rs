@@ -1,16 +1,21 @@
 //! The line's decisions, with time as a number.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::error::Cause;
-use crate::line::{Line, Next, Policy, Waiting};
+use crate::line::{Line, Next};
+use crate::room::Policy;
+use crate::waiting::{Ticket, Waiting};
 
 #[derive(Clone, Debug, PartialEq)]
 struct Request {
     kind: char,
     rows: u64,
+    level: u32,
     arrived: Instant,
     deadline: Option<Instant>,
+    ticket: Cell<Ticket>,
 }
 
 impl Waiting for Request {
@@ -20,22 +25,40 @@ impl Waiting for Request {
     fn rows(&self) -> u64 {
         self.rows
     }
+    fn level(&self) -> u32 {
+        self.level
+    }
     fn arrived(&self) -> Instant {
         self.arrived
     }
     fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
+    fn split(&mut self, rows: u64) -> Self {
+        self.rows -= rows;
+        Request { rows, ..self.clone() }
+    }
+    fn moved(&self, to: Ticket) {
+        self.ticket.set(to);
+    }
 }
 
 const MS: Duration = Duration::from_millis(1);
 
 fn line(max_wait: Duration) -> Line<Request> {
-    Line::new(Policy { max_batch_rows: 4, capacity_rows: 8, max_wait, instances: 1 })
+    Line::new(policy(max_wait))
+}
+
+fn policy(max_wait: Duration) -> Policy {
+    Policy { max_batch_rows: 4, capacity_rows: 8, max_wait, instances: 1, levels: 3, default_level: 2 }
 }
 
 fn request(kind: char, rows: u64, arrived: Instant) -> Request {
-    Request { kind, rows, arrived, deadline: None }
+    Request { kind, rows, level: 2, arrived, deadline: None, ticket: Cell::default() }
+}
+
+fn urgent(kind: char, rows: u64, arrived: Instant) -> Request {
+    Request { level: 1, ..request(kind, rows, arrived) }
 }
 
 fn kinds(next: Next<Request>) -> String {
@@ -58,15 +81,91 @@ fn the_oldest_leaves_with_those_that_run_with_it() {
 }
 
 #[test]
-fn a_batch_has_no_more_rows_than_it_may_unless_one_request_has() {
+fn a_batch_has_no_more_rows_than_it_may() {
     let now = Instant::now();
     let mut line = line(Duration::ZERO);
-    for rows in [9, 3, 2] {
+    for rows in [3, 2] {
         line.push(request('a', rows, now));
     }
     assert_eq!(kinds(line.next(now)), "a");
-    assert_eq!(kinds(line.next(now)), "a");
     assert_eq!(line.waiting_rows(), 2);
+}
+
+#[test]
+fn a_request_larger_than_a_batch_leaves_in_parts_and_lets_the_others_in_between() {
+    let now = Instant::now();
+    let mut line = line(Duration::ZERO);
+    line.push(request('g', 10, now));
+    line.push(request('a', 4, now));
+    line.push(request('b', 4, now));
+    let order: Vec<(String, u64)> = (0..5)
+        .map(|_| {
+            let before = line.waiting_rows();
+            let kinds = kinds(line.next(now));
+            (kinds, before - line.waiting_rows())
+        })
+        .collect();
+    assert_eq!(order, [("g", 4), ("a", 4), ("b", 4), ("g", 4), ("g", 2)].map(|(kind, rows)| (kind.to_owned(), rows)));
+    assert_eq!(line.next(now), Next::Wait(None));
+}
+
+#[test]
+fn a_request_larger_than_a_batch_takes_the_room_of_one_batch() {
+    let now = Instant::now();
+    let mut line = line(Duration::ZERO);
+    line.push(request('g', 100, now));
+    assert_eq!(line.check("m", &request('a', 4, now), now), Ok(()));
+    line.push(request('a', 4, now));
+    assert!(line.check("m", &request('a', 1, now), now).is_err());
+}
+
+#[test]
+fn what_is_left_of_a_request_can_be_withdrawn_by_its_new_ticket() {
+    let now = Instant::now();
+    let mut line = line(Duration::ZERO);
+    line.push(request('g', 10, now));
+    let Next::Batch(parts) = line.next(now) else { panic!("no part left") };
+    assert!(line.withdraw(parts[0].ticket.get()).is_none(), "the part that left has the old ticket");
+    let Next::Batch(parts) = line.next(now) else { panic!("no part left") };
+    assert_eq!((parts[0].rows, line.waiting_rows()), (4, 2));
+}
+
+#[test]
+fn a_higher_level_leaves_first_and_a_lower_one_fills_what_is_left_of_the_batch() {
+    let now = Instant::now();
+    let mut line = line(Duration::ZERO);
+    line.push(request('a', 1, now));
+    line.push(request('b', 1, now));
+    line.push(urgent('b', 1, now + MS));
+    let Next::Batch(batch) = line.next(now + MS) else { panic!("no batch left") };
+    assert_eq!(batch.iter().map(|one| (one.kind, one.level)).collect::<Vec<_>>(), [('b', 1), ('b', 2)]);
+    assert_eq!(kinds(line.next(now + MS)), "a");
+}
+
+#[test]
+fn a_full_line_makes_room_for_a_higher_level_by_its_newest_of_the_last() {
+    let now = Instant::now();
+    let mut line = line(Duration::ZERO);
+    line.push(request('a', 4, now));
+    line.push(request('b', 4, now));
+    assert!(line.check("m", &request('c', 1, now), now).is_err());
+    assert_eq!(line.check("m", &urgent('c', 1, now), now), Ok(()));
+    let displaced = line.push(urgent('c', 1, now));
+    assert_eq!(displaced.iter().map(|one| one.kind).collect::<String>(), "b");
+    assert_eq!(line.waiting_rows(), 5);
+}
+
+#[test]
+fn what_stands_in_a_lower_level_is_not_ahead() {
+    let now = Instant::now();
+    let mut line = line(Duration::ZERO);
+    line.push(request('a', 4, now));
+    line.next(now);
+    line.finished(100 * MS);
+    line.push(request('a', 4, now));
+    let in_150_ms = |request| Request { deadline: Some(now + 150 * MS), ..request };
+    assert!(line.check("m", &in_150_ms(request('a', 1, now)), now).is_err());
+    assert_eq!(line.check("m", &in_150_ms(urgent('a', 1, now)), now), Ok(()));
 }
 
 #[test]
@@ -85,7 +184,8 @@ fn a_batch_waits_for_company_until_it_is_full_or_the_oldest_has_waited_enough() 
 fn what_does_not_fit_is_refused_with_the_time_to_come_again() {
     let now = Instant::now();
     let mut line = line(Duration::ZERO);
-    line.push(request('a', 8, now));
+    line.push(request('a', 4, now));
+    line.push(request('a', 4, now));
     let error = line.check("m", &request('a', 1, now), now).unwrap_err();
     assert_eq!((error.cause, &*error.reason), (Cause::Exhausted, "QUEUE_FULL"));
     assert_eq!(error.message, "model 'm': 8 of 8 rows wait, 1 do not fit");
@@ -93,9 +193,10 @@ fn what_does_not_fit_is_refused_with_the_time_to_come_again() {
 }
 
 #[test]
-fn a_request_larger_than_the_queue_is_let_in_alone() {
+fn a_batch_larger_than_the_queue_is_let_in_alone() {
     let now = Instant::now();
-    assert_eq!(line(Duration::ZERO).check("m", &request('a', 100, now), now), Ok(()));
+    let policy = Policy { max_batch_rows: 9, ..policy(Duration::ZERO) };
+    assert_eq!(Line::new(policy).check("m", &request('a', 9, now), now), Ok(()));
 }
 
 #[test]
@@ -117,9 +218,10 @@ fn the_expired_and_the_withdrawn_never_leave() {
     let now = Instant::now();
     let mut line = line(Duration::ZERO);
     line.push(Request { deadline: Some(now + MS), ..request('a', 1, now) });
-    let ticket = line.push(request('b', 1, now));
+    line.push(request('b', 1, now));
     line.push(request('c', 1, now));
     assert_eq!(line.expired(now + MS).len(), 1);
+    let ticket = Ticket { level: 2, number: 1 };
     assert!(line.withdraw(ticket).is_some());
     assert!(line.withdraw(ticket).is_none());
     assert_eq!((kinds(line.next(now)), line.waiting_rows()), ("c".to_owned(), 0));

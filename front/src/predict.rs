@@ -11,7 +11,8 @@ use crate::error::{empty_request, invalid, message_too_large, shown, unavailable
 use crate::incoming::Call;
 use crate::infer::{parse_infer, InferCall};
 use crate::infer_contents::MODEL_INFER_REQUEST;
-use crate::queue::{MethodIndex, ModelQueue, Request};
+use crate::queue::ModelQueue;
+use crate::request::{MethodIndex, Request};
 use crate::server::Server;
 use crate::sync::lock;
 use crate::wire::{read_envelope, Envelope};
@@ -37,6 +38,7 @@ pub struct Placed {
     queue: Arc<ModelQueue>,
     call: Option<InferCall>,
     rows: u64,
+    level: u32,
 }
 
 /// Read a request and find its queue: all of the work that grows with the message.
@@ -56,23 +58,43 @@ pub fn place(
     let queue = lock(&server.table).find(envelope.model, &version)?;
     let placed = if method == MODEL_INFER {
         let call = parse_infer(message, &queue.spec.signature)?;
-        Placed { queue, rows: call.rows, call: Some(call) }
+        let level = level(&queue, call.priority, headers)?;
+        Placed { queue, rows: call.rows, call: Some(call), level }
     } else {
         check_typed(&queue, method, route, envelope.row_count)?;
-        Placed { queue, rows: envelope.row_count as u64, call: None }
+        let level = level(&queue, 0, headers)?;
+        Placed { queue, rows: envelope.row_count as u64, call: None, level }
     };
     check_rows(&placed, &route.rows_name)?;
     Ok(placed)
 }
 
 fn check_typed(queue: &ModelQueue, method: MethodIndex, route: &Route, row_count: usize) -> Result<(), ServingError> {
-    if !queue.spec.methods.contains(&method) {
+    if !queue.spec.methods.iter().any(|(own, _)| *own == method) {
         return Err(not_offered(queue, &route.method));
     }
     if row_count == 0 {
         return Err(empty_request(&route.rows_name));
     }
     Ok(())
+}
+
+/// The level of the priority that the message asks for, or else the header `argosy-priority`.
+fn level(queue: &ModelQueue, asked: u64, headers: &HeaderMap) -> Result<u32, ServingError> {
+    let policy = &queue.spec.policy;
+    match headers.get("argosy-priority") {
+        Some(value) if asked == 0 => {
+            let said = String::from_utf8_lossy(value.as_bytes());
+            let number: u64 = said.parse().map_err(|_| wrong_priority(&said))?;
+            Ok(policy.level(number))
+        }
+        _ => Ok(policy.level(asked)),
+    }
+}
+
+fn wrong_priority(said: &str) -> ServingError {
+    let text = format!("the header argosy-priority: a whole number is needed, got '{}'", shown(said));
+    invalid("INVALID_INPUT", text, "argosy-priority")
 }
 
 fn check_rows(placed: &Placed, field: &str) -> Result<(), ServingError> {
@@ -117,6 +139,8 @@ fn admit_or_refuse(
             message: message.clone(),
             call: placed.call,
             rows: placed.rows,
+            level: placed.level,
+            part: None,
             arrived: call.arrived,
             deadline: call.deadline,
         };

@@ -17,11 +17,12 @@ use tokio::sync::watch;
 use crate::error::{internal, Cause, ServingError};
 use crate::front::Front;
 use crate::infer_reply::encode_head;
-use crate::line::Policy;
 use crate::predict::Route;
 use crate::python_batch::{NativeBatch, Rows};
 use crate::python_stats::{queue_stats, QueueStats};
 use crate::queue::{ModelQueue, QueueSpec};
+use crate::request::MethodIndex;
+use crate::room::Policy;
 use crate::server::{Limits, Method, RareAnswer, Watched};
 use crate::sync::lock;
 use crate::tensors::{Datatype, Signature, TensorSignature};
@@ -80,7 +81,7 @@ impl NativeFront {
         &self.front.address
     }
 
-    /// policy: (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows).
+    /// policy: (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows, levels, default_level).
     #[allow(clippy::too_many_arguments)]
     fn open_queue(
         &self,
@@ -89,17 +90,17 @@ impl NativeFront {
         methods: Vec<String>,
         inputs: Vec<TensorParts>,
         outputs: Vec<TensorParts>,
-        policy: (u64, u64, u64, u32, u64),
+        policy: (u64, u64, u64, u32, u64, u32, u32),
         device: &str,
     ) -> PyResult<NativeQueue> {
-        let (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows) = policy;
+        let (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows, levels, default_level) = policy;
         let names: Vec<&str> = methods.iter().filter_map(|method| method.rsplit('/').next()).collect();
         let offered = if names.is_empty() { "ModelInfer alone".to_owned() } else { names.join(", ") };
         let spec = QueueSpec {
             reply_head: encode_head(&model, &version),
             version_told: HeaderValue::from_str(&version).map_err(|_| PyValueError::new_err("version"))?,
             device_told: HeaderValue::from_str(device).map_err(|_| PyValueError::new_err("device"))?,
-            methods: methods.iter().filter_map(|method| self.front.server.typed_method(method)).collect(),
+            methods: methods.iter().filter_map(|method| self.typed_method(method)).collect(),
             offered,
             max_request_rows,
             signature: Signature { inputs: tensors(inputs)?, outputs: tensors(outputs)? },
@@ -108,6 +109,8 @@ impl NativeFront {
                 capacity_rows,
                 max_wait: Duration::from_micros(max_wait_us),
                 instances: instances.max(1),
+                levels,
+                default_level,
             },
             model,
             version,
@@ -160,6 +163,13 @@ impl NativeFront {
         let (grace, notice) = (seconds(grace_s)?, seconds(notice_s)?);
         py.detach(|| self.front.drain(grace, notice));
         Ok(())
+    }
+}
+
+impl NativeFront {
+    fn typed_method(&self, path: &str) -> Option<(MethodIndex, u32)> {
+        let index = self.front.server.typed_method(path)?;
+        Some((index, self.front.server.routes.get(index)?.rows_field))
     }
 }
 

@@ -19,6 +19,7 @@ use crate::frame::framed;
 use crate::gather::{gather, Gathered, GatheredData};
 use crate::infer_reply::{Output, OutputData};
 use crate::python::{misuse, serving_error, ErrorParts};
+use crate::request::Request;
 use crate::sync::lock;
 use crate::tensors::Datatype;
 
@@ -85,8 +86,15 @@ impl NativeBatch {
         waits.max().unwrap_or_default()
     }
 
+    /// Of a request in parts, the message with the part's rows alone; of ModelInfer, whose tensors count, as it came.
     fn messages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        PyList::new(py, self.batch.requests.iter().map(|request| PyBytes::new(py, &request.message)))
+        PyList::new(py, self.batch.requests.iter().map(|request| PyBytes::new(py, &self.batch.message(request))))
+    }
+
+    /// Where each message's rows begin in its request.
+    fn first_rows<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let first_row = |request: &Request| request.part.as_ref().map_or(0, |part| part.first_row);
+        PyTuple::new(py, self.batch.requests.iter().map(first_row))
     }
 
     fn row_counts<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {

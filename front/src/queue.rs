@@ -10,15 +10,16 @@ use http::HeaderValue;
 use crate::batch::Batch;
 use crate::caller::{Answer, BatchTold, Caller, Told};
 use crate::counts::{us, QueueCounts};
-use crate::error::{deadline_exceeded, ServingError};
-use crate::infer::InferCall;
+use crate::error::{deadline_exceeded, exhausted, ServingError};
 use crate::io::Io;
-use crate::line::{Line, Next, Policy, Waiting};
+use crate::line::{Line, Next};
+use crate::request::{MethodIndex, Request};
+use crate::room::Policy;
 use crate::sync::{lock, wait};
 use crate::tensors::Signature;
 
-/// A method by its place among the front's: 0 is ModelInfer, the typed ones follow.
-pub type MethodIndex = usize;
+/// When what was displaced may try again: those that displaced it must have gone first.
+const DISPLACED_RETRY: Duration = Duration::from_millis(100);
 
 /// One model-version's queue, as it was opened.
 pub struct QueueSpec {
@@ -26,8 +27,8 @@ pub struct QueueSpec {
     pub model: String,
     /// Its version.
     pub version: String,
-    /// The typed methods that feed it.
-    pub methods: Vec<MethodIndex>,
+    /// The typed methods that feed it, and the number of the field that holds the rows of each.
+    pub methods: Vec<(MethodIndex, u32)>,
     /// Their names, for a message.
     pub offered: String,
     /// A request of more is wrong.
@@ -44,37 +45,13 @@ pub struct QueueSpec {
     pub device_told: HeaderValue,
 }
 
-/// One request on its way through the front.
-pub struct Request {
-    /// Who waits.
-    pub caller: Arc<Caller>,
-    /// Which method was called.
-    pub method: MethodIndex,
-    /// As it came.
-    pub message: Bytes,
-    /// ModelInfer only.
-    pub call: Option<InferCall>,
-    /// At least one.
-    pub rows: u64,
-    /// When its head had come.
-    pub arrived: Instant,
-    /// When its caller stops waiting.
-    pub deadline: Option<Instant>,
-}
-
-impl Waiting for Request {
-    fn runs_with(&self, other: &Self) -> bool {
-        self.method == other.method && open_dimensions(self) == open_dimensions(other)
-    }
-    fn rows(&self) -> u64 {
-        self.rows
-    }
-    fn arrived(&self) -> Instant {
-        self.arrived
-    }
-    fn deadline(&self) -> Option<Instant> {
-        self.deadline
-    }
+/// A request whose answer is complete.
+struct Settled {
+    caller: Arc<Caller>,
+    outcome: Result<Bytes, ServingError>,
+    told: Told,
+    compute_us: u64,
+    in_parts: bool,
 }
 
 struct State {
@@ -112,11 +89,11 @@ impl ModelQueue {
             return Ok(Some(request));
         }
         state.line.check(&self.spec.model, &request, Instant::now())?;
-        let caller = request.caller.clone();
-        let ticket = state.line.push(request);
-        caller.stands_in(self, ticket);
+        request.caller.stands_in(self);
+        let displaced = state.line.push(request);
         state.counts.last_request_unix_ms = unix_ms();
         drop(state);
+        self.refuse(displaced, &self.displaced());
         if !self.fed.swap(true, Ordering::AcqRel) {
             self.io.feed(self);
         }
@@ -136,7 +113,7 @@ impl ModelQueue {
         let mut state = lock(&self.state);
         loop {
             let now = Instant::now();
-            self.refuse(state.line.expired(now), now);
+            self.refuse(state.line.expired(now), &expired());
             let limit = match state.line.next(now) {
                 Next::Batch(requests) => {
                     state.counts.in_flight_requests += requests.len() as u64;
@@ -156,9 +133,11 @@ impl ModelQueue {
         }
     }
 
-    /// Take out a request whose caller has gone: false where it no longer waits.
-    pub fn withdraw(&self, ticket: u64) -> bool {
-        lock(&self.state).line.withdraw(ticket).is_some()
+    /// Take out what still waits of a request whose caller has gone.
+    pub fn withdraw(&self, caller: &Caller) {
+        // With the lock held, nothing moves on to another ticket.
+        let mut state = lock(&self.state);
+        state.line.withdraw(caller.ticket());
     }
 
     /// Admit no more; what waits is still handed out.
@@ -176,30 +155,62 @@ impl ModelQueue {
     /// All of a batch has been answered: send it.
     pub fn finish(&self, batch: &Batch, outcomes: Vec<Result<Bytes, ServingError>>) {
         let compute = batch.taken.elapsed();
-        let queue_us: Vec<u64> = batch.requests.iter().map(|request| waited_us(request, batch.taken)).collect();
-        let failures = outcomes.iter().filter(|outcome| outcome.is_err()).count() as u64;
+        let told = Arc::new(self.told(us(compute), batch.rows));
+        let requests = batch.requests.iter().zip(outcomes);
+        let settled: Vec<Settled> = requests
+            .filter_map(|(request, outcome)| self.settle(batch, request, outcome, &told, us(compute)))
+            .collect();
         {
             let mut state = lock(&self.state);
             state.line.finished(compute);
-            state.counts.add_batch(batch.rows, &queue_us, us(compute), failures);
+            state.counts.add_batch(batch.rows, batch.requests.len() as u64);
+            for one in &settled {
+                state.counts.add_request(one.told.queue_us, one.compute_us, one.outcome.is_ok());
+                if one.outcome.is_err() && one.in_parts {
+                    state.line.withdraw(one.caller.ticket());
+                }
+            }
         }
-        let told = Arc::new(self.told(us(compute), batch.rows));
-        let callers = batch.requests.iter().map(|request| request.caller.clone());
-        self.io.post(callers.zip(outcomes).zip(queue_us).map(|((caller, outcome), queue_us)| {
-            (caller, Answer { outcome, told: Some(Told { queue_us, batch: told.clone() }) })
+        self.io
+            .post(settled.into_iter().map(|one| (one.caller, Answer { outcome: one.outcome, told: Some(one.told) })));
+    }
+
+    /// What one request's outcome is to its caller; None where other parts of it are still to come.
+    fn settle(
+        &self,
+        batch: &Batch,
+        request: &Request,
+        outcome: Result<Bytes, ServingError>,
+        told: &Arc<BatchTold>,
+        compute_us: u64,
+    ) -> Option<Settled> {
+        let caller = request.caller.clone();
+        let Some(part) = &request.part else {
+            let told = Told { queue_us: request.waited_us(batch.taken), batch: told.clone() };
+            return Some(Settled { caller, outcome, told, compute_us, in_parts: false });
+        };
+        let (outcome, first_taken) = part.whole.settle(part.index, outcome, batch.taken)?;
+        let compute_us = us(first_taken.elapsed());
+        let batch = Arc::new(self.told(compute_us, self.spec.policy.max_batch_rows));
+        let told = Told { queue_us: request.waited_us(first_taken), batch };
+        Some(Settled { caller, outcome, told, compute_us, in_parts: true })
+    }
+
+    /// Answer requests that will not run.
+    fn refuse(&self, requests: Vec<Request>, error: &ServingError) {
+        if requests.is_empty() {
+            return;
+        }
+        let (told, now) = (Arc::new(self.told(0, 0)), Instant::now());
+        self.io.post(requests.into_iter().map(|request| {
+            let told = Told { queue_us: request.waited_us(now), batch: told.clone() };
+            (request.caller, Answer { outcome: Err(error.clone()), told: Some(told) })
         }));
     }
 
-    fn refuse(&self, expired: Vec<Request>, now: Instant) {
-        if expired.is_empty() {
-            return;
-        }
-        let told = Arc::new(self.told(0, 0));
-        self.io.post(expired.into_iter().map(|request| {
-            let text = "the deadline passed while the request waited: the model did not run".to_owned();
-            let told = Told { queue_us: waited_us(&request, now), batch: told.clone() };
-            (request.caller, Answer { outcome: Err(deadline_exceeded(text)), told: Some(told) })
-        }));
+    fn displaced(&self) -> ServingError {
+        let text = format!("model '{}': the request made room for one of a higher priority", self.spec.model);
+        exhausted("QUEUE_FULL", text).retry(DISPLACED_RETRY)
     }
 
     fn told(&self, compute_us: u64, rows: u64) -> BatchTold {
@@ -212,12 +223,8 @@ impl ModelQueue {
     }
 }
 
-fn open_dimensions(request: &Request) -> &[i64] {
-    request.call.as_ref().map_or(&[], |call| &call.open_dimensions)
-}
-
-fn waited_us(request: &Request, until: Instant) -> u64 {
-    us(until.checked_duration_since(request.arrived).unwrap_or(Duration::ZERO))
+fn expired() -> ServingError {
+    deadline_exceeded("the deadline passed while the request waited: the model did not run".to_owned())
 }
 
 fn unix_ms() -> u64 {

@@ -13,8 +13,9 @@ use crate::health::Health;
 use crate::io::Io;
 use crate::outgoing::Outgoing;
 use crate::predict::{Route, MODEL_INFER};
-use crate::queue::{MethodIndex, ModelQueue};
+use crate::queue::ModelQueue;
 use crate::refusals::Refusals;
+use crate::request::MethodIndex;
 use crate::sync::lock;
 use crate::table::Table;
 

@@ -74,13 +74,23 @@ class TypedRoute:
 
 @dataclass(frozen=True, slots=True)
 class QueuePolicy:
-    """How requests become batches: a batch leaves when a worker is free, or `max_wait_us` after its first request."""
+    """How requests become batches: a batch leaves when a worker is free, or `max_wait_us` after its first request.
+
+    A request of more rows than `max_batch_rows` leaves in parts. Of `priority_levels` 1 leaves first, always; a request
+    that asks for none, or for one that there is not, has the default one.
+    """
 
     max_batch_rows: int
     capacity_rows: int
     max_wait_us: int = 0
     instances: int = 1  # workers that take from the queue: what is ahead is shared among them
     max_request_rows: int = 4096  # a request of more is wrong: a message of 64 MiB could hold millions
+    priority_levels: int = 1
+    default_priority_level: int = 1
+
+    def level(self, priority: int) -> int:
+        """The level of a request that asks for `priority`, 0 for none: as Triton has it."""
+        return priority if 1 <= priority <= self.priority_levels else self.default_priority_level
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ class Batch(Protocol):
 
     @property
     def messages(self) -> Sequence[bytes]:
-        """The raw requests."""
+        """The raw requests; of a typed one that runs in parts, the same message with the part's rows alone."""
 
     @property
     def row_counts(self) -> Sequence[int]:
@@ -112,6 +122,10 @@ class Batch(Protocol):
     @property
     def longest_wait_us(self) -> int:
         """How long the request that has waited longest had waited when the batch left."""
+
+    @property
+    def first_rows(self) -> Sequence[int]:
+        """Where the rows of each begin in what its caller sent: 0, but in the later parts of a request."""
 
     def tensors(self) -> dict[str, Array]:
         """ModelInfer only: each input with the rows of all requests, in order, [sum(row_counts), ...]."""

@@ -78,6 +78,8 @@ class NativeFront:
                 policy.max_wait_us,
                 policy.instances,
                 policy.max_request_rows,
+                policy.priority_levels,
+                policy.default_priority_level,
             ),
             spec.device,
         )
@@ -130,6 +132,7 @@ class NativeBatch:
         self._batch, self._spec, self._method = batch, spec, method
         self._messages: list[bytes] | None = None
         self._row_counts: tuple[int, ...] | None = None
+        self._first_rows: tuple[int, ...] | None = None
         self._tensors: dict[str, Array] | None = None
 
     @property
@@ -151,6 +154,12 @@ class NativeBatch:
     @property
     def longest_wait_us(self) -> int:
         return self._batch.longest_wait_us
+
+    @property
+    def first_rows(self) -> tuple[int, ...]:
+        if self._first_rows is None:
+            self._first_rows = self._batch.first_rows()
+        return self._first_rows
 
     def tensors(self) -> dict[str, Array]:
         if self._tensors is None:

@@ -139,7 +139,11 @@ def _config(loaded: LoadedVersion) -> ModelConfig:
         max_batch_size=loaded.config.max_batch_rows,
         input=[ModelInput(name=t.name, data_type=_data_type(t), dims=t.shape[1:]) for t in loaded.signature.inputs],
         output=[ModelOutput(name=t.name, data_type=_data_type(t), dims=t.shape[1:]) for t in loaded.signature.outputs],
-        dynamic_batching=ModelDynamicBatching(max_queue_delay_microseconds=loaded.config.max_wait_us),
+        dynamic_batching=ModelDynamicBatching(
+            max_queue_delay_microseconds=loaded.config.max_wait_us,
+            priority_levels=loaded.config.priority_levels,
+            default_priority_level=loaded.config.default_priority_level,
+        ),
         instance_group=[ModelInstanceGroup(name=loaded.manifest.name, kind=kind, count=loaded.config.instances)],
         default_model_filename="model.onnx",
     )

@@ -8,15 +8,14 @@ import asyncio
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
 
 from services.runtime.errors import ServingError
 from services.runtime.faults import unforeseen
 from services.runtime.front import Array, QueueSpec
+from services.runtime.portable_parts import Outcome, Whole
 from services.runtime.tensors import InferCall, encode_infer, gather
-
-Outcome: TypeAlias = bytes | ServingError
+from services.runtime.wire import with_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +28,27 @@ class Answer:
     batch_rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a request it is, and where its rows begin there."""
+
+    whole: Whole
+    index: int
+    first_row: int
+
+
+class Caller:
+    """Whether anybody still waits for a request, and who runs it, or its parts."""
+
+    def __init__(self) -> None:
+        self.gone = False
+        # Weak: a batch must go with the worker's last reference to it, since that is when it answers what it left.
+        self.batches: list[weakref.ref[PortableBatch]] = []
+
+
 @dataclass(slots=True, eq=False)
 class Pending:
-    """One request on its way through the front. Times are in seconds of the front's clock."""
+    """One request on its way through the front, or what has not left of it. Times are seconds of the front's clock."""
 
     method: str
     message: bytes
@@ -40,9 +57,29 @@ class Pending:
     deadline: float | None
     answer: asyncio.Future[Answer]
     call: InferCall | None = None  # ModelInfer only
-    # Weak: a batch must go with the worker's last reference to it, since that is when it answers what it left.
-    batch: "weakref.ref[PortableBatch] | None" = None
-    gone: bool = False
+    level: int = 1
+    rows_field: int = 0  # of a typed method
+    part: Part | None = None
+    caller: Caller = field(default_factory=Caller)
+
+    @property
+    def first_row(self) -> int:
+        return self.part.first_row if self.part is not None else 0
+
+    def split(self, rows: int) -> "Pending":
+        """Take the first `rows` rows out of it, which leave alone."""
+        part = self.part or Part(Whole(-(-self.rows // rows), self.call is not None), 0, 0)
+        calls = (None, None) if self.call is None else self.call.split(rows)
+        taken = replace(self, rows=rows, part=part, call=calls[0])
+        self.part = Part(part.whole, part.index + 1, part.first_row + rows)
+        self.rows, self.call = self.rows - rows, calls[1]
+        return taken
+
+    def own_message(self) -> bytes:
+        """What a worker reads: of a part of a typed request, the message with the part's rows alone."""
+        if self.part is None or self.call is not None:
+            return self.message
+        return with_rows(self.message, self.rows_field, range(self.first_row, self.first_row + self.rows))
 
     def runs_with(self, other: "Pending") -> bool:
         """Whether both can be rows of one batch: the same method and, of tensors, the same trailing shapes."""
@@ -76,7 +113,7 @@ class PortableBatch:
 
     @property
     def messages(self) -> list[bytes]:
-        return [request.message for request in self.requests]
+        return [request.own_message() for request in self.requests]
 
     @property
     def row_counts(self) -> list[int]:
@@ -85,6 +122,10 @@ class PortableBatch:
     @property
     def longest_wait_us(self) -> int:
         return int(max(self.taken - request.arrived for request in self.requests) * 1e6)
+
+    @property
+    def first_rows(self) -> list[int]:
+        return [request.first_row for request in self.requests]
 
     def tensors(self) -> dict[str, Array]:
         return gather(self._calls())
@@ -135,7 +176,8 @@ class PortableBatch:
 
     def _somebody_waits(self) -> bool:
         return any(
-            outcome is None and not request.gone for request, outcome in zip(self.requests, self._outcomes, strict=True)
+            outcome is None and not request.caller.gone
+            for request, outcome in zip(self.requests, self._outcomes, strict=True)
         )
 
     def _check_outputs(self, outputs: Mapping[str, Array]) -> None:

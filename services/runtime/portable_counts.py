@@ -5,7 +5,9 @@ Deliberately without a lock: the queue that owns the counts holds its own around
 
 from collections import Counter
 
+from services.runtime.errors import ServingError
 from services.runtime.front import QueueSpec, QueueStats
+from services.runtime.portable_batch import Answer
 from services.runtime.time_counts import TimeCounts
 
 
@@ -19,16 +21,20 @@ class QueueCounts:
         self._batches_by_rows: Counter[int] = Counter()
         self._queue_time, self._compute_time = TimeCounts(), TimeCounts()
 
-    def add_batch(self, rows: int, queue_us: list[int], compute_us: int, failures: int) -> None:
-        """A batch was answered; `queue_us` has one entry a request."""
-        self.in_flight_requests -= len(queue_us)
-        self._failed += failures
-        self._succeeded += len(queue_us) - failures
+    def add_batch(self, rows: int, requests: int) -> None:
+        """A batch of so many requests, or parts of such, was answered."""
+        self.in_flight_requests -= requests
         self._answered_rows += rows
         self._batches_by_rows[rows] += 1
-        self._compute_time.add(compute_us, times=len(queue_us))
-        for duration_us in queue_us:
-            self._queue_time.add(duration_us)
+
+    def add_request(self, answer: Answer) -> None:
+        """A request was answered in full."""
+        if isinstance(answer.outcome, ServingError):
+            self._failed += 1
+        else:
+            self._succeeded += 1
+        self._queue_time.add(answer.queue_us)
+        self._compute_time.add(answer.compute_us)
 
     def read(self, spec: QueueSpec, waiting_rows: int) -> QueueStats:
         return QueueStats(

@@ -27,6 +27,8 @@ from services.runtime.portable_table import QueueTable
 from services.runtime.tensors import MODEL_INFER_REQUEST, parse_infer
 from services.runtime.wire import Envelope, read_envelope
 
+PRIORITY = "argosy-priority"
+
 # Above this a message is read on a thread. Reading 64 KiB takes the loop about as long as an RPC does.
 _INLINE_BYTES = 64 * 1024
 
@@ -111,9 +113,13 @@ class Predictions:
         route = self._routes.get(method)
         queue, envelope = self._place(route, method, message, routed)
         request = Pending(method, message, envelope.row_count, arrived=0.0, deadline=None, answer=answer)
+        priority = 0
         if route is None:
             request.call = parse_infer(message, queue.spec.signature)
-            request.rows = request.call.row_count
+            request.rows, priority = request.call.row_count, request.call.priority
+        else:
+            request.rows_field = route.rows_field
+        request.level = queue.spec.policy.level(priority or _asked_priority(routed))
         _check_rows(request.rows, queue.spec, "inputs" if route is None else route.rows_name)
         return queue, request
 
@@ -153,11 +159,11 @@ def _check_rows(rows: int, spec: QueueSpec, field: str) -> None:
 
 
 def _routed(context: Context) -> Routed:
-    """What the headers say of the model and the version that the request was routed to."""
+    """What the headers say of the model and the version that the request was routed to, and of its priority."""
     return tuple(
         (key, value)
         for key, value in context.invocation_metadata() or ()
-        if key in ("argosy-model", "argosy-version") and isinstance(value, str)
+        if key in ("argosy-model", "argosy-version", PRIORITY) and isinstance(value, str)
     )
 
 
@@ -167,6 +173,8 @@ def _checked_version(envelope: Envelope, routed: Routed) -> str:
     """
     version = envelope.version
     for header, value in routed:
+        if header == PRIORITY:
+            continue
         if header == "argosy-version":
             version = version or value
         own = envelope.model if header == "argosy-model" else version
@@ -175,6 +183,17 @@ def _checked_version(envelope: Envelope, routed: Routed) -> str:
                 f"the header {header} says '{shown(value)}', the message says '{shown(own)}'", header, "MODEL_MISMATCH"
             )
     return version
+
+
+def _asked_priority(routed: Routed) -> int:
+    """The priority that the headers ask for, 0 for none. Raises ServingError (INVALID_INPUT)."""
+    for header, value in routed:
+        if header == PRIORITY:
+            if not (value.isascii() and value.isdecimal()):
+                text = f"the header {PRIORITY}: a whole number is needed, got '{shown(value)}'"
+                raise invalid_input(text, PRIORITY)
+            return int(value)
+    return 0
 
 
 def _trailers(queue: PortableQueue, answer: Answer) -> Trailers:

@@ -1,28 +1,27 @@
-"""The queue of one model-version, for the portable front.
+"""The queue of one model-version, for the portable front: its line, its lock, and the workers that wait at it.
 
-Requests wait in one line, oldest first. A worker that is free takes the oldest and whatever behind it can run with it:
-the same method, and for ModelInfer tensors of the same trailing shape. Nothing that is expired or cancelled is handed
-out. Admission is decided here, by the room that is left and by the measured service time of a batch. The queue
-deliberately knows no gRPC and starts no thread.
+Who is let in and who leaves together is the line's to say (`portable_line.py`). Nothing that is expired or cancelled is
+handed out. The queue deliberately knows no gRPC and starts no thread.
 """
 
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from services.runtime.errors import ServingError, deadline_exceeded, exhausted
 from services.runtime.front import QueueSpec, QueueStats
-from services.runtime.portable_batch import Answer, Outcome, Pending, PortableBatch
+from services.runtime.portable_batch import Answer, Pending, PortableBatch
 from services.runtime.portable_counts import QueueCounts
+from services.runtime.portable_line import PortableLine
+from services.runtime.portable_parts import Outcome
 
 # Hands answers to the event loop, any number with one wake.
 Deliver: TypeAlias = Callable[[Sequence[tuple[Pending, Answer]]], None]
 
-# How much of the newest batch goes into the measured service time.
-_NEWEST = 0.2
+# When what was displaced may try again: those that displaced it must have gone first.
+_DISPLACED_RETRY_S = 0.1
 
 
 class PortableQueue:
@@ -33,11 +32,7 @@ class PortableQueue:
         self.methods = frozenset(route.method for route in spec.routes)
         self._clock, self._deliver = clock, deliver
         self._changed = threading.Condition()
-        self._waiting: deque[Pending] = deque()
-        self._waiting_rows = 0
-        self._running_batches = 0
-        self._service_time_s: float | None = None
-        self._closed = False
+        self._line = PortableLine(spec.model, spec.policy)
         self._counts = QueueCounts()
 
     def admit(self, request: Pending) -> bool:
@@ -45,143 +40,92 @@ class PortableQueue:
         cannot meet its deadline.
         """
         with self._changed:
-            if self._closed:
+            if self._line.closed:
                 return False
-            self._check_room(request)
-            self._check_deadline(request)
-            self._waiting.append(request)
-            self._waiting_rows += request.rows
+            self._line.check(request, self._clock())
+            displaced = self._line.push(request)
             self._counts.last_request_unix_ms = time.time_ns() // 1_000_000
             self._changed.notify()
+        self._refuse(displaced, self._displaced)
         return True
 
     def take(self) -> PortableBatch | None:
         with self._changed:
             while True:
-                self._drop_expired()
-                if requests := self._company():
-                    return self._start(requests)
-                if self._closed and not self._waiting:
+                now_s = self._clock()
+                self._refuse(self._line.expired(now_s), _expired)
+                if requests := self._line.next(now_s):
+                    return self._start(requests, now_s)
+                if self._line.closed and self._line.is_empty:
                     return None
-                self._changed.wait(self._company_wait_s())
+                self._changed.wait(self._line.wait_s(now_s))
 
     def withdraw(self, request: Pending) -> None:
-        """The caller has gone: forget the request, or tell the batch that runs it."""
+        """The caller has gone: forget what still waits of the request, and tell the batches that run it."""
         with self._changed:
-            request.gone = True
-            if request.batch is None:
-                self._remove([request])
-            batch = request.batch() if request.batch is not None else None
-        if batch is not None:
+            request.caller.gone = True
+            self._line.remove([request])
+            batches = [batch for ref in request.caller.batches if (batch := ref()) is not None]
+        for batch in batches:
             batch.caller_gone()
 
     def close(self) -> None:
         with self._changed:
-            self._closed = True
+            self._line.closed = True
             self._changed.notify_all()
 
     def stats(self) -> QueueStats:
         with self._changed:
-            return self._counts.read(self.spec, self._waiting_rows)
+            return self._counts.read(self.spec, self._line.waiting_rows)
 
-    # ---- admission
-
-    def _check_room(self, request: Pending) -> None:
-        capacity = self.spec.policy.capacity_rows
-        # A request larger than the queue is let in alone: it could never run otherwise.
-        if self._waiting and self._waiting_rows + request.rows > capacity:
-            raise exhausted(
-                "QUEUE_FULL",
-                f"model '{self.spec.model}': {self._waiting_rows} of {capacity} rows wait, {request.rows} do not fit",
-                retry_after_s=max(0.01, self._wait_s()),
-            )
-
-    def _check_deadline(self, request: Pending) -> None:
-        if request.deadline is None:
-            return
-        left_s = request.deadline - self._clock()
-        if left_s <= 0:
-            raise deadline_exceeded("the deadline had passed when the request arrived")
-        # With nothing ahead a request is always let in, so that one slow batch is not remembered for ever.
-        if (self._waiting or self._running_batches) and self._service_time_s is not None:
-            needed_s = self._wait_s() + self._service_time_s
-            if needed_s > left_s:
-                raise deadline_exceeded(
-                    f"{needed_s * 1e3:.0f} ms are needed behind what waits, {left_s * 1e3:.0f} ms are left"
-                )
-
-    def _wait_s(self) -> float:
-        """How long what is ahead takes the workers, by the measured service time of a batch."""
-        policy = self.spec.policy
-        # What runs is on average half done.
-        batches_ahead = self._waiting_rows / policy.max_batch_rows + 0.5 * (self._running_batches >= policy.instances)
-        return batches_ahead * (self._service_time_s or 0.0) / policy.instances
-
-    # ---- what leaves
-
-    def _company(self) -> list[Pending]:
-        """The requests that leave now: none while there are none or while they may wait for more."""
-        requests: list[Pending] = []
-        rows, limit = 0, self.spec.policy.max_batch_rows
-        complete = self._closed
-        for request in self._waiting:
-            if requests and not request.runs_with(requests[0]):
-                continue
-            if requests and rows + request.rows > limit:
-                complete = True
-                break
-            requests.append(request)
-            rows += request.rows
-        return requests if complete or rows >= limit or self._company_wait_s() == 0 else []
-
-    def _company_wait_s(self) -> float | None:
-        """How long the oldest may still wait for company; None where nothing waits."""
-        if not self._waiting:
-            return None
-        return max(0.0, self._waiting[0].arrived + self.spec.policy.max_wait_us / 1e6 - self._clock())
-
-    def _drop_expired(self) -> None:
-        now = self._clock()
-        expired = [request for request in self._waiting if request.deadline is not None and request.deadline <= now]
-        if expired:
-            self._remove(expired)
-            error = deadline_exceeded("the deadline passed while the request waited: the model did not run")
-            self._deliver([(request, Answer(error, _us(now - request.arrived), 0, 0)) for request in expired])
-
-    def _start(self, requests: list[Pending]) -> PortableBatch:
-        self._remove(requests)
-        batch = PortableBatch(requests, self.spec, self._clock(), self._finish)
+    def _start(self, requests: list[Pending], now_s: float) -> PortableBatch:
+        batch = PortableBatch(requests, self.spec, now_s, self._finish)
         for request in requests:
-            request.batch = weakref.ref(batch)
-        self._running_batches += 1
+            request.caller.batches.append(weakref.ref(batch))
         self._counts.in_flight_requests += len(requests)
-        if self._waiting:  # perhaps for a worker that was woken too early to see what has become complete since
+        if not self._line.is_empty:  # perhaps for a worker that was woken too early to see what has become complete
             self._changed.notify()
         return batch
-
-    def _remove(self, requests: list[Pending]) -> None:
-        leaving = set(map(id, requests))
-        self._waiting = deque(request for request in self._waiting if id(request) not in leaving)
-        self._waiting_rows = sum(request.rows for request in self._waiting)
 
     # ---- what comes back
 
     def _finish(self, batch: PortableBatch, outcomes: Sequence[Outcome]) -> None:
-        compute_s = self._clock() - batch.taken
-        compute_us = _us(compute_s)
-        queue_us = [_us(batch.taken - request.arrived) for request in batch.requests]
-        failures = sum(isinstance(outcome, ServingError) for outcome in outcomes)
+        now_s = self._clock()
+        answers: list[tuple[Pending, Answer]] = []
         with self._changed:
-            self._running_batches -= 1
-            self._counts.add_batch(batch.rows, queue_us, compute_us, failures)
-            before = self._service_time_s
-            self._service_time_s = compute_s if before is None else before + _NEWEST * (compute_s - before)
-        self._deliver(
-            [
-                (request, Answer(outcome, waited_us, compute_us, batch.rows))
-                for request, outcome, waited_us in zip(batch.requests, outcomes, queue_us, strict=True)
-            ]
-        )
+            self._line.finished(now_s - batch.taken)
+            self._counts.add_batch(batch.rows, len(batch.requests))
+            for request, outcome in zip(batch.requests, outcomes, strict=True):
+                if (answer := self._answer(batch, request, outcome, now_s)) is not None:
+                    answers.append((request, answer))
+                    self._counts.add_request(answer)
+        self._deliver(answers)
+
+    def _answer(self, batch: PortableBatch, request: Pending, outcome: Outcome, now_s: float) -> Answer | None:
+        """What one request's outcome is to its caller; None where other parts of it are still to come."""
+        taken_s, rows = batch.taken, batch.rows
+        if request.part is not None:
+            settled = request.part.whole.settle(request.part.index, outcome, batch.taken)
+            if settled is None:
+                return None
+            (outcome, taken_s), rows = settled, self.spec.policy.max_batch_rows
+            if isinstance(outcome, ServingError):
+                self._line.remove_of(request.caller)
+        return Answer(outcome, _us(taken_s - request.arrived), _us(now_s - taken_s), rows)
+
+    def _refuse(self, requests: Sequence[Pending], error: Callable[[], ServingError]) -> None:
+        """Answer requests that will not run."""
+        if requests:
+            now_s = self._clock()
+            self._deliver([(request, Answer(error(), _us(now_s - request.arrived), 0, 0)) for request in requests])
+
+    def _displaced(self) -> ServingError:
+        text = f"model '{self.spec.model}': the request made room for one of a higher priority"
+        return exhausted("QUEUE_FULL", text, _DISPLACED_RETRY_S)
+
+
+def _expired() -> ServingError:
+    return deadline_exceeded("the deadline passed while the request waited: the model did not run")
 
 
 def _us(duration_s: float) -> int:

@@ -277,6 +277,8 @@ def _queue_spec(loaded: LoadedVersion) -> QueueSpec:
         max_wait_us=config.max_wait_us,
         instances=config.instances,
         max_request_rows=config.max_request_rows,
+        priority_levels=config.priority_levels,
+        default_priority_level=config.default_priority_level,
     )
     routes = tuple(method.route for method in loaded.methods)
     return QueueSpec(manifest.name, manifest.version, routes, loaded.signature, policy, loaded.device)

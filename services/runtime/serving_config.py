@@ -1,10 +1,10 @@
 """`models/<name>/serving.yaml`: what the operator decides about one model. Every key is optional."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.runtime.errors import refused_load
 
@@ -23,9 +23,18 @@ class ServingConfig(BaseModel):
     max_batch_rows: Annotated[int, Field(ge=1, le=4096)] = 32
     max_request_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     max_wait_us: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    # How many priorities there are, 1 first, and which one a request has that asks for none; as Triton has them.
+    priority_levels: Annotated[int, Field(ge=1, le=100)] = 1
+    default_priority_level: Annotated[int, Field(ge=1, le=100)] = 1
     # None: the provider of the process's settings.
     provider: Literal["cpu", "cuda", "tensorrt"] | None = None
     provider_options: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _default_is_a_level(self) -> Self:
+        if self.default_priority_level > self.priority_levels:
+            raise ValueError(f"default_priority_level: at most priority_levels, {self.priority_levels}")
+        return self
 
     @property
     def capacity_rows(self) -> int:

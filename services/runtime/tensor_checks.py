@@ -95,3 +95,16 @@ def _wrong_output(name: str, what: str) -> ServingError:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:8]) + (" …" if len(names) > 8 else "")
+
+
+def priority(request: ModelInferRequest) -> int:
+    """What the parameter `priority` asks for: 1 for the first level, 0 for the model's own."""
+    if "priority" not in request.parameters:
+        return 0
+    parameter = request.parameters["priority"]
+    kind = parameter.WhichOneof("parameter_choice")
+    value = parameter.uint64_param if kind == "uint64_param" else parameter.int64_param
+    if kind not in ("int64_param", "uint64_param") or value < 0:
+        text = "parameters.priority: a whole number is needed, 1 for the first level or 0 for the model's own"
+        raise invalid_input(text, "parameters.priority")
+    return value

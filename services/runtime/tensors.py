@@ -8,7 +8,7 @@ Protocol: https://kserve.github.io/website/docs/concepts/architecture/data-plane
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -21,6 +21,7 @@ from services.runtime.tensor_checks import (
     check_names,
     check_raw,
     checked_shape,
+    priority,
     requested_outputs,
     row_count,
     wrong,
@@ -82,11 +83,18 @@ class InferCall:
     row_count: int
     requested_outputs: tuple[str, ...]
     raw: bool
+    priority: int = 0  # what the parameter of that name asks for, 0 for nothing
 
     @property
     def trailing_shapes(self) -> tuple[tuple[int, ...], ...]:
         """What two calls must share to run as one batch, in the order of the signature."""
         return tuple(array.shape[1:] for array in self.inputs.values())
+
+    def split(self, rows: int) -> tuple["InferCall", "InferCall"]:
+        """The call for its first `rows` rows, fewer than it has, and the one for the rest."""
+        first = {name: array[:rows] for name, array in self.inputs.items()}
+        rest = {name: array[rows:] for name, array in self.inputs.items()}
+        return replace(self, inputs=first, row_count=rows), replace(self, inputs=rest, row_count=self.row_count - rows)
 
 
 def parse_infer(message: bytes, signature: Signature) -> InferCall:
@@ -109,7 +117,7 @@ def parse_infer(message: bytes, signature: Signature) -> InferCall:
         else:
             inputs[expected.name] = _from_contents(tensor, shape)
     outputs = requested_outputs(request, signature)
-    return InferCall(request.id, inputs, row_count(inputs), outputs, raw)
+    return InferCall(request.id, inputs, row_count(inputs), outputs, raw, priority(request))
 
 
 def gather(calls: Sequence[InferCall]) -> dict[str, Array]:

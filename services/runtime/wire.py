@@ -52,6 +52,22 @@ def read_envelope(message: bytes, rows_field: int, message_name: str) -> Envelop
         raise malformed(message_name) from None
 
 
+def with_rows(message: bytes, rows_field: int, rows: range) -> bytes:
+    """A message that `read_envelope` has read, with no other elements of `rows_field` than those of `rows`."""
+    kept: list[bytes] = []
+    row = -1
+    position = 0
+    while position < len(message):
+        begin = position
+        tag, position = _varint(message, position)
+        _, position = _extent(message, position, tag & 7)
+        if is_row := tag == rows_field << 3 | _BYTES:
+            row += 1
+        if not is_row or row in rows:
+            kept.append(message[begin:position])
+    return b"".join(kept)
+
+
 def malformed(message_name: str) -> ServingError:
     """The bytes are not a message of that name."""
     return invalid_input(

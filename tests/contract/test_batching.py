@@ -59,14 +59,6 @@ def test_max_wait_ends_without_company(served: Served) -> None:
     assert int(dict(call.trailing_metadata())["argosy-queue-us"]) >= 19_000
 
 
-def test_a_request_larger_than_a_batch_runs_alone(served: Served) -> None:
-    queue = served.open(spec(max_batch_rows=2, capacity_rows=3))
-    call = served.send(embed(*["text"] * 10))
-    batch = answer(queue.take())
-    assert list(batch.row_counts) == [10]
-    assert call.result()
-
-
 def test_typed_and_infer_requests_of_a_model_leave_oldest_first(served: Served) -> None:
     queue = served.open()
     calls = []

@@ -1,0 +1,155 @@
+"""The line of requests that wait for one model-version, for the portable front: who is let in, who leaves together.
+
+Requests stand by their priority's level, and within a level oldest first; what stands behind the first and can run with
+it goes along. A request of more rows than a batch leaves in parts: after each, the rest goes to the end of its level,
+so that it holds up the others by one batch at a time, and takes the room of one batch. Room and the measured service
+time of a batch decide admission; what stands in a lower level is not ahead, and makes room. Time is an argument and
+nothing here blocks: the queue around it does.
+"""
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from services.runtime.errors import deadline_exceeded, exhausted
+from services.runtime.front import QueuePolicy
+from services.runtime.portable_batch import Caller, Pending
+
+# How much of the newest batch goes into the measured service time.
+_NEWEST = 0.2
+
+_SHORTEST_RETRY_S = 0.01
+
+
+class PortableLine:
+    """Bounded by rows. `model` is for messages. Times are seconds of the front's clock."""
+
+    def __init__(self, model: str, policy: QueuePolicy) -> None:
+        self._model, self._policy = model, policy
+        self._waiting: list[Pending] = []
+        self._running_batches = 0
+        self._service_time_s: float | None = None
+        self.closed = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._waiting
+
+    @property
+    def waiting_rows(self) -> int:
+        return sum(request.rows for request in self._waiting)
+
+    # ---- admission
+
+    def check(self, request: Pending, now_s: float) -> None:
+        """Raises ServingError where the request finds no room or cannot meet its deadline."""
+        ahead_rows = sum(self._standing(other) for other in self._waiting if other.level <= request.level)
+        self._check_room(request, ahead_rows)
+        if request.deadline is not None:
+            self._check_deadline(request, ahead_rows, request.deadline - now_s)
+
+    def _check_room(self, request: Pending, ahead_rows: int) -> None:
+        capacity = self._policy.capacity_rows
+        # What is larger than the queue is let in alone: it could never run otherwise.
+        if ahead_rows and ahead_rows + self._standing(request) > capacity:
+            raise exhausted(
+                "QUEUE_FULL",
+                f"model '{self._model}': {ahead_rows} of {capacity} rows wait, {request.rows} do not fit",
+                retry_after_s=max(_SHORTEST_RETRY_S, self._wait_s(ahead_rows)),
+            )
+
+    def _check_deadline(self, request: Pending, ahead_rows: int, left_s: float) -> None:
+        if left_s <= 0:
+            raise deadline_exceeded("the deadline had passed when the request arrived")
+        # With nothing ahead a request is always let in, so that one slow batch is not remembered for ever.
+        if self._service_time_s is None or not (ahead_rows or self._running_batches):
+            return
+        parts = -(-request.rows // self._policy.max_batch_rows)
+        needed_s = self._wait_s(ahead_rows) + -(-parts // self._policy.instances) * self._service_time_s
+        if needed_s > left_s:
+            raise deadline_exceeded(
+                f"{needed_s * 1e3:.0f} ms are needed behind what waits, {left_s * 1e3:.0f} ms are left"
+            )
+
+    def _wait_s(self, ahead_rows: int) -> float:
+        """How long what is ahead takes the workers, by the measured service time of a batch."""
+        policy = self._policy
+        # What runs is on average half done.
+        batches_ahead = ahead_rows / policy.max_batch_rows + 0.5 * (self._running_batches >= policy.instances)
+        return batches_ahead * (self._service_time_s or 0.0) / policy.instances
+
+    def _standing(self, request: Pending) -> int:
+        """What a request takes up: of one that is larger than a batch, what leaves next."""
+        return min(request.rows, self._policy.max_batch_rows)
+
+    def push(self, request: Pending) -> list[Pending]:
+        """Put a request at the end of its level. Those that have no room behind it come back: the newest of the last
+        level first.
+        """
+        displaced: list[Pending] = []
+        standing_rows = sum(map(self._standing, self._waiting)) + self._standing(request)
+        while standing_rows > self._policy.capacity_rows and self._waiting and self._waiting[-1].level > request.level:
+            displaced.append(self._waiting.pop())
+            standing_rows -= self._standing(displaced[-1])
+        self._stand(request)
+        return displaced
+
+    def _stand(self, request: Pending) -> None:
+        behind = sum(1 for _ in takewhile(lambda other: other.level > request.level, reversed(self._waiting)))
+        self._waiting.insert(len(self._waiting) - behind, request)
+
+    # ---- what leaves
+
+    def next(self, now_s: float) -> list[Pending]:
+        """The requests that leave now: none while there are none or while they may wait for more."""
+        batch = self._company(now_s)
+        if not batch:
+            return []
+        self.remove(batch)
+        self._running_batches += 1
+        if len(batch) == 1 and batch[0].rows > (limit := self._policy.max_batch_rows):
+            rest = batch[0]
+            batch = [rest.split(limit)]
+            self._stand(rest)
+        return batch
+
+    def wait_s(self, now_s: float) -> float | None:
+        """How long a batch may still wait for company, as long as whoever came first may; None where nothing waits."""
+        if not self._waiting:
+            return None
+        oldest = min(request.arrived for request in self._waiting)
+        return max(0.0, oldest + self._policy.max_wait_us / 1e6 - now_s)
+
+    def _company(self, now_s: float) -> list[Pending]:
+        requests: list[Pending] = []
+        rows, limit = 0, self._policy.max_batch_rows
+        complete = self.closed
+        for request in self._waiting:
+            if requests and not request.runs_with(requests[0]):
+                continue
+            if requests and rows + request.rows > limit:
+                complete = True
+                break
+            requests.append(request)
+            rows += request.rows
+        return requests if complete or rows >= limit or self.wait_s(now_s) == 0 else []
+
+    def expired(self, now_s: float) -> list[Pending]:
+        """Take out the requests whose deadline has passed."""
+        late = [request for request in self._waiting if request.deadline is not None and request.deadline <= now_s]
+        if late:
+            self.remove(late)
+        return late
+
+    def remove(self, requests: Sequence[Pending]) -> None:
+        leaving = set(map(id, requests))
+        self._waiting = [request for request in self._waiting if id(request) not in leaving]
+
+    def remove_of(self, caller: Caller) -> None:
+        """What still waits of a caller's request."""
+        self._waiting = [request for request in self._waiting if request.caller is not caller]
+
+    def finished(self, compute_s: float) -> None:
+        """A batch was answered `compute_s` after it left."""
+        self._running_batches -= 1
+        before = self._service_time_s
+        self._service_time_s = compute_s if before is None else before + _NEWEST * (compute_s - before)
