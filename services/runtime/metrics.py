@@ -8,7 +8,6 @@ from typing import TypeAlias
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 
 from argosy.v1.model_pb2 import ModelState, ModelStatus
 from services.runtime.addresses import split_address
@@ -123,5 +122,5 @@ def _histogram(name: str, text: str, found: Sequence[_Series]) -> Metric:
     """Prometheus' counts are of everything up to a bound."""
     family = HistogramMetricFamily(name, text, labels=_LABELS)
     for labels, up_to, total in found:
-        family.add_metric(labels, [(floatToGoString(bound), count) for bound, count in up_to], total)
+        family.add_metric(labels, [("+Inf" if bound == math.inf else str(bound), count) for bound, count in up_to], total)
     return family
