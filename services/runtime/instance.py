@@ -10,10 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from services.runtime.errors import Cause, ServingError, without_frames
+from services.runtime.errors import Cause, ServingError
 from services.runtime.faults import unforeseen
 from services.runtime.front import Array, Batch, Queue
+from services.runtime.places import in_request
 from services.runtime.session import Run
+from services.runtime.shaping import RunOnce, run_by_length, run_padded
 from services.runtime.stages import COMPUTE, POSTPROCESS, PREPROCESS, StageClock
 from services.runtime.typed_method import TypedMethod
 from services.runtime.version import LoadedVersion
@@ -63,11 +65,11 @@ def _answer_typed(
         try:
             decoded.append((index, method.decode(message)))
         except ServingError as error:
-            batch.fail(index, without_frames(error))
+            batch.fail(index, in_request(error, batch.first_rows[index]))
         except Exception as error:  # noqa: BLE001 - a bug that one request meets must not reach its neighbours
             batch.fail(index, _unforeseen(batch, error))
     try:
-        _run_together(batch, decoded, method, run, clock)
+        _run_together(batch, decoded, method, _shaped(run, version), clock)
     except Exception:
         clock.end(COMPUTE)
         if run.terminated or len(decoded) < 2:
@@ -76,13 +78,18 @@ def _answer_typed(
 
 
 def _run_together(
-    batch: Batch, decoded: Sequence[tuple[int, object]], method: TypedMethod[object], run: Run, clock: StageClock
+    batch: Batch,
+    decoded: Sequence[tuple[int, object]],
+    method: TypedMethod[object],
+    run: RunOnce,
+    clock: StageClock,
 ) -> None:
     if not decoded:
         return
-    inputs = method.collate([request for _, request in decoded])
+    requests = [request for _, request in decoded]
+    inputs, lengths = method.collate(requests), method.row_lengths(requests)
     clock.end(PREPROCESS)
-    outputs = run.outputs(inputs)
+    outputs = run_by_length(run, inputs, lengths)
     clock.end(COMPUTE)
     start = 0
     for index, request in decoded:
@@ -100,7 +107,7 @@ def _run_alone(
 ) -> None:
     for index, request in decoded:
         try:
-            _run_together(batch, [(index, request)], method, version.session.start(), clock)
+            _run_together(batch, [(index, request)], method, _shaped(version.session.start(), version), clock)
         except Exception as error:  # noqa: BLE001 - this request's own failure
             batch.fail(index, _unforeseen(batch, error))
 
@@ -116,7 +123,7 @@ def _answer_tensors(batch: Batch, version: LoadedVersion, run: Run, clock: Stage
         return
     try:
         # With the rows of those that failed: what they are answered is settled, and no row looks at another.
-        outputs = run.outputs(inputs)
+        outputs = _shaped(run, version)(inputs)
     except Exception:
         clock.end(COMPUTE)
         if run.terminated:
@@ -138,7 +145,7 @@ def _checked(batch: Batch, inputs: Mapping[str, Array], version: LoadedVersion) 
             try:
                 version.check(_rows(inputs, rows))
             except ServingError as error:
-                batch.fail(index, without_frames(error))
+                batch.fail(index, in_request(error, batch.first_rows[index]))
                 del extents[index]
     return extents
 
@@ -150,9 +157,9 @@ def _run_each(
     parts: dict[int, dict[str, Array]] = {}
     for index, rows in left.items():
         try:
-            parts[index] = version.session.start().outputs(_rows(inputs, rows))
+            parts[index] = _shaped(version.session.start(), version)(_rows(inputs, rows))
         except ServingError as error:
-            batch.fail(index, without_frames(error))
+            batch.fail(index, in_request(error, batch.first_rows[index]))
         except Exception as error:  # noqa: BLE001 - this request's own failure
             batch.fail(index, _unforeseen(batch, error))
     return _assembled(parts, batch.row_counts) if parts else {}
@@ -182,6 +189,10 @@ def _extents(row_counts: Sequence[int]) -> Iterator[slice]:
 
 def _rows(tensors: Mapping[str, Array], rows: slice) -> dict[str, Array]:
     return {name: array[rows] for name, array in tensors.items()}
+
+
+def _shaped(run: Run, version: LoadedVersion) -> RunOnce:
+    return lambda inputs: run_padded(run.outputs, inputs, version.config.preferred_batch_rows)
 
 
 # ---- failures

@@ -140,6 +140,7 @@ def _config(loaded: LoadedVersion) -> ModelConfig:
         input=[ModelInput(name=t.name, data_type=_data_type(t), dims=t.shape[1:]) for t in loaded.signature.inputs],
         output=[ModelOutput(name=t.name, data_type=_data_type(t), dims=t.shape[1:]) for t in loaded.signature.outputs],
         dynamic_batching=ModelDynamicBatching(
+            preferred_batch_size=loaded.config.preferred_batch_rows,
             max_queue_delay_microseconds=loaded.config.max_wait_us,
             priority_levels=loaded.config.priority_levels,
             default_priority_level=loaded.config.default_priority_level,

@@ -20,7 +20,8 @@ from services.runtime.errors import (
 )
 from services.runtime.faults import foreseen
 from services.runtime.front import MODEL_INFER, Limits, QueueSpec, TypedRoute
-from services.runtime.portable_batch import Answer, Outcome, Pending
+from services.runtime.portable_batch import Answer, Pending
+from services.runtime.portable_parts import Outcome
 from services.runtime.portable_queue import PortableQueue
 from services.runtime.portable_refusals import Context, Refusals, Trailers
 from services.runtime.portable_table import QueueTable

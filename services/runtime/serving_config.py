@@ -22,6 +22,8 @@ class ServingConfig(BaseModel):
     instances: Annotated[int, Field(ge=1, le=64)] = 2
     max_batch_rows: Annotated[int, Field(ge=1, le=4096)] = 32
     max_request_rows: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    # Numbers of rows, ascending, that a batch is padded up to, for a device that is slow at a new shape; empty: none.
+    preferred_batch_rows: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = ()
     max_wait_us: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     # How many priorities there are, 1 first, and which one a request has that asks for none; as Triton has them.
     priority_levels: Annotated[int, Field(ge=1, le=100)] = 1
@@ -34,6 +36,13 @@ class ServingConfig(BaseModel):
     def _default_is_a_level(self) -> Self:
         if self.default_priority_level > self.priority_levels:
             raise ValueError(f"default_priority_level: at most priority_levels, {self.priority_levels}")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_ascend(self) -> Self:
+        sizes = self.preferred_batch_rows
+        if list(sizes) != sorted(set(sizes)) or max(sizes, default=0) > self.max_batch_rows:
+            raise ValueError(f"preferred_batch_rows: must ascend, at most to max_batch_rows, {self.max_batch_rows}")
         return self
 
     @property

@@ -28,6 +28,9 @@ class TypedMethod(Protocol[Request]):
     def collate(self, requests: Sequence[Request]) -> dict[str, Array]:
         """The model's inputs for the rows of all requests, in order: name -> [rows, ...]."""
 
+    def row_lengths(self, requests: Sequence[Request]) -> Sequence[int]:
+        """How much of the inputs' second dimension each of those rows fills; empty where rows are not padded."""
+
     def encode(self, request: Request, outputs: Mapping[str, Array]) -> bytes:
         """The reply to one request from its own rows of the model's outputs: name -> [rows of the request, ...]."""
 

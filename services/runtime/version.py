@@ -56,7 +56,7 @@ def load_version(
         raise refused_load(
             "MODEL_UNLOADABLE", f"the manifest's preprocessing cannot be set up: {type(error).__name__}"
         ) from error
-    _warm_up(session, signature, config.max_batch_rows)
+    _warm_up(session, signature, config)
     device = "cpu" if execution.provider == "cpu" else f"cuda:{execution.options.get('device_id', '0')}"
     return LoadedVersion(manifest, config, session, methods, signature, device, check)
 
@@ -87,9 +87,10 @@ def _check_graph(session: Session, signature: Signature) -> None:
             raise refused_load("SIGNATURE_MISMATCH", f"model.onnx: its {kind} are not those of the manifest")
 
 
-def _warm_up(session: Session, signature: Signature, max_batch_rows: int) -> None:
+def _warm_up(session: Session, signature: Signature, config: ServingConfig) -> None:
     """The first run of a shape allocates and plans; callers shall not wait for that."""
-    for rows in sorted({1, min(max_batch_rows, session.row_limit)}):
+    sizes = (1, config.max_batch_rows, *config.preferred_batch_rows)
+    for rows in sorted({min(size, session.row_limit) for size in sizes}):
         inputs = {tensor.name: _blank(tensor, rows) for tensor in signature.inputs}
         try:
             session.start().outputs(inputs)

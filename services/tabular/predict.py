@@ -41,6 +41,9 @@ class Predict:
     def collate(self, requests: Sequence[TableRequest]) -> dict[str, Array]:
         return self.reader.collate(requests)
 
+    def row_lengths(self, requests: Sequence[TableRequest]) -> tuple[int, ...]:  # noqa: ARG002  no row is padded
+        return ()
+
     def encode(self, request: TableRequest, outputs: Mapping[str, Array]) -> bytes:
         """Scores [rows, classes] or numbers to a TabularServicePredictResponse."""
         rows = self.classes.every(outputs) if self.classes else [[] for _ in request.imputed]

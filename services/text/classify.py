@@ -7,7 +7,7 @@ from argosy.v1.text_pb2 import TextClassification, TextServiceClassifyRequest, T
 from services.runtime.categories import ClassOutput
 from services.runtime.front import Array, TypedRoute
 from services.runtime.messages import parse
-from services.text.reading import TextReader, TextRequest
+from services.text.reading import TextReader, TextRequest, token_counts
 
 ROUTE = TypedRoute("/argosy.v1.TextService/Classify", rows_field=3, rows_name="texts")
 
@@ -29,6 +29,9 @@ class Classify:
 
     def collate(self, requests: Sequence[TextRequest]) -> dict[str, Array]:
         return self.reader.collate(requests)
+
+    def row_lengths(self, requests: Sequence[TextRequest]) -> list[int]:
+        return token_counts(requests)
 
     def encode(self, request: TextRequest, outputs: Mapping[str, Array]) -> bytes:
         """Scores [rows, classes] to a TextServiceClassifyResponse."""

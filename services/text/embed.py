@@ -14,7 +14,7 @@ from argosy.v1.prediction_pb2 import Embedding
 from argosy.v1.text_pb2 import TextEmbedding, TextServiceEmbedRequest, TextServiceEmbedResponse
 from services.runtime.front import Array, TypedRoute
 from services.runtime.messages import parse
-from services.text.reading import TextReader, TextRequest
+from services.text.reading import TextReader, TextRequest, token_counts
 
 ROUTE = TypedRoute("/argosy.v1.TextService/Embed", rows_field=3, rows_name="texts")
 
@@ -40,6 +40,9 @@ class Embed:
 
     def collate(self, requests: Sequence[TextRequest]) -> dict[str, Array]:
         return self.reader.collate(requests)
+
+    def row_lengths(self, requests: Sequence[TextRequest]) -> list[int]:
+        return token_counts(requests)
 
     def encode(self, request: TextRequest, outputs: Mapping[str, Array]) -> bytes:
         """Vectors to a TextServiceEmbedResponse."""

@@ -140,6 +140,11 @@ def checked(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(texts)
 
 
+def token_counts(requests: Sequence[TextRequest]) -> list[int]:
+    """Of each text of all requests; empty where the graph reads texts whole."""
+    return [len(read.ids) for request in requests for read in request.tokens]
+
+
 def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
     """The tokenizer of `path`, cutting at `max_tokens` (special ones included) and padding nothing by itself."""
     tokenizer = Tokenizer.from_file(str(path))

@@ -16,7 +16,7 @@ from argosy.v1.text_pb2 import TextServiceTagRequest, TextServiceTagResponse, Te
 from services.runtime.categories import label_of, softmax
 from services.runtime.front import Array, TypedRoute
 from services.runtime.messages import parse
-from services.text.reading import TextReader, TextRequest, Tokens
+from services.text.reading import TextReader, TextRequest, Tokens, token_counts
 
 ROUTE = TypedRoute("/argosy.v1.TextService/Tag", rows_field=3, rows_name="texts")
 
@@ -38,6 +38,9 @@ class Tag:
 
     def collate(self, requests: Sequence[TextRequest]) -> dict[str, Array]:
         return self.reader.collate(requests)
+
+    def row_lengths(self, requests: Sequence[TextRequest]) -> list[int]:
+        return token_counts(requests)
 
     def encode(self, request: TextRequest, outputs: Mapping[str, Array]) -> bytes:
         """Class scores of each token to a TextServiceTagResponse."""

@@ -30,6 +30,9 @@ class Classify:
     def collate(self, requests: Sequence[ImageRequest]) -> dict[str, Array]:
         return self.reader.collate(requests)
 
+    def row_lengths(self, requests: Sequence[ImageRequest]) -> tuple[int, ...]:  # noqa: ARG002  no row is padded
+        return ()
+
     def encode(self, request: ImageRequest, outputs: Mapping[str, Array]) -> bytes:
         """Scores [rows, classes] to a VisionServiceClassifyResponse."""
         rows = self.output.top(outputs, request.top_k)

@@ -65,6 +65,9 @@ class Detect:
     def collate(self, requests: Sequence[ImageRequest]) -> dict[str, Array]:
         return self.reader.collate(requests)
 
+    def row_lengths(self, requests: Sequence[ImageRequest]) -> tuple[int, ...]:  # noqa: ARG002  no row is padded
+        return ()
+
     def encode(self, request: ImageRequest, outputs: Mapping[str, Array]) -> bytes:
         """Objects of each row to a VisionServiceDetectResponse."""
         results = [

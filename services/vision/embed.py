@@ -29,6 +29,9 @@ class Embed:
     def collate(self, requests: Sequence[ImageRequest]) -> dict[str, Array]:
         return self.reader.collate(requests)
 
+    def row_lengths(self, requests: Sequence[ImageRequest]) -> tuple[int, ...]:  # noqa: ARG002  no row is padded
+        return ()
+
     def encode(self, request: ImageRequest, outputs: Mapping[str, Array]) -> bytes:  # noqa: ARG002 (the interface's)
         """Vectors [rows, width] to a VisionServiceEmbedResponse."""
         results = [Embedding(values=row.tolist()) for row in outputs[self.output]]

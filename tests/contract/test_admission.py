@@ -60,7 +60,7 @@ def test_a_request_of_more_rows_than_the_policy_allows_is_wrong(served: Served) 
 
 
 def test_a_request_larger_than_the_queue_is_let_in_alone(served: Served) -> None:
-    queue = served.open(spec(max_batch_rows=2, capacity_rows=2))
+    queue = served.open(spec(max_batch_rows=9, capacity_rows=2))
     call = served.send(embed(*["text"] * 9))
     answer(queue.take())
     assert call.result()

@@ -39,6 +39,9 @@ class Faulty:
     def collate(self, requests: Sequence[TextRequest]) -> dict[str, Array]:
         return self.right.collate(requests)
 
+    def row_lengths(self, requests: Sequence[TextRequest]) -> Sequence[int]:
+        return self.right.row_lengths(requests)
+
     def encode(self, request: TextRequest, outputs: Mapping[str, Array]) -> bytes:
         if "spell" in request.texts:
             raise ZeroDivisionError(SECRET)
