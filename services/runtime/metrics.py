@@ -122,5 +122,7 @@ def _histogram(name: str, text: str, found: Sequence[_Series]) -> Metric:
     """Prometheus' counts are of everything up to a bound."""
     family = HistogramMetricFamily(name, text, labels=_LABELS)
     for labels, up_to, total in found:
-        family.add_metric(labels, [("+Inf" if bound == math.inf else str(bound), count) for bound, count in up_to], total)
+        family.add_metric(
+            labels, [("+Inf" if bound == math.inf else str(bound), count) for bound, count in up_to], total
+        )
     return family
