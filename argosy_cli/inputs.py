@@ -54,7 +54,7 @@ def read_texts(arguments: Sequence[str]) -> list[str]:
     texts: list[str] = []
     for argument in arguments:
         if argument == "-" or argument.startswith("@"):
-            texts += _read_text(argument.removeprefix("@")).splitlines()
+            texts += read_utf8(argument.removeprefix("@")).splitlines()
         else:
             texts.append(argument)
     return texts
@@ -70,7 +70,7 @@ def read_rows(arguments: Sequence[str], columns: Sequence[manifest_pb2.TableColu
 
 
 def _csv_rows(path: str, kinds: "Mapping[str, manifest_pb2.ColumnKind.ValueType]") -> Iterator[NamedRow]:
-    reader = csv.DictReader(io.StringIO(_read_text(path), newline=""))
+    reader = csv.DictReader(io.StringIO(read_utf8(path), newline=""))
     for number, record in enumerate(reader, 1):
         name = f"{Path(path).name}:{number}"
         # Under the key None are the cells that a row has beyond the header's columns.
@@ -95,7 +95,7 @@ def _cell(text: str | None, kind: "manifest_pb2.ColumnKind.ValueType | None", ro
 
 
 def _json_rows(argument: str) -> Iterator[NamedRow]:
-    text = _read_text(argument) if argument == "-" or argument.lower().endswith(".json") else argument
+    text = read_utf8(argument) if argument == "-" or argument.lower().endswith(".json") else argument
     try:
         document = json.loads(text)
     except ValueError as error:
@@ -115,7 +115,8 @@ def _json_cell(value: object, column: str) -> Cell:
     raise misuse(f"column '{column}' takes a number, a text, true, false or null, got {json.dumps(value)[:40]}")
 
 
-def _read_text(path: str) -> str:
+def read_utf8(path: str) -> str:
+    """A file, or standard input for `-`. Raises CliError where it cannot be read or is no UTF-8."""
     try:
         return _read_bytes(path, "file").decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -18,13 +18,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from argosy.v1 import manifest_pb2 as pb
+from evaluation.figures import over_folds, regression
 from exporter import sklearn as sklearn_export
 from exporter.parity import Tolerance
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
-from exporter.verify import compare
-from training.evaluate import over_folds, regression
+from exporter.verify import compare, run_graph
 from training.reference import Exported, Workspace
 
 SEED = 2
@@ -68,11 +68,9 @@ def export(workspace: Workspace) -> Exported:
     patients = load()
     workspace.report(f"training, {FOLDS} folds")
     metrics = cross_validate(patients)
-    train, test = train_test_split(np.arange(len(patients.progression)), test_size=TEST_SHARE, random_state=SEED)
-    pipeline = fit(network(), patients.rows(train))
-    held_out = patients.rows(test)
+    train, held_out = split(patients)
+    pipeline = fit(network(), train)
     workspace.report("converting, comparing")
-    judged = regression(held_out.progression, pipeline.predict(held_out.measurements), "test")
     graph = sklearn_export.convert(pipeline, {"features": held_out.measurements}, ["progression"])
     answers = pipeline.predict(held_out.measurements).reshape(-1, 1)
     compared = Comparison({"features": held_out.measurements}, {"progression": answers})
@@ -81,10 +79,17 @@ def export(workspace: Workspace) -> Exported:
         compared.rows,
         compared.reference,
         TOLERANCE,
-        described=f"the scikit-learn pipeline on {len(test)} held-out patients",
+        described=f"the scikit-learn pipeline on {len(held_out.progression)} held-out patients",
     )
+    judged = regression(held_out.progression, run_graph(graph, compared.rows)["progression"].reshape(-1), "test")
     manifest = _manifest(pipeline, graph, parity, [*judged, *metrics])
     return Exported(manifest, graph, {PARITY_FILE: kept([compared])})
+
+
+def split(patients: Patients) -> tuple[Patients, Patients]:
+    """Training rows and the rows that are held out."""
+    train, test = train_test_split(np.arange(len(patients.progression)), test_size=TEST_SHARE, random_state=SEED)
+    return patients.rows(train), patients.rows(test)
 
 
 def load() -> Patients:

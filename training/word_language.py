@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from argosy.v1 import manifest_pb2 as pb
+from evaluation.figures import classification, over_folds
 from exporter import keras as keras_export
 from exporter.parity import merge
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
@@ -22,7 +23,6 @@ from exporter.signature import Meaning, finish, parse, tensor_specs
 from exporter.source import model_source
 from exporter.verify import compare, run_graph
 from training import ngrams, words
-from training.evaluate import classification, over_folds
 from training.ngrams import NgramFeatures
 from training.packages import WORDFREQ, fetch
 from training.reference import Exported, Workspace
@@ -68,8 +68,8 @@ def export(workspace: Workspace) -> Exported:
     model = fit(featurise(front, texts), languages, EPOCHS)
     workspace.report("evaluating, converting, comparing")
     test_phrases = words.phrases(test, TEST_PHRASES, (5, 6), SEED)
-    judged = [*_judged(model, front, test, "test"), *_judged(model, front, test_phrases, "test, phrases of 5")]
     graph = joined(front, model)
+    judged = [*_judged(graph, test, "test"), *_judged(graph, test_phrases, "test, phrases of 5")]
     compared = _comparisons(features, model, test)
     manifest = _manifest(model, graph, _parity(graph, compared), [*judged, *metrics])
     return Exported(manifest, graph, {PARITY_FILE: kept(list(compared.values()))})
@@ -132,9 +132,9 @@ def joined(front: onnx.ModelProto, model: keras.Model) -> bytes:
     return finish(whole, ["text"], ["probabilities"])
 
 
-def _judged(model: keras.Model, front: onnx.ModelProto, texts: Words, rows: str) -> list[pb.Metric]:
-    predicted = keras_export.predict(model, [featurise(front, texts.texts)], 4096)[0].argmax(axis=1)
-    return classification(texts.languages, predicted, rows, LABELS)
+def _judged(graph: bytes, texts: Words, rows: str) -> list[pb.Metric]:
+    scores = run_graph(graph, {"text": _column(texts.texts)})["probabilities"]
+    return classification(texts.languages, scores.argmax(axis=1), rows, LABELS, probabilities=scores)
 
 
 def _comparisons(features: NgramFeatures, model: keras.Model, test: Words) -> dict[str, Comparison]:

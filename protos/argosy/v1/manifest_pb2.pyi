@@ -309,6 +309,7 @@ class ModelManifest(_message.Message):
     PARITY_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     DETECTION_FIELD_NUMBER: _builtins.int
+    CONFUSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Lower-case letters, digits and '-', beginning with a letter; the name of the model's folder."""
     version: _builtins.str
@@ -349,6 +350,10 @@ class ModelManifest(_message.Message):
     def detection(self) -> Global___DetectionPostprocessing:
         """Detection only."""
 
+    @_builtins.property
+    def confusion(self) -> Global___ConfusionMatrix:
+        """Classification only: on the rows of `split`."""
+
     def __init__(
         self,
         *,
@@ -368,10 +373,11 @@ class ModelManifest(_message.Message):
         parity: Global___ParityReport | None = ...,
         files: _abc.Iterable[Global___FileDigest] | None = ...,
         detection: Global___DetectionPostprocessing | None = ...,
+        confusion: Global___ConfusionMatrix | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["detection", b"detection", "image", b"image", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "table", b"table", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "detection", b"detection", "image", b"image", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "table", b"table", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "detection", b"detection", "files", b"files", "image", b"image", "inputs", b"inputs", "labels", b"labels", "licence", b"licence", "metrics", b"metrics", "name", b"name", "outputs", b"outputs", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "table", b"table", "tasks", b"tasks", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "description", b"description", "detection", b"detection", "files", b"files", "image", b"image", "inputs", b"inputs", "labels", b"labels", "licence", b"licence", "metrics", b"metrics", "name", b"name", "outputs", b"outputs", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "table", b"table", "tasks", b"tasks", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_preprocessing: _TypeAlias = _typing.Literal["image", "text", "table"]  # noqa: Y015
     _WhichOneofArgType_preprocessing: _TypeAlias = _typing.Literal["preprocessing", b"preprocessing"]  # noqa: Y015
@@ -864,6 +870,37 @@ class OutputParity(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OutputParity: _TypeAlias = OutputParity  # noqa: Y015
+
+@_typing.final
+class ConfusionMatrix(_message.Message):
+    """How many rows of each class were taken for each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    CLASS_COUNT_FIELD_NUMBER: _builtins.int
+    SPLIT_FIELD_NUMBER: _builtins.int
+    class_count: _builtins.int
+    split: _builtins.str
+    """The rows that it was measured on: test …"""
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """By true class, then by predicted class, in the order of `labels`: class_count * class_count."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+        class_count: _builtins.int = ...,
+        split: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_count", b"class_count", "counts", b"counts", "split", b"split"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfusionMatrix: _TypeAlias = ConfusionMatrix  # noqa: Y015
 
 @_typing.final
 class FileDigest(_message.Message):

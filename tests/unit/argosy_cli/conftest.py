@@ -32,6 +32,7 @@ SUM = manifests.ModelManifest(
     description="The sum of two columns.",
     tasks=[manifests.TASK_TABULAR_REGRESSION],
     inputs=[manifests.TensorSpec(name="x", data_type=manifests.DATA_TYPE_FP32, shape=[-1, 2])],
+    outputs=[manifests.TensorSpec(name="total", role=manifests.OUTPUT_ROLE_VALUE)],
     table=manifests.TablePreprocessing(
         columns=[
             manifests.TableColumn(name="a", kind=manifests.COLUMN_KIND_NUMBER, input="x", unit="kg"),
@@ -47,7 +48,14 @@ BRIGHTNESS = manifests.ModelManifest(
     tasks=[manifests.TASK_IMAGE_CLASSIFICATION, manifests.TASK_IMAGE_EMBEDDING],
 )
 LENGTH = manifests.ModelManifest(name="length", version="1", tasks=[manifests.TASK_TEXT_CLASSIFICATION])
+# As LENGTH, with its classes named.
+NAMED_LENGTH = manifests.ModelManifest(
+    name="named-length", version="1", tasks=[manifests.TASK_TEXT_CLASSIFICATION], labels=["[short]", "[long]"]
+)
+VECTORS = manifests.ModelManifest(name="vectors", version="1", tasks=[manifests.TASK_TEXT_EMBEDDING])
 MANIFESTS = {manifest.name: manifest for manifest in (SUM, BRIGHTNESS, LENGTH)}
+# Asked for by name, and not listed.
+UNLISTED = {manifest.name: manifest for manifest in (NAMED_LENGTH, VECTORS)}
 
 
 class SmallFleet(
@@ -69,9 +77,10 @@ class SmallFleet(
         yield model_pb2.WatchModelsResponse(models=[_status(manifest) for manifest in MANIFESTS.values()])
 
     def GetModel(self, request, context):
-        if request.model not in MANIFESTS:
+        known = MANIFESTS | UNLISTED
+        if request.model not in known:
             _refuse(context, grpc.StatusCode.NOT_FOUND, "UNKNOWN_MODEL", f"no model '{request.model}'")
-        return model_pb2.GetModelResponse(manifest=MANIFESTS[request.model])
+        return model_pb2.GetModelResponse(manifest=known[request.model])
 
     def Predict(self, request, context):
         self._answer(context, len(request.rows))
@@ -110,7 +119,9 @@ class SmallFleet(
         self._answer(context, len(request.texts))
         results = [
             text_pb2.TextClassification(
-                categories=[Category(label="[long]" if len(text) > 9 else "[short]", score=0.9)]
+                categories=[
+                    Category(label="[long]" if len(text) > 9 else "[short]", index=int(len(text) > 9), score=0.9)
+                ]
             )
             for text in request.texts
         ]
