@@ -27,6 +27,8 @@ from evaluation import figures, plots
 
 # A call of this many rows of tensors stays under the message limit for images of 224 × 224.
 _TENSOR_ROWS = 32
+# More than any model has: the service answers as many as there are.
+_EVERY_CLASS = 100_000
 _CLASSIFIES = frozenset((pb.TASK_IMAGE_CLASSIFICATION, pb.TASK_TEXT_CLASSIFICATION, pb.TASK_TABULAR_CLASSIFICATION))
 # What a table for a person shows: the figures of single classes and the micro means, which are the accuracy, are in
 # --json.
@@ -106,15 +108,15 @@ class _Asking:
         if labelled.tensors is not None:
             return self._tensor_scores(labelled.tensors)
         client, model, version = self.fleet.client, self.manifest.name, self.manifest.version
-        every = len(self.manifest.labels) or max(spec.shape[-1] for spec in self.manifest.outputs if spec.shape)
+        every = len(self.manifest.labels) or _EVERY_CLASS
         if labelled.images:
             answers = client.vision(model, version).classify_all(labelled.images, top_k=every)
-            return _matrix([answer.categories for answer in answers])
+            return _matrix([answer.categories for answer in answers], len(self.manifest.labels))
         if labelled.texts:
             texts = client.text(model, version).classify_all(labelled.texts, top_k=every)
-            return _matrix([answer.categories for answer in texts])
+            return _matrix([answer.categories for answer in texts], len(self.manifest.labels))
         rows = client.tabular(model, version).predict_all(labelled.rows)
-        return _matrix([answer.categories for answer in rows])
+        return _matrix([answer.categories for answer in rows], len(self.manifest.labels))
 
     def values(self, labelled: Labelled) -> NDArray[np.float64]:
         """The predicted number: [N]."""
@@ -146,8 +148,10 @@ class _Asking:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _matrix(answers: Sequence[Sequence[Category]]) -> NDArray[np.float64]:
-    scores = np.zeros((len(answers), max(len(categories) for categories in answers)))
+def _matrix(answers: Sequence[Sequence[Category]], class_count: int) -> NDArray[np.float64]:
+    """[N, classes]; a class that the fleet did not name has nothing."""
+    width = max(category.index for categories in answers for category in categories) + 1
+    scores = np.zeros((len(answers), max(width, class_count)))
     for row, categories in enumerate(answers):
         for category in categories:
             scores[row, category.index] = category.score
