@@ -16,7 +16,7 @@ cargo_tool = @cargo $(1) --version >/dev/null 2>&1 || { echo "cargo $(1) is not 
 # One run of each fuzz target, in seconds.
 FUZZ_S ?= 60
 
-.PHONY: demo test lint types unit e2e models k8s-test front rust-lint rust-test fuzz protos released-protos bench soak \
+.PHONY: demo test lint types unit e2e models matrix k8s-test front rust-lint rust-test fuzz protos released-protos bench soak \
   clients-test clean help
 
 demo: $(READY) $(BUILT)  ## train what is missing, start the fleet, show real answers
@@ -41,6 +41,10 @@ e2e: models $(BUILT)  ## real processes, real models, real gRPC
 
 models: $(READY)  ## train and export the reference models into models/
 	@$(BIN)/argosy train
+
+matrix: $(READY)  ## export every source model of tests/matrix, judge it on unseen rows
+	$(BIN)/pytest tests/matrix
+	$(BIN)/python -m tests.matrix
 
 k8s-test: $(READY) models  ## the manifests on a real Kubernetes control plane, the fleet's processes in its pods
 	@$(BIN)/python -m k8s.testing.tools
