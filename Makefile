@@ -75,8 +75,8 @@ protos: $(READY)  ## generate the Python of protos/ anew
 released-protos: $(READY)  ## with a release: what later changes of protos/ must not break
 	cd protos && ../$(BIN)/buf build --as-file-descriptor-set --exclude-source-info -o released.binpb
 
-bench: models $(BUILT)  ## requests/s and latency, straight and routed, beside raw ONNX Runtime
-	$(BIN)/python -m bench.serving
+bench: models $(BUILT)  ## beside Triton, MLServer, grpcio and raw ONNX Runtime (BENCH=--quick: three minutes instead of fifteen)
+	$(BIN)/python -m bench $(BENCH)
 
 soak: models $(BUILT)  ## ten minutes of good and bad requests: memory, descriptors and threads must stay flat
 	$(BIN)/python -m bench.soak

@@ -1,121 +1,75 @@
-"""The figures of one run: as a table for a person, as JSON for a comparison."""
+"""The figures of a run as tables for a person who sits before a terminal."""
 
-import json
-import platform
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-
-import psutil
 from rich.console import Console
 from rich.table import Table
 
+from bench.contenders import NATIVE_FRONT, TRITON
+from bench.figures import CaseFigures, Figures, Row
 
-@dataclass(frozen=True, slots=True)
-class Raw:
-    """ONNX Runtime alone at one batch size; CPU time is microseconds a row."""
-
-    rows_per_s: float
-    cpu_us: float
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One way at one number in flight. CPU times are of all threads, microseconds a request."""
-
-    case: str
-    way: str
-    in_flight: int
-    requests_per_s: float
-    p50_ms: float
-    p99_ms: float
-    service_cpu_us: float
-    envoy_cpu_us: float
-    load_cpu_us: float
-    raw: dict[str, Raw]
-    errors: int
-
-
-@dataclass(frozen=True, slots=True)
-class StartUp:
-    """A service with one small model, from its start to ready."""
-
-    seconds: float
-    rss_bytes: int
-    threads: int
-    descriptors: int
-
-
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """All of a run. `shared_cpu`: service and load had one CPU between them."""
-
-    shared_cpu: bool
-    start_up: StartUp
-    rows: list[Row]
+OF_A_ROW = ("requests/s", "p50 ms", "p99 ms", "server µs", "proxy µs", "load µs")
+COLUMNS = ("load", "server", *OF_A_ROW, "× Triton", "of alone")
 
 
 def show(figures: Figures) -> None:
-    """Requests/s also as a share of ONNX Runtime's rows/s alone and of straight; CPU time also in that of a row alone.
-
-    CPU times hold on a machine that does something else as well, rates do not.
-    """
+    """A table a case, one line a server and load; what was left out, and why; what the load itself can do."""
     console = Console(width=150)
-    for case in dict.fromkeys(row.case for row in figures.rows):
-        console.print(_table(case, [row for row in figures.rows if row.case == case]))
-    start = figures.start_up
-    console.print(
-        f"a service with one small model (diabetes) is ready after {start.seconds:.2f} s and holds "
-        f"{start.rss_bytes / 1e6:.0f} MB, {start.threads} threads, {start.descriptors} descriptors"
-    )
-    console.print(_limits(figures))
-
-
-def write(figures: Figures, path: Path) -> None:
-    """The same with what it was measured on."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    machine = {
-        "cpu": platform.processor() or platform.machine(),
-        "cpus": psutil.cpu_count(),
-        "python": platform.python_version(),
-        "onnxruntime": version("onnxruntime"),
-        "grpcio": version("grpcio"),
-        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    path.write_text(json.dumps({"machine": machine, **asdict(figures)}, indent=2) + "\n", encoding="utf-8")
-
-
-def _table(case: str, rows: list[Row]) -> Table:
-    raw = rows[0].raw
-    told = "; ".join(f"batch {batch}: {r.rows_per_s:,.0f} rows/s, {r.cpu_us:,.1f} µs a row" for batch, r in raw.items())
-    table = Table(title=f"{case} · ONNX Runtime alone on the same core, {told}", title_justify="left")
-    for name in ("in flight", "way", "requests/s", "p50 ms", "p99 ms", "service µs", "Envoy µs", "load µs"):
-        table.add_column(name, justify="right")
-    for name in (*(f"of alone, batch {batch}" for batch in raw), "× CPU of alone", "of straight"):
-        table.add_column(name, justify="right")
-    straight = {row.in_flight: row.requests_per_s for row in rows if row.way == "straight"}
-    for row in rows:
-        table.add_row(
-            str(row.in_flight),
-            row.way,
-            f"{row.requests_per_s:,.0f}",
-            f"{row.p50_ms:.2f}",
-            f"{row.p99_ms:.2f}",
-            f"{row.service_cpu_us:,.0f}",
-            f"{row.envoy_cpu_us:,.0f}" if row.way == "routed" else "",
-            f"{row.load_cpu_us:,.0f}",
-            *(f"{row.requests_per_s / alone.rows_per_s:.1%}" for alone in raw.values()),
-            f"{row.service_cpu_us / raw['1'].cpu_us:,.1f}",
-            f"{row.requests_per_s / straight[row.in_flight]:.2f}" if row.way == "routed" else "",
+    for case in figures.cases:
+        console.print(_table(case))
+        for name, why in case.left_out.items():
+            console.print(f"  not measured: {name}: {why}", markup=False)
+    if figures.echo:
+        console.print(_echo_table(figures))
+    for start in figures.start_up:
+        console.print(
+            f"a service with one small model, {start.front} front: ready after {start.seconds:.2f} s, holds "
+            f"{start.rss_bytes / 1e6:.0f} MB, {start.threads} threads, {start.descriptors} descriptors"
         )
+    cpus = "one CPU for everything" if figures.shared_cpu else "the server on one CPU, load and router on another"
+    console.print(f"{cpus}; load by {figures.generator}; every answer was compared, {figures.faults} wrong or missing")
+
+
+def _table(case: CaseFigures) -> Table:
+    alone = "; ".join(f"batch {r.rows}: {r.rows_per_s:,.0f} rows/s, {r.cpu_us:,.1f} µs a row" for r in case.raw)
+    table = Table(title=f"{case.case} · ONNX Runtime alone on the same CPU, {alone or 'not measured'}")
+    table.title_justify = "left"
+    for name in COLUMNS:
+        table.add_column(name, justify="right" if name not in ("load", "server") else "left")
+    for load in case.loads:
+        rows = [row for row in case.rows if row.load == load]
+        for place, row in enumerate(rows):
+            table.add_row(load if place == 0 else "", *_cells(row, case), end_section=place == len(rows) - 1)
     return table
 
 
-def _limits(figures: Figures) -> str:
-    cpus = "one CPU for everything" if figures.shared_cpu else "the service on one CPU, load and router on another"
-    errors = sum(row.errors for row in figures.rows)
+def _cells(row: Row, case: CaseFigures) -> tuple[str, ...]:
+    triton = case.row(TRITON.name, row.load)
     return (
-        f"{cpus}; the load is one process that writes HTTP/2 frames made beforehand (its own cost: load µs), over one "
-        f"connection up to 32 in flight and four at 128; every answer was checked, {errors} were wrong or missing"
+        row.contender,
+        *_figures(row),
+        f"{row.requests_per_s / triton.requests_per_s:.2f}" if triton else "",
+        f"{row.requests_per_s / case.fastest_raw.rows_per_s:.1%}" if case.raw else "",
     )
+
+
+def _figures(row: Row) -> tuple[str, ...]:
+    return (
+        f"{row.requests_per_s:,.0f}",
+        f"{row.p50_ms:.2f}",
+        f"{row.p99_ms:.2f}",
+        f"{row.server_cpu_us:,.1f}",
+        f"{row.proxy_cpu_us:,.1f}" if row.proxy_cpu_us else "",
+        f"{row.load_cpu_us:,.1f}",
+    )
+
+
+def _echo_table(figures: Figures) -> Table:
+    """Beside the fastest contender's rate: how far the load is from being what is measured."""
+    table = Table(title="the load against an echo: the most that it can ask", title_justify="left")
+    for name in ("load", "requests/s", "p50 ms", "p99 ms", "echo µs", "load µs", "× native front"):
+        table.add_column(name, justify="left" if name == "load" else "right")
+    for row in figures.echo:
+        rate, p50, p99, server, _, load = _figures(row)
+        native = figures.cases[0].row(NATIVE_FRONT.name, row.load) if figures.cases else None
+        times = f"{row.requests_per_s / native.requests_per_s:.1f}" if native else ""
+        table.add_row(row.load, rate, p50, p99, server, load, times)
+    return table
