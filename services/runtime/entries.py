@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from argosy.v1.manifest_pb2 import ModelManifest
 from argosy.v1.model_pb2 import ModelState, ModelStatus
 from services.runtime.errors import ServingError, unavailable
-from services.runtime.version import LoadedVersion
+from services.runtime.residency import Resident
+from services.runtime.serving_config import ServingConfig
 
 READY, LOADING, UNLOADING = (
     ModelState.MODEL_STATE_READY,
     ModelState.MODEL_STATE_LOADING,
     ModelState.MODEL_STATE_UNLOADING,
 )
+NOT_IN_MEMORY = "not in memory: the next request loads it"
 REFUSED, UNLOADED = ModelState.MODEL_STATE_REFUSED, ModelState.MODEL_STATE_UNLOADED
 
 
@@ -23,7 +25,9 @@ class Entry:
     state: "ModelState.ValueType"
     reason: str = ""
     manifest: ModelManifest | None = None
-    loaded: LoadedVersion | None = None
+    resident: Resident | None = None
+    config: ServingConfig | None = None
+    provider: str = ""
     workers: tuple[threading.Thread, ...] = ()
 
     def status(self, model: str, version: str, is_default: bool) -> ModelStatus:
@@ -32,12 +36,16 @@ class Entry:
             model=model,
             version=version,
             state=self.state,
-            reason=self.reason,
+            reason=self._reason(),
             default_version=is_default,
             tasks=self.manifest.tasks if self.manifest is not None else (),
-            execution_provider=self.loaded.session.provider if self.loaded is not None else "",
+            execution_provider=self.provider,
             ready_endpoint_count=int(self.state == READY),
         )
+
+    def _reason(self) -> str:
+        # Ready all the same: whoever is routed here is answered.
+        return NOT_IN_MEMORY if self.resident is not None and self.resident.loaded is None else self.reason
 
 
 def model_not_ready(model: str) -> ServingError:

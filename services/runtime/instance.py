@@ -6,11 +6,12 @@ that the one at fault fails alone too. What nobody foresaw becomes INTERNAL with
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
 
-from services.runtime.errors import Cause, ServingError
+from services.runtime.errors import Cause, ServingError, unavailable, without_frames
 from services.runtime.faults import unforeseen
 from services.runtime.front import Array, Batch, Queue
 from services.runtime.places import in_request
@@ -20,38 +21,60 @@ from services.runtime.stages import COMPUTE, POSTPROCESS, PREPROCESS, StageClock
 from services.runtime.typed_method import TypedMethod
 from services.runtime.version import LoadedVersion
 
+# The version to run a batch with, brought back to memory where it has left. Raises ServingError where that fails.
+Acquire: TypeAlias = Callable[[], LoadedVersion]
 
-def start_instances(queue: Queue, version: LoadedVersion) -> list[threading.Thread]:
-    """As many workers as the operator wants; each ends once the queue is closed and empty."""
-    name = f"{version.manifest.name}/{version.manifest.version}"
+_CALLER_GONE = "every caller of the batch has gone: the run was ended"
+
+
+def start_instances(queue: Queue, name: str, instances: int, acquire: Acquire) -> list[threading.Thread]:
+    """So many workers; each ends once the queue is closed and empty. Between batches none holds a version."""
     threads = [
-        threading.Thread(target=_work, args=(queue, version), name=f"{name}#{index}", daemon=True)
-        for index in range(version.config.instances)
+        threading.Thread(target=_work, args=(queue, acquire), name=f"{name}#{index}", daemon=True)
+        for index in range(instances)
     ]
     for thread in threads:
         thread.start()
     return threads
 
 
-def _work(queue: Queue, version: LoadedVersion) -> None:
-    methods = {method.route.method: method for method in version.methods}
+def _work(queue: Queue, acquire: Acquire) -> None:
     free_ns = time.perf_counter_ns()
     while (batch := queue.take()) is not None:
-        clock = StageClock(min(time.perf_counter_ns() - free_ns, batch.longest_wait_us * 1000))
-        run = version.session.start()
-        batch.on_abandoned(run.terminate)
+        batch_wait_ns = min(time.perf_counter_ns() - free_ns, batch.longest_wait_us * 1000)
         try:
-            method = methods.get(batch.method)
-            if method is None:
-                _answer_tensors(batch, version, run, clock)
-            else:
-                _answer_typed(batch, method, version, run, clock)
+            _answer(batch, _brought_back(acquire), StageClock(batch_wait_ns))
+        except ServingError as error:
+            _refuse_all(batch, without_frames(error))
         except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
-            _fail_all(batch, run, error)
+            _refuse_all(batch, _unforeseen(batch, error))
         batch.close()
-        version.stages.add(sum(batch.row_counts), len(batch.row_counts), clock)
         del batch  # it must not outlive its answers while this worker waits for the next
         free_ns = time.perf_counter_ns()
+
+
+def _brought_back(acquire: Acquire) -> LoadedVersion:
+    try:
+        return acquire()
+    except ServingError as error:
+        raise unavailable("MODEL_NOT_IN_MEMORY", f"the model could not be loaded again: {error.message}") from None
+
+
+def _answer(batch: Batch, version: LoadedVersion, clock: StageClock) -> None:
+    run = version.session.start()
+    batch.on_abandoned(run.terminate)
+    method = next((method for method in version.methods if method.route.method == batch.method), None)
+    try:
+        if method is None:
+            _answer_tensors(batch, version, run, clock)
+        else:
+            _answer_typed(batch, method, version, run, clock)
+    except Exception:
+        if not run.terminated:
+            raise
+        raise ServingError(Cause.DEADLINE, "CALLER_GONE", _CALLER_GONE) from None
+    finally:
+        version.stages.add(sum(batch.row_counts), len(batch.row_counts), clock)
 
 
 # ---- typed methods
@@ -198,13 +221,9 @@ def _shaped(run: Run, version: LoadedVersion) -> RunOnce:
 # ---- failures
 
 
-def _fail_all(batch: Batch, run: Run, error: Exception) -> None:
-    if run.terminated:
-        failure = ServingError(Cause.DEADLINE, "CALLER_GONE", "every caller of the batch has gone: the run was ended")
-    else:
-        failure = _unforeseen(batch, error)
+def _refuse_all(batch: Batch, error: ServingError) -> None:
     for index in range(len(batch.row_counts)):
-        batch.fail(index, failure)
+        batch.fail(index, error)
 
 
 def _unforeseen(batch: Batch, error: Exception) -> ServingError:

@@ -9,9 +9,10 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from argosy.v1.model_pb2 import ModelState, ModelStatus
+from argosy.v1.model_pb2 import ModelState
 from services.runtime.addresses import split_address
 from services.runtime.front import FrontStats, Histogram, QueueStats
+from services.runtime.repository import ModelRepository
 from services.runtime.stages import STAGES, StageStats
 
 _LABELS = ("model", "version")
@@ -34,33 +35,33 @@ _Series: TypeAlias = tuple[tuple[str, str], Sequence[tuple[float, int]], float]
 class ServiceMetrics(Collector):
     """Everything that a service counts, by model and version; times in seconds."""
 
-    def __init__(
-        self,
-        stats: Callable[[], FrontStats],
-        stages: Callable[[], Sequence[StageStats]],
-        statuses: Callable[[], Sequence[ModelStatus]],
-        front: str,
-    ) -> None:
+    def __init__(self, stats: Callable[[], FrontStats], repository: ModelRepository, front: str) -> None:
         self._stats = stats
-        self._stages = stages
-        self._statuses = statuses
+        self._repository = repository
         self._front = front
 
     def collect(self) -> Iterator[Metric]:
         stats = self._stats()
         yield from _counters(stats.queues)
-        yield from _times(stats.queues, self._stages())
+        yield from _times(stats.queues, self._repository.stages())
         refusals = CounterMetricFamily("argosy_errors", "Requests answered with an error", labels=("reason",))
         for reason, count in sorted(stats.refusals.items()):
             refusals.add_metric((reason,), count)
         yield refusals
-        ready = GaugeMetricFamily("argosy_model_ready", "1 where a model-version is ready", labels=_LABELS)
-        for status in self._statuses():
-            ready.add_metric((status.model, status.version), float(status.state == ModelState.MODEL_STATE_READY))
-        yield ready
+        yield from self._models()
         front = GaugeMetricFamily("argosy_front_info", "The front that serves", labels=("front",))
         front.add_metric((self._front,), 1)
         yield front
+
+    def _models(self) -> Iterator[Metric]:
+        ready = GaugeMetricFamily("argosy_model_ready", "1 where a model-version is ready", labels=_LABELS)
+        for status in self._repository.statuses():
+            ready.add_metric((status.model, status.version), float(status.state == ModelState.MODEL_STATE_READY))
+        yield ready
+        memory = GaugeMetricFamily("argosy_model_memory_bytes", "Of its files; 0 while not in memory", labels=_LABELS)
+        for model, version, size_bytes in self._repository.memory():
+            memory.add_metric((model, version), size_bytes)
+        yield memory
 
 
 def serve_metrics(address: str, collector: Collector) -> str:

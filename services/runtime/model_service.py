@@ -41,7 +41,7 @@ class ModelAnswers:
 
     def _get(self, message: bytes) -> bytes:
         request = parse(pb.GetModelRequest, message)
-        manifest = self._repository.loaded(request.model, request.version).manifest
+        manifest = self._repository.manifest(request.model, request.version)
         status = self._chosen(manifest.name, manifest.version)
         return pb.GetModelResponse(manifest=manifest, status=status[0] if status else None).SerializeToString()
 

@@ -79,7 +79,7 @@ class InferenceProtocol:
 
     def _model_ready(self, request: pb.ModelReadyRequest) -> pb.ModelReadyResponse:
         try:
-            self._repository.loaded(request.name, request.version)
+            self._repository.manifest(request.name, request.version)
         except ServingError:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=True)
@@ -99,7 +99,7 @@ class InferenceProtocol:
 
     def _model_statistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
         if request.name:
-            self._repository.loaded(request.name, request.version)  # NOT_FOUND for one that is not there
+            self._repository.manifest(request.name, request.version)  # NOT_FOUND for one that is not there
         chosen = [
             queue
             for queue in self._stats().queues

@@ -6,27 +6,19 @@ only once it is loaded and warm; then the old one is closed and finishes what it
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from argosy.v1.manifest_pb2 import Task
+from argosy.v1.manifest_pb2 import ModelManifest, Task
 from argosy.v1.model_pb2 import ModelStatus
 from services.runtime.disk import model_names, read_manifest, versions
-from services.runtime.entries import (
-    LOADING,
-    READY,
-    REFUSED,
-    UNLOADED,
-    UNLOADING,
-    Entry,
-    model_loading,
-    model_not_ready,
-)
+from services.runtime.entries import LOADING, READY, REFUSED, UNLOADED, UNLOADING, Entry
 from services.runtime.errors import ServingError, refused_load, unknown_model
 from services.runtime.front import Front, QueuePolicy, QueueSpec
 from services.runtime.instance import start_instances
+from services.runtime.model_table import ModelTable
+from services.runtime.residency import Residency, held_bytes
 from services.runtime.serving_config import ServingConfig, read_serving_config
 from services.runtime.session import Execution
 from services.runtime.stages import StageStats
@@ -41,7 +33,8 @@ class ModelRepository:
     """Loads, unloads and tells of the models below `models_dir` that have one of `tasks`.
 
     `only` names the models to serve; empty: all. With `trusted`, only what one of these keys signed is loaded. A
-    version that another has taken over from goes on for `hand_over_s`.
+    version that another has taken over from goes on for `hand_over_s`. What does not fit into `memory_budget_bytes`
+    leaves memory and comes back when it is asked; `held` says how many bytes the process holds.
     `on_change` is called after every change of state, from any thread.
     """
 
@@ -55,6 +48,8 @@ class ModelRepository:
         execution: Callable[[ServingConfig], Execution],
         only: Iterable[str] = (),
         trusted: TrustedKeys | None = None,
+        memory_budget_bytes: int | None = None,
+        held: Callable[[], int] = held_bytes,
         hand_over_s: float = 0.0,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
@@ -66,17 +61,15 @@ class ModelRepository:
         self._only = frozenset(only)
         self._trusted = trusted
         self._hand_over_s = hand_over_s
-        self._on_change = on_change
-        self._entries: dict[tuple[str, str], Entry] = {}
-        self._defaults: dict[str, str] = {}
-        self._table = threading.Lock()
+        self._residency = Residency(memory_budget_bytes, held)
+        self._table = ModelTable(front, on_change)
         self._changing = threading.Lock()
 
     def announce(self) -> None:
         """Tell of every model that `load_all` is to load: a request for one of them is too early, not wrong."""
         for model in self._own_models():
             for version in self._wanted(model)[:1]:
-                self._put(model, version, Entry(LOADING, "waiting to be loaded"))
+                self._table.put(model, version, Entry(LOADING, "waiting to be loaded"))
 
     def load_all(self) -> None:
         """Load every model that is this service's; what is refused is told of and does not stop the others."""
@@ -94,7 +87,7 @@ class ModelRepository:
             wanted = self._wanted(model)
             if not wanted or not (self._only <= {model} or model in self._only):
                 raise unknown_model(model)
-            self._forget_missing(model)
+            self._table.forget_missing(model, versions(self._dir, model))
             config = read_serving_config(self._dir, model)
             refusal = self._load_wanted(model, wanted, config)
             if refusal is not None:
@@ -103,45 +96,38 @@ class ModelRepository:
     def unload(self, model: str) -> None:
         """Take every version of a model out of service; what it has accepted is still answered. Raises NOT_FOUND."""
         with self._changing:
-            if not any(name == model for name, _ in self._entries):
+            if not self._table.knows(model):
                 raise unknown_model(model)
-            for version in self._ready_versions(model):
+            for version in self._table.ready_versions(model):
                 self._close(model, version)
-            self._tell_front(model)
+            self._table.tell_front(model)
 
     def statuses(self) -> list[ModelStatus]:
         """Every version that was tried, by name and version."""
-        with self._table:
-            entries = sorted(self._entries.items(), key=lambda item: (item[0][0], int(item[0][1])))
-            defaults = dict(self._defaults)
-        return [entry.status(model, version, defaults.get(model) == version) for (model, version), entry in entries]
+        return self._table.statuses()
 
     def loaded(self, model: str, version: str = "") -> LoadedVersion:
-        """A version that is ready; '' means the default. Raises NOT_FOUND or UNAVAILABLE as a request would get it."""
-        with self._table:
-            entry = self._entries.get((model, version or self._defaults.get(model, "")))
-            known = any(name == model for name, _ in self._entries)
-            loading = any(
-                e.state == LOADING for (name, v), e in self._entries.items() if name == model and version in ("", v)
-            )
-        if entry is not None and entry.loaded is not None:
-            return entry.loaded
-        if loading:
-            raise model_loading(model)
-        if known and not version:
-            raise model_not_ready(model)
-        raise unknown_model(model, version if known else "")
+        """A version that is ready, brought back where it is not in memory; '' means the default. Raises NOT_FOUND or
+        UNAVAILABLE as a request would get it.
+        """
+        return self._residency.use(self._table.resident(model, version))
+
+    def manifest(self, model: str, version: str = "") -> ModelManifest:
+        """Of a version that is ready, without bringing it back. Raises as `loaded` does."""
+        return self._table.resident(model, version).manifest
 
     def stages(self) -> list[StageStats]:
         """Where the batches of every version that is ready have spent their time."""
-        with self._table:
-            ready = [(key, entry.loaded) for key, entry in self._entries.items() if entry.loaded is not None]
-        return [loaded.stages.read(model, version) for (model, version), loaded in ready]
+        return [resident.stages.read(model, version) for model, version, resident in self._table.ready()]
+
+    def memory(self) -> list[tuple[str, str, int]]:
+        """(model, version, bytes) of every version that is ready: what it is charged with, 0 while not in memory."""
+        ready = self._table.ready()
+        return [(model, version, r.size_bytes if r.loaded is not None else 0) for model, version, r in ready]
 
     def ready_versions(self, model: str) -> list[str]:
         """Newest first."""
-        with self._table:
-            return self._ready_versions(model)
+        return self._table.ready_versions(model)
 
     def _own_models(self) -> list[str]:
         names = [name for name in model_names(self._dir) if not self._only or name in self._only]
@@ -179,94 +165,72 @@ class ModelRepository:
             if ready and not config.versions:
                 break  # the newest that loads is enough
         if ready:
-            with self._table:
-                self._defaults[model] = ready[0]
-            self._tell_front(model)
+            self._table.make_default(model, ready[0])
             self._close_others(model, ready)
-        self._tell_front(model)
+        self._table.tell_front(model)
         return refusal
 
     def _close_others(self, model: str, ready: list[str]) -> None:
         """Once those who were told of the new version, such as a router, can have turned to it."""
-        others = [version for version in self._ready_versions(model) if version not in ready]
+        others = [version for version in self._table.ready_versions(model) if version not in ready]
         if others:
             threading.Event().wait(self._hand_over_s)
         for version in others:
             self._close(model, version)
 
-    def _forget_missing(self, model: str) -> None:
-        """What was refused or unloaded and is no longer on disk."""
-        on_disk = versions(self._dir, model)
-        with self._table:
-            for key in [key for key in self._entries if key[0] == model and key[1] not in on_disk]:
-                if self._entries[key].loaded is None:
-                    del self._entries[key]
-
     def _load_version(self, model: str, version: str, config: ServingConfig) -> None:
-        before = self._entries.get((model, version))
-        if (
-            before is not None
-            and before.state == READY
-            and before.loaded is not None
-            and before.loaded.config == config
-        ):
+        before = self._table.entry(model, version)
+        serving = before is not None and before.resident is not None
+        if before is not None and serving and before.config == config:
             return
-        if before is None or before.loaded is None:
-            self._put(model, version, Entry(LOADING))
+        if not serving:
+            self._table.put(model, version, Entry(LOADING))
         try:
-            loaded = self._read_and_load(model, version, config)
+            entry = self._started(model, version, config)
         except ServingError as error:
             _log.warning("version refused", model=model, version=version, reason=error.reason, detail=error.message)
-            if before is None or before.loaded is None:
-                self._put(model, version, Entry(REFUSED, error.message))
+            if not serving:
+                self._table.put(model, version, Entry(REFUSED, error.message))
             raise
-        queue = self._front.open_queue(_queue_spec(loaded))
-        workers = tuple(start_instances(queue, loaded))
-        self._put(model, version, Entry(READY, "", loaded.manifest, loaded, workers))
-        _log.info("version ready", model=model, version=version, provider=loaded.session.provider)
+        self._table.put(model, version, entry)
+        _log.info("version ready", model=model, version=version, provider=entry.provider)
+        if before is not None and serving:
+            self._release(before)
 
-    def _read_and_load(self, model: str, version: str, config: ServingConfig) -> LoadedVersion:
+    def _started(self, model: str, version: str, config: ServingConfig) -> Entry:
+        """The version in memory, with an open queue and workers."""
+        manifest = self._read(model, version)
+        resident = self._residency.add(manifest, lambda: self._read_and_load(model, version, config))
+        loaded = self._residency.use(resident)
+        queue = self._front.open_queue(_queue_spec(loaded))
+        workers = start_instances(queue, f"{model}/{version}", config.instances, lambda: self._residency.use(resident))
+        return Entry(READY, "", manifest, resident, config, loaded.session.provider, tuple(workers))
+
+    def _read(self, model: str, version: str) -> ModelManifest:
         if version not in versions(self._dir, model):
             raise refused_load("VERSION_MISSING", f"version {version}: there is no such folder")
-        manifest = read_manifest(self._dir, model, version, self._trusted)
+        return read_manifest(self._dir, model, version, self._trusted)
+
+    def _read_and_load(self, model: str, version: str, config: ServingConfig) -> LoadedVersion:
         folder = self._dir / model / version
-        return load_version(folder, manifest, config, self._execution(config), self._task_code)
+        return load_version(folder, self._read(model, version), config, self._execution(config), self._task_code)
 
     def _close(self, model: str, version: str) -> None:
-        entry = self._entries[model, version]
-        self._put(model, version, replace(entry, state=UNLOADING, loaded=None))
+        entry = self._table.entry(model, version)
+        if entry is None:
+            return
+        self._table.put(model, version, Entry(UNLOADING, "", entry.manifest))
         self._front.close_queue(model, version)
-        for worker in entry.workers:
-            worker.join()
-        self._put(model, version, Entry(UNLOADED, "unloaded", entry.manifest))
+        self._release(entry)
+        self._table.put(model, version, Entry(UNLOADED, "unloaded", entry.manifest))
         _log.info("version unloaded", model=model, version=version)
 
-    def _put(self, model: str, version: str, entry: Entry) -> None:
-        with self._table:
-            self._entries[model, version] = entry
-            if entry.state != READY and self._defaults.get(model) == version:
-                others = self._ready_versions(model)
-                if others:
-                    self._defaults[model] = others[0]
-                else:
-                    del self._defaults[model]
-        self._front.set_unready(model, version, model_loading(model) if entry.state == LOADING else None)
-        self._tell_front(model)
-
-    def _tell_front(self, model: str) -> None:
-        """Pass on which version answers by default and whether the model serves at all."""
-        with self._table:
-            default = self._defaults.get(model)
-            loading = any(entry.state == LOADING for (name, _), entry in self._entries.items() if name == model)
-        unready = None if default is not None else model_loading(model) if loading else model_not_ready(model)
-        self._front.set_unready(model, "", unready)
-        self._front.set_default_version(model, default)
-        self._front.set_serving(model, default is not None)
-        self._on_change()
-
-    def _ready_versions(self, model: str) -> list[str]:
-        ready = [version for (name, version), entry in self._entries.items() if name == model and entry.state == READY]
-        return sorted(ready, key=int, reverse=True)
+    def _release(self, entry: Entry) -> None:
+        """Once its workers have answered what its queue, which is closed, had accepted."""
+        for worker in entry.workers:
+            worker.join()
+        if entry.resident is not None:
+            self._residency.remove(entry.resident)
 
 
 def _queue_spec(loaded: LoadedVersion) -> QueueSpec:

@@ -17,7 +17,7 @@ from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
 
 from argosy.v1.manifest_pb2 import Task
 from services.runtime.cpus import usable_cpus
-from services.runtime.front import Limits, Tls, TypedRoute
+from services.runtime.front import MEBIBYTE, Limits, Tls, TypedRoute
 from services.runtime.fronts import choose_front
 from services.runtime.logs import configure_logs
 from services.runtime.metrics import ServiceMetrics, serve_metrics
@@ -109,13 +109,14 @@ class Service:
             execution=lambda config: _execution(settings, config),
             only=settings.model,
             trusted=trusted,
+            memory_budget_bytes=settings.memory_budget_mb * MEBIBYTE or None,
             hand_over_s=settings.drain_notice_s,
             on_change=self._changed,
         )
         self._notify = self._answer_rare_methods(kind.name, names, front_name)
         self._front.set_serving(MODEL_SERVICE, True)
         self._repository.announce()
-        metrics = ServiceMetrics(self._front.stats, self._repository.stages, self._repository.statuses, front_name)
+        metrics = ServiceMetrics(self._front.stats, self._repository, front_name)
         metrics_address = serve_metrics(settings.metrics_address, metrics)
         _log.info("serving", address=self._front.address, metrics_address=metrics_address, front=front_name)
 

@@ -38,6 +38,9 @@ class ServiceSettings(BaseModel):
         "auto", description="auto: the native one where it is installed"
     )
     max_message_bytes: int = Field(64 * MEBIBYTE, ge=1024, description="of one message, in and out")
+    memory_budget_mb: int = Field(
+        0, ge=0, description="for models; what was used least recently leaves and loads when asked. 0: all stay"
+    )
     reflection: bool = Field(False, description="let clients list the methods; off in production")
     require_signature: tuple[Path, ...] = Field(
         (), description="PEM file of an ed25519 public key; only versions that one of these has signed are served"

@@ -22,7 +22,7 @@ def served(serve: Callable[..., Served]) -> Served:
 
 @pytest.fixture
 def read(served: Served) -> Iterator[Callable[[], dict[str, float]]]:
-    metrics = ServiceMetrics(served.front.stats, served.repository.stages, served.repository.statuses, "portable")
+    metrics = ServiceMetrics(served.front.stats, served.repository, "portable")
     address = serve_metrics("127.0.0.1:0", metrics)
 
     def series() -> dict[str, float]:
@@ -91,7 +91,7 @@ def test_readiness_is_told_by_model_and_version(read: Callable[[], dict[str, flo
 
 
 def test_an_address_that_is_taken_is_an_error(served: Served) -> None:
-    metrics = ServiceMetrics(served.front.stats, served.repository.stages, served.repository.statuses, "portable")
+    metrics = ServiceMetrics(served.front.stats, served.repository, "portable")
     taken = serve_metrics("127.0.0.1:0", metrics)
     with pytest.raises(OSError, match="in use"):
         serve_metrics(taken, metrics)

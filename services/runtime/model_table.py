@@ -1,0 +1,103 @@
+"""What is known of every model-version of a service, and what the front is told of it.
+
+The table decides which version answers by default and why a model does not answer; it loads and closes nothing. Any
+thread may ask; whoever changes a version does so one at a time (`repository.py`).
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from argosy.v1.model_pb2 import ModelStatus
+from services.runtime.entries import LOADING, READY, Entry, model_loading, model_not_ready
+from services.runtime.errors import unknown_model
+from services.runtime.front import Front
+from services.runtime.residency import Resident
+
+
+class ModelTable:
+    """Versions by model. `on_change` is called after every change, from the thread that made it."""
+
+    def __init__(self, front: Front, on_change: Callable[[], None]) -> None:
+        self._front = front
+        self._on_change = on_change
+        self._entries: dict[tuple[str, str], Entry] = {}
+        self._defaults: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def put(self, model: str, version: str, entry: Entry) -> None:
+        """A version's new state. Where the default one is ready no more, the newest that is takes over."""
+        with self._lock:
+            self._entries[model, version] = entry
+            if entry.state != READY and self._defaults.get(model) == version:
+                others = self._ready_versions(model)
+                if others:
+                    self._defaults[model] = others[0]
+                else:
+                    del self._defaults[model]
+        self._front.set_unready(model, version, model_loading(model) if entry.state == LOADING else None)
+        self.tell_front(model)
+
+    def make_default(self, model: str, version: str) -> None:
+        with self._lock:
+            self._defaults[model] = version
+        self.tell_front(model)
+
+    def forget_missing(self, model: str, on_disk: Sequence[str]) -> None:
+        """What was refused or unloaded and is no longer on disk."""
+        with self._lock:
+            for key in [key for key in self._entries if key[0] == model and key[1] not in on_disk]:
+                if self._entries[key].resident is None:
+                    del self._entries[key]
+
+    def tell_front(self, model: str) -> None:
+        """Pass on which version answers by default and whether the model serves at all."""
+        with self._lock:
+            default = self._defaults.get(model)
+            loading = any(entry.state == LOADING for (name, _), entry in self._entries.items() if name == model)
+        unready = None if default is not None else model_loading(model) if loading else model_not_ready(model)
+        self._front.set_unready(model, "", unready)
+        self._front.set_default_version(model, default)
+        self._front.set_serving(model, default is not None)
+        self._on_change()
+
+    def entry(self, model: str, version: str) -> Entry | None:
+        with self._lock:
+            return self._entries.get((model, version))
+
+    def knows(self, model: str) -> bool:
+        with self._lock:
+            return any(name == model for name, _ in self._entries)
+
+    def resident(self, model: str, version: str = "") -> Resident:
+        """A version that is ready; '' means the default. Raises NOT_FOUND or UNAVAILABLE as a request would get it."""
+        with self._lock:
+            entry = self._entries.get((model, version or self._defaults.get(model, "")))
+            own = {v: e for (name, v), e in self._entries.items() if name == model}
+        if entry is not None and entry.resident is not None:
+            return entry.resident
+        if any(e.state == LOADING for v, e in own.items() if version in ("", v)):
+            raise model_loading(model)
+        if own and not version:
+            raise model_not_ready(model)
+        raise unknown_model(model, version if own else "")
+
+    def ready(self) -> list[tuple[str, str, Resident]]:
+        """Every version that answers."""
+        with self._lock:
+            return [(*key, entry.resident) for key, entry in self._entries.items() if entry.resident is not None]
+
+    def ready_versions(self, model: str) -> list[str]:
+        """Newest first."""
+        with self._lock:
+            return self._ready_versions(model)
+
+    def statuses(self) -> list[ModelStatus]:
+        """Every version that was tried, by name and version."""
+        with self._lock:
+            entries = sorted(self._entries.items(), key=lambda item: (item[0][0], int(item[0][1])))
+            defaults = dict(self._defaults)
+        return [entry.status(model, version, defaults.get(model) == version) for (model, version), entry in entries]
+
+    def _ready_versions(self, model: str) -> list[str]:
+        ready = [version for (name, version), entry in self._entries.items() if name == model and entry.state == READY]
+        return sorted(ready, key=int, reverse=True)

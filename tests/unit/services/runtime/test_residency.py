@@ -1,0 +1,145 @@
+"""Models that do not all fit into memory: who leaves, who comes back, and that nobody is the worse for it."""
+
+import threading
+from collections.abc import Callable
+
+import grpc
+import pytest
+
+from tests.unit.services.runtime.served import Served, code, refusal
+from tests.unit.services.runtime.tiny import scaling_graph, write_version
+
+Serve = Callable[..., Served]
+ROW = (1.0, 2.0, 3.0)
+GRAPH_BYTES = len(scaling_graph())
+
+
+def serve_models(serve: Serve, *models: str, room_for: int) -> Served:
+    """Models by the factor of their names' place, in a memory that has room for so many of them."""
+    served = serve(memory_budget_bytes=room_for * GRAPH_BYTES, held=lambda: 0)
+    for factor, model in enumerate(models, start=1):
+        write_version(served.models, model, graph=scaling_graph(factor))
+    served.repository.load_all()
+    return served
+
+
+def in_memory(served: Served) -> set[str]:
+    return {model for model, _, size_bytes in served.repository.memory() if size_bytes}
+
+
+def test_without_a_budget_everything_stays(serve: Serve) -> None:
+    served = serve()
+    for model in ("a", "b", "c"):
+        write_version(served.models, model)
+    served.repository.load_all()
+    assert in_memory(served) == {"a", "b", "c"}
+
+
+def test_the_least_recently_used_leaves(serve: Serve) -> None:
+    served = serve_models(serve, "a", "b", room_for=2)
+    served.infer(ROW, model="b")
+    served.infer(ROW, model="a")
+    write_version(served.models, "c")
+    served.repository.load("c")
+    assert in_memory(served) == {"a", "c"}
+
+
+def test_what_has_left_is_ready_all_the_same_and_says_why_it_will_be_slow(serve: Serve) -> None:
+    served = serve_models(serve, "a", "b", room_for=1)
+    assert served.states() == {"a/1": "READY*", "b/1": "READY*"}
+    assert [status.reason for status in served.repository.statuses()] == [
+        "not in memory: the next request loads it",
+        "",
+    ]
+
+
+def test_a_request_brings_back_what_has_left(serve: Serve) -> None:
+    served = serve_models(serve, "a", "b", room_for=1)
+    assert served.infer(ROW, model="a") == [[1, 2, 3]]
+    assert in_memory(served) == {"a"}
+
+
+def test_requests_that_come_together_cause_one_load(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
+    served = serve_models(serve, "a", "b", room_for=1)
+    capsys.readouterr()
+    found: list[list[list[float]]] = []
+    callers = [threading.Thread(target=lambda: found.append(served.infer(ROW, model="a"))) for _ in range(16)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert found == [[[1, 2, 3]]] * 16
+    assert capsys.readouterr().out.count("in memory") == 1
+
+
+def test_no_answer_is_lost_or_wrong_while_models_push_each_other_out(serve: Serve) -> None:
+    served = serve_models(serve, "a", "b", "c", room_for=1)
+    wrong: list[object] = []
+
+    def ask(model: str, factor: int) -> None:
+        for _ in range(30):
+            answer = served.infer(ROW, model=model)
+            if answer != [[factor * x for x in ROW]]:
+                wrong.append(answer)
+
+    callers = [threading.Thread(target=ask, args=pair) for pair in (("a", 1), ("b", 2), ("c", 3)) * 2]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert wrong == []
+    assert len(in_memory(served)) == 1
+
+
+def test_a_model_larger_than_the_budget_is_refused(serve: Serve) -> None:
+    served = serve(memory_budget_bytes=GRAPH_BYTES - 1)
+    write_version(served.models)
+    assert refusal(lambda: served.repository.load("tiny")) == "OVER_MEMORY_BUDGET"
+    assert served.states() == {"tiny/1": "REFUSED"}
+
+
+def test_a_model_is_charged_with_what_the_process_grew_by(serve: Serve) -> None:
+    held = iter([1000, 1000 + 5 * GRAPH_BYTES])
+    served = serve(memory_budget_bytes=5 * GRAPH_BYTES, held=lambda: next(held))
+    write_version(served.models)
+    served.repository.load_all()
+    assert served.repository.memory() == [("tiny", "1", 5 * GRAPH_BYTES)]
+
+
+def test_a_model_that_turns_out_larger_than_the_budget_is_refused(serve: Serve) -> None:
+    held = iter([1000, 1001 + 5 * GRAPH_BYTES])
+    served = serve(memory_budget_bytes=5 * GRAPH_BYTES, held=lambda: next(held))
+    write_version(served.models)
+    assert refusal(lambda: served.repository.load("tiny")) == "OVER_MEMORY_BUDGET"
+    assert in_memory(served) == set()
+
+
+def test_what_cannot_be_brought_back_is_unavailable(serve: Serve) -> None:
+    served = serve_models(serve, "a", "b", room_for=1)
+    (served.models / "a" / "1" / "model.onnx").write_bytes(b"changed")
+    assert code(lambda: served.infer(ROW, model="a")) is grpc.StatusCode.UNAVAILABLE
+    assert served.infer(ROW, model="b") == [[2, 4, 6]]
+
+
+def test_a_manifest_is_told_without_bringing_the_version_back(serve: Serve) -> None:
+    served = serve_models(serve, "a", "b", room_for=1)
+    assert served.repository.manifest("a").name == "a"
+    assert in_memory(served) == {"b"}
+
+
+def test_figures_outlive_a_versions_leaving(serve: Serve) -> None:
+    served = serve_models(serve, "a", "b", room_for=1)
+    for model in ("a", "b", "a"):
+        served.infer(ROW, model=model)
+    while True:
+        (stages,) = [stages for stages in served.repository.stages() if stages.model == "a"]
+        if stages.by_rows[1].batches == 2:
+            break
+
+
+def test_an_unloaded_model_makes_room(serve: Serve) -> None:
+    served = serve_models(serve, "a", "b", room_for=2)
+    served.repository.unload("a")
+    write_version(served.models, "c")
+    served.repository.load("c")
+    assert in_memory(served) == {"b", "c"}
