@@ -22,6 +22,7 @@ commands = typer.Typer(
 commands.command()(run_commands.demo)
 commands.command()(run_commands.train)
 commands.command(context_settings=_FORWARD, add_help_option=False)(run_commands.export)
+commands.command(context_settings=_FORWARD, add_help_option=False)(run_commands.optimise)
 ask_commands.models.command("verify", context_settings=_FORWARD, add_help_option=False)(run_commands.verify_models)
 ask_commands.models.command("sign", context_settings=_FORWARD, add_help_option=False)(run_commands.sign_models)
 commands.command()(run_commands.up)

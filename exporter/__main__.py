@@ -13,6 +13,7 @@ from argosy.v1 import manifest_pb2 as pb
 from exporter.apart import Limits
 from exporter.arrays import Array, read_arrays
 from exporter.errors import ExportError, ManifestError, SourceError
+from exporter.optimise_model import add_steps, read_steps, taken_out
 from exporter.own_model import Apart, Order, export
 from exporter.parity import DEFAULT_TOLERANCE, Tolerance
 from exporter.signing import read_private_key
@@ -83,10 +84,13 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--one-row", action="store_true", help="the graph takes one row at a time, by nature")
     add("--absolute-tolerance", type=float, default=DEFAULT_TOLERANCE.absolute, help="allowed (%(default)s)")
     add("--relative-tolerance", type=float, default=DEFAULT_TOLERANCE.relative, help=_RELATIVE)
+    add("--other-labels", type=int, default=0, metavar="N", help="rows that may have another likeliest class (0)")
     add("--python", default=sys.executable, metavar="FILE", help=_PYTHON)
     add("--timeout", type=float, default=Limits().timeout_s, metavar="SECONDS", help="for the conversion (%(default)g)")
     add("--memory", type=int, default=Limits().memory_mib, metavar="MIB", help="for the conversion (%(default)s)")
     add("--sign", type=Path, metavar="KEY.pem", help="sign the version with an ed25519 private key")
+    add("--target", default="", metavar="NAME", help="the array of the samples that has the right answers, for figures")
+    add_steps(parser)
     add("--traceback", action="store_true", help="show where an error came from")
     return parser.parse_args(arguments)
 
@@ -100,16 +104,20 @@ def _order(options: argparse.Namespace) -> Order:
         described.tasks.append(next(value for value in pb.Task.values() if _task_word(value) == options.task))
     if options.model_version:
         described.version = options.model_version
+    samples = _samples(options.samples)
+    truth = taken_out(samples, options.target) if options.target else None
     return Order(
         source=options.source,
         described=described,
-        samples=_samples(options.samples),
+        samples=samples,
         files={path.name: _read(path) for path in options.file},
-        tolerance=Tolerance(options.absolute_tolerance, options.relative_tolerance),
+        tolerance=Tolerance(options.absolute_tolerance, options.relative_tolerance, options.other_labels),
         trust_code=options.trust_code,
         one_row_at_a_time=options.one_row,
         framework=options.framework,
         key=read_private_key(options.sign) if options.sign else None,
+        steps=read_steps(options),
+        truth=truth,
         apart=Apart(Limits(options.timeout, options.memory), options.python, options.traceback),
     )
 

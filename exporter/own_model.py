@@ -18,11 +18,14 @@ from exporter.arrays import Array
 from exporter.conversion import Conversion, Request
 from exporter.errors import ManifestError, SourceError
 from exporter.graph import check, opset_of, parameter_count, parse
+from exporter.judge import judged
+from exporter.optimise import optimisation
 from exporter.parity import Tolerance, merge
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.publish import next_version, publish
 from exporter.signature import Meaning, tensor_specs
 from exporter.sniff import Kind, kind_of
+from exporter.steps import Steps, taken
 from exporter.verify import compare
 
 _CLASS_ROLES = {pb.OUTPUT_ROLE_PROBABILITIES, pb.OUTPUT_ROLE_LOGITS}
@@ -58,6 +61,10 @@ class Order:
     framework: str = ""
     # Signs the version.
     key: Ed25519PrivateKey | None = None
+    # Taken after the conversion; what comes out is compared with the source.
+    steps: Steps = field(default_factory=Steps)
+    # The right answers to the samples, where the figures are to be kept: [N].
+    truth: Array | None = None
     apart: Apart = field(default_factory=Apart)
 
     @property
@@ -77,8 +84,13 @@ class Order:
 def export(order: Order, models_dir: Path) -> Path:
     """Convert, compare on the samples, publish. Returns the version's folder; raises ExportError and leaves nothing."""
     order = _completed(order)
-    conversion = _convert(order)
+    converted = _convert(order)
+    conversion = replace(converted, graph=taken(converted.graph, order.steps))
     manifest = _manifest(order, conversion)
+    if order.truth is not None:
+        manifest.metrics.extend(judged(manifest, conversion.graph, order.samples, order.truth, "the sample rows"))
+    if order.steps.names():
+        manifest.optimisation.CopyFrom(_optimisation(order, converted.graph, conversion.graph, manifest))
     if not manifest.version:
         manifest.version = next_version(models_dir, manifest.name)
     compared = kept([Comparison(rows.rows, rows.answers) for rows in conversion.row_sets])
@@ -147,6 +159,11 @@ def _parity(order: Order, conversion: Conversion, outputs: Sequence[pb.TensorSpe
             for rows in conversion.row_sets
         ]
     )
+
+
+def _optimisation(order: Order, before: bytes, after: bytes, manifest: pb.ModelManifest) -> pb.Optimisation:
+    figures = [] if order.truth is None else judged(manifest, before, order.samples, order.truth, "the sample rows")
+    return optimisation(order.steps, before, after, order.samples, figures)
 
 
 def _source(order: Order, conversion: Conversion) -> pb.ModelSource:

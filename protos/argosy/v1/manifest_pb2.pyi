@@ -310,6 +310,7 @@ class ModelManifest(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     DETECTION_FIELD_NUMBER: _builtins.int
     CONFUSION_FIELD_NUMBER: _builtins.int
+    OPTIMISATION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Lower-case letters, digits and '-', beginning with a letter; the name of the model's folder."""
     version: _builtins.str
@@ -354,6 +355,10 @@ class ModelManifest(_message.Message):
     def confusion(self) -> Global___ConfusionMatrix:
         """Classification only: on the rows of `split`."""
 
+    @_builtins.property
+    def optimisation(self) -> Global___Optimisation:
+        """Where the graph was made smaller or faster than its converter left it."""
+
     def __init__(
         self,
         *,
@@ -374,10 +379,11 @@ class ModelManifest(_message.Message):
         files: _abc.Iterable[Global___FileDigest] | None = ...,
         detection: Global___DetectionPostprocessing | None = ...,
         confusion: Global___ConfusionMatrix | None = ...,
+        optimisation: Global___Optimisation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "detection", b"detection", "image", b"image", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "table", b"table", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "detection", b"detection", "image", b"image", "optimisation", b"optimisation", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "table", b"table", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "description", b"description", "detection", b"detection", "files", b"files", "image", b"image", "inputs", b"inputs", "labels", b"labels", "licence", b"licence", "metrics", b"metrics", "name", b"name", "outputs", b"outputs", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "table", b"table", "tasks", b"tasks", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "description", b"description", "detection", b"detection", "files", b"files", "image", b"image", "inputs", b"inputs", "labels", b"labels", "licence", b"licence", "metrics", b"metrics", "name", b"name", "optimisation", b"optimisation", "outputs", b"outputs", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "table", b"table", "tasks", b"tasks", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_preprocessing: _TypeAlias = _typing.Literal["image", "text", "table"]  # noqa: Y015
     _WhichOneofArgType_preprocessing: _TypeAlias = _typing.Literal["preprocessing", b"preprocessing"]  # noqa: Y015
@@ -901,6 +907,49 @@ class ConfusionMatrix(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConfusionMatrix: _TypeAlias = ConfusionMatrix  # noqa: Y015
+
+@_typing.final
+class Optimisation(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_BEFORE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_AFTER_FIELD_NUMBER: _builtins.int
+    LATENCY_RATIO_FIELD_NUMBER: _builtins.int
+    METRICS_BEFORE_FIELD_NUMBER: _builtins.int
+    from_version: _builtins.str
+    """The version that it was made from; empty: at export."""
+    size_bytes_before: _builtins.int
+    """Of the graph."""
+    size_bytes_after: _builtins.int
+    latency_ratio: _builtins.float
+    """Time of one row, after / before, on the machine that made it: the median of runs that took turns."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was done, in order: fp16; int8, static on 100 rows …"""
+
+    @_builtins.property
+    def metrics_before(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]:
+        """The figures of the graph before, on the rows that `metrics` were measured on."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[_builtins.str] | None = ...,
+        from_version: _builtins.str = ...,
+        size_bytes_before: _builtins.int = ...,
+        size_bytes_after: _builtins.int = ...,
+        latency_ratio: _builtins.float = ...,
+        metrics_before: _abc.Iterable[Global___Metric] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version", "latency_ratio", b"latency_ratio", "metrics_before", b"metrics_before", "size_bytes_after", b"size_bytes_after", "size_bytes_before", b"size_bytes_before", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Optimisation: _TypeAlias = Optimisation  # noqa: Y015
 
 @_typing.final
 class FileDigest(_message.Message):

@@ -1,0 +1,147 @@
+"""A published version made smaller or faster: proven against the source's answers, judged beside the one it is from.
+
+It becomes a version of its own; the one that it is from stays as it is. Nothing over the tolerance that the user states
+is published. Speed is measured in alternating runs of both graphs on this machine and kept as a ratio: it is for a
+person to read, and decides nothing.
+"""
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from argosy.v1 import manifest_pb2 as pb
+from exporter import parity_rows
+from exporter.arrays import Array, Rows
+from exporter.errors import ManifestError
+from exporter.graph import opset_of, parse
+from exporter.judge import judged
+from exporter.manifest import CLASS_ROLES, GRAPH_FILE
+from exporter.parity import Tolerance, merge
+from exporter.parity_rows import PARITY_FILE, Comparison
+from exporter.publish import next_version, publish
+from exporter.published import Published, read_published
+from exporter.recheck import KEPT_ANSWERS
+from exporter.run_graph import open_session, run_graph
+from exporter.steps import Steps, taken
+from exporter.verify import compare
+
+_TIMED_PAIRS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class OptimiseOrder:
+    """What to do to the version in `folder`.
+
+    `samples` are rows to compare on besides those that were kept; `truth` are the right answers to them.
+    """
+
+    folder: Path
+    steps: Steps
+    tolerance: Tolerance
+    samples: Rows | None = None
+    truth: Array | None = None
+    key: Ed25519PrivateKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Optimised:
+    """The version that came out, and the figures of the one that it is from, on the same rows."""
+
+    folder: Path
+    manifest: pb.ModelManifest
+    before: Sequence[pb.Metric]
+
+
+def optimise(order: OptimiseOrder, models_dir: Path) -> Optimised:
+    """Take the steps, compare, judge, publish. Raises ExportError and leaves nothing."""
+    published = read_published(order.folder)
+    before = published.graph()
+    after = taken(before, order.steps)
+    comparisons = _comparisons(published, before, order.samples)
+    manifest = pb.ModelManifest()
+    manifest.CopyFrom(published.manifest)
+    manifest.version = next_version(models_dir, manifest.name)
+    manifest.source.opset = opset_of(parse(after))
+    manifest.parity.CopyFrom(_parity(manifest, after, comparisons, order.tolerance))
+    figures_before = _judge(manifest, before, order)
+    del manifest.metrics[:]
+    manifest.metrics.extend(_judge(manifest, after, order))
+    manifest.ClearField("confusion")  # it was the other graph's
+    made = optimisation(order.steps, before, after, comparisons[0][1].rows, figures_before)
+    made.from_version = order.folder.name
+    manifest.optimisation.CopyFrom(made)
+    files = {**_others(published.files), PARITY_FILE: parity_rows.kept([comparison for _, comparison in comparisons])}
+    folder = publish(manifest, after, files, models_dir, order.key)
+    return Optimised(folder, manifest, figures_before)
+
+
+def optimisation(
+    steps: Steps, before: bytes, after: bytes, rows: Rows, figures_before: Sequence[pb.Metric]
+) -> pb.Optimisation:
+    """What the manifest says of the steps that made `after` of `before`."""
+    return pb.Optimisation(
+        steps=steps.names(),
+        size_bytes_before=len(before),
+        size_bytes_after=len(after),
+        latency_ratio=latency_ratio(before, after, rows),
+        metrics_before=figures_before,
+    )
+
+
+def _comparisons(published: Published, before: bytes, samples: Rows | None) -> list[tuple[str, Comparison]]:
+    """What to compare on: the source's kept answers, and the published graph's own answers to further rows."""
+    kept = published.files.get(PARITY_FILE)
+    found = [(KEPT_ANSWERS, comparison) for comparison in (parity_rows.read(kept) if kept is not None else ())]
+    if samples is not None:
+        version = published.folder.name
+        found.append((f"version {version}'s graph", Comparison(samples, run_graph(before, samples, _batch(published)))))
+    if not found:
+        raise ManifestError("the version has no kept rows to compare on: give some with --samples")
+    return found
+
+
+def _batch(published: Published) -> int:
+    one_row = any(spec.shape and spec.shape[0] == 1 for spec in published.manifest.inputs)
+    return 1 if one_row else 256
+
+
+def _parity(
+    manifest: pb.ModelManifest, graph: bytes, comparisons: Sequence[tuple[str, Comparison]], tolerance: Tolerance
+) -> pb.ParityReport:
+    classes = [output.name for output in manifest.outputs if output.role in CLASS_ROLES]
+    return merge(
+        [
+            compare(graph, one.rows, one.reference, tolerance, described=described, class_outputs=classes)
+            for described, one in comparisons
+        ]
+    )
+
+
+def _judge(manifest: pb.ModelManifest, graph: bytes, order: OptimiseOrder) -> list[pb.Metric]:
+    if order.samples is None or order.truth is None:
+        return []
+    return judged(manifest, graph, order.samples, order.truth, "the rows that were given")
+
+
+def _others(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The version's files besides its graph: the weights are in the new graph."""
+    return {path: content for path, content in files.items() if path not in (GRAPH_FILE, PARITY_FILE)}
+
+
+def latency_ratio(before: bytes, after: bytes, rows: Rows) -> float:
+    """Time of one row, after / before: the median over runs that take turns, so that a busy moment meets both."""
+    sessions = open_session(before), open_session(after)
+    feed = {name: values[:1] for name, values in rows.items()}
+    ratios = []
+    for _ in range(_TIMED_PAIRS):
+        times = []
+        for session in sessions:
+            begun = time.perf_counter()
+            session.run(None, feed)
+            times.append(time.perf_counter() - begun)
+        ratios.append(times[1] / times[0])
+    return statistics.median(ratios[_TIMED_PAIRS // 4 :])  # the first runs warm up
