@@ -58,6 +58,10 @@ class ServingError(Exception):
         return self.message
 
 
+class DeviceFaultError(Exception):
+    """The device is lost to this process: no session on it answers any more. Only a new process helps."""
+
+
 def without_frames(error: ServingError) -> ServingError:
     """The same error without the frames that it came through: they would hold a request's data, in a circle with
     whatever keeps the error, until the garbage collector comes by.

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from services.runtime.errors import Cause, ServingError, unavailable, without_frames
+from services.runtime.errors import Cause, DeviceFaultError, ServingError, unavailable, without_frames
 from services.runtime.faults import unforeseen
 from services.runtime.front import Array, Batch, Queue
 from services.runtime.places import in_request
@@ -27,10 +27,16 @@ Acquire: TypeAlias = Callable[[], LoadedVersion]
 _CALLER_GONE = "every caller of the batch has gone: the run was ended"
 
 
-def start_instances(queue: Queue, name: str, instances: int, acquire: Acquire) -> list[threading.Thread]:
+# Told of a device that is lost, by a worker that met it.
+OnFault: TypeAlias = Callable[[str], None]
+
+
+def start_instances(
+    queue: Queue, name: str, instances: int, acquire: Acquire, on_fault: OnFault
+) -> list[threading.Thread]:
     """So many workers; each ends once the queue is closed and empty. Between batches none holds a version."""
     threads = [
-        threading.Thread(target=_work, args=(queue, acquire), name=f"{name}#{index}", daemon=True)
+        threading.Thread(target=_work, args=(queue, index, acquire, on_fault), name=f"{name}#{index}", daemon=True)
         for index in range(instances)
     ]
     for thread in threads:
@@ -38,14 +44,17 @@ def start_instances(queue: Queue, name: str, instances: int, acquire: Acquire) -
     return threads
 
 
-def _work(queue: Queue, acquire: Acquire) -> None:
+def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault) -> None:
     free_ns = time.perf_counter_ns()
     while (batch := queue.take()) is not None:
         batch_wait_ns = min(time.perf_counter_ns() - free_ns, batch.longest_wait_us * 1000)
         try:
-            _answer(batch, _brought_back(acquire), StageClock(batch_wait_ns))
+            _answer(batch, _brought_back(acquire).of_instance(index), StageClock(batch_wait_ns))
         except ServingError as error:
             _refuse_all(batch, without_frames(error))
+        except DeviceFaultError as error:
+            _refuse_all(batch, unavailable("DEVICE_FAULT", "the device has failed; this process ends"))
+            on_fault(str(error))
         except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
             _refuse_all(batch, _unforeseen(batch, error))
         batch.close()
@@ -93,6 +102,8 @@ def _answer_typed(
             batch.fail(index, _unforeseen(batch, error))
     try:
         _run_together(batch, decoded, method, _shaped(run, version), clock)
+    except DeviceFaultError:
+        raise
     except Exception:
         clock.end(COMPUTE)
         if run.terminated or len(decoded) < 2:
@@ -147,6 +158,8 @@ def _answer_tensors(batch: Batch, version: LoadedVersion, run: Run, clock: Stage
     try:
         # With the rows of those that failed: what they are answered is settled, and no row looks at another.
         outputs = _shaped(run, version)(inputs)
+    except DeviceFaultError:
+        raise
     except Exception:
         clock.end(COMPUTE)
         if run.terminated:

@@ -5,26 +5,26 @@ only once it is loaded and warm; then the old one is closed and finishes what it
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import structlog
 
 from argosy.v1.manifest_pb2 import ModelManifest, Task
 from argosy.v1.model_pb2 import ModelStatus
+from services.runtime.devices import Execution
 from services.runtime.disk import model_names, read_manifest, versions
 from services.runtime.entries import LOADING, READY, REFUSED, UNLOADED, UNLOADING, Entry
 from services.runtime.errors import ServingError, refused_load, unknown_model
-from services.runtime.front import Front, QueuePolicy, QueueSpec
-from services.runtime.instance import start_instances
+from services.runtime.front import Front
+from services.runtime.instance import OnFault, start_instances
 from services.runtime.model_table import ModelTable
 from services.runtime.residency import Residency, held_bytes
 from services.runtime.serving_config import ServingConfig, read_serving_config
-from services.runtime.session import Execution
 from services.runtime.stages import StageStats
 from services.runtime.trusted_keys import TrustedKeys
 from services.runtime.typed_method import TaskCode
-from services.runtime.version import LoadedVersion, load_version
+from services.runtime.version import LoadedVersion, load_version, queue_spec
 
 _log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ class ModelRepository:
     `only` names the models to serve; empty: all. With `trusted`, only what one of these keys signed is loaded. A
     version that another has taken over from goes on for `hand_over_s`. What does not fit into `memory_budget_bytes`
     leaves memory and comes back when it is asked; `held` says how many bytes the process holds.
-    `on_change` is called after every change of state, from any thread.
+    `on_change` is called after every change of state, `on_fault` when a device is lost, from any thread.
     """
 
     def __init__(
@@ -45,22 +45,24 @@ class ModelRepository:
         tasks: Iterable["Task.ValueType"],
         task_code: TaskCode,
         front: Front,
-        execution: Callable[[ServingConfig], Execution],
+        executions: Callable[[ServingConfig], Sequence[Execution]],
         only: Iterable[str] = (),
         trusted: TrustedKeys | None = None,
         memory_budget_bytes: int | None = None,
         held: Callable[[], int] = held_bytes,
         hand_over_s: float = 0.0,
         on_change: Callable[[], None] = lambda: None,
+        on_fault: OnFault = lambda _: None,
     ) -> None:
         self._dir = models_dir
         self._tasks = frozenset(tasks)
         self._task_code = task_code
         self._front = front
-        self._execution = execution
+        self._executions = executions
         self._only = frozenset(only)
         self._trusted = trusted
         self._hand_over_s = hand_over_s
+        self._on_fault = on_fault
         self._residency = Residency(memory_budget_bytes, held)
         self._table = ModelTable(front, on_change)
         self._changing = threading.Lock()
@@ -202,8 +204,14 @@ class ModelRepository:
         manifest = self._read(model, version)
         resident = self._residency.add(manifest, lambda: self._read_and_load(model, version, config))
         loaded = self._residency.use(resident)
-        queue = self._front.open_queue(_queue_spec(loaded))
-        workers = start_instances(queue, f"{model}/{version}", config.instances, lambda: self._residency.use(resident))
+        queue = self._front.open_queue(queue_spec(loaded))
+        workers = start_instances(
+            queue,
+            f"{model}/{version}",
+            config.instances,
+            lambda: self._residency.use(resident),
+            self._on_fault,
+        )
         return Entry(READY, "", manifest, resident, config, loaded.session.provider, tuple(workers))
 
     def _read(self, model: str, version: str) -> ModelManifest:
@@ -213,7 +221,7 @@ class ModelRepository:
 
     def _read_and_load(self, model: str, version: str, config: ServingConfig) -> LoadedVersion:
         folder = self._dir / model / version
-        return load_version(folder, self._read(model, version), config, self._execution(config), self._task_code)
+        return load_version(folder, self._read(model, version), config, self._executions(config), self._task_code)
 
     def _close(self, model: str, version: str) -> None:
         entry = self._table.entry(model, version)
@@ -231,18 +239,3 @@ class ModelRepository:
             worker.join()
         if entry.resident is not None:
             self._residency.remove(entry.resident)
-
-
-def _queue_spec(loaded: LoadedVersion) -> QueueSpec:
-    config, manifest = loaded.config, loaded.manifest
-    policy = QueuePolicy(
-        max_batch_rows=config.max_batch_rows,
-        capacity_rows=config.capacity_rows,
-        max_wait_us=config.max_wait_us,
-        instances=config.instances,
-        max_request_rows=config.max_request_rows,
-        priority_levels=config.priority_levels,
-        default_priority_level=config.default_priority_level,
-    )
-    routes = tuple(method.route for method in loaded.methods)
-    return QueueSpec(manifest.name, manifest.version, routes, loaded.signature, policy, loaded.device)

@@ -17,20 +17,24 @@ from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
 
 from argosy.v1.manifest_pb2 import Task
 from services.runtime.cpus import usable_cpus
+from services.runtime.devices import Execution, executions
 from services.runtime.front import MEBIBYTE, Limits, Tls, TypedRoute
 from services.runtime.fronts import choose_front
+from services.runtime.instance import OnFault
 from services.runtime.logs import configure_logs
 from services.runtime.metrics import ServiceMetrics, serve_metrics
 from services.runtime.model_service import MODEL_SERVICE, WATCH_MODELS, ModelAnswers
 from services.runtime.oip import OIP_SERVICE, InferenceProtocol
 from services.runtime.repository import ModelRepository
 from services.runtime.serving_config import ServingConfig
-from services.runtime.session import Execution
 from services.runtime.settings import ServiceSettings, SettingsError, read_settings
 from services.runtime.trusted_keys import UnusableKeyError, trusted_keys
 from services.runtime.typed_method import TaskCode
 
 _log = structlog.get_logger()
+
+# The exit code of a process whose device is lost; EX_IOERR of sysexits.h.
+DEVICE_FAULT = 74
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +61,11 @@ def main(kind: ServiceKind, arguments: Sequence[str], environment: Mapping[str, 
         print(f"argosy {kind.name}: {error}", file=sys.stderr)
         return 2
     configure_logs(kind.name)
-    stop = threading.Event()
+    stop, faulted = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        service = Service(kind, settings)
+        service = Service(kind, settings, on_fault=lambda text: _end(text, faulted, stop))
     except (OSError, UnusableKeyError) as error:
         print(f"argosy {kind.name}: {error}", file=sys.stderr)
         return 1
@@ -70,7 +74,14 @@ def main(kind: ServiceKind, arguments: Sequence[str], environment: Mapping[str, 
     threading.Thread(target=_load, args=(service, broken, stop), name="load", daemon=True).start()
     stop.wait()
     service.drain()
-    return int(broken.is_set())
+    return DEVICE_FAULT if faulted.is_set() else int(broken.is_set())
+
+
+def _end(text: str, faulted: threading.Event, stop: threading.Event) -> None:
+    """Without its device the process answers nothing: a new one may."""
+    _log.error("device fault", detail=text)
+    faulted.set()
+    stop.set()
 
 
 def _load(service: "Service", broken: threading.Event, stop: threading.Event) -> None:
@@ -86,7 +97,7 @@ def _load(service: "Service", broken: threading.Event, stop: threading.Event) ->
 class Service:
     """A running service. Raises OSError where an address cannot be bound, UnusableKeyError for a key that is none."""
 
-    def __init__(self, kind: ServiceKind, settings: ServiceSettings) -> None:
+    def __init__(self, kind: ServiceKind, settings: ServiceSettings, on_fault: OnFault) -> None:
         trusted = trusted_keys(settings.require_signature)
         self._settings = settings
         self._inference_names = (kind.descriptor.full_name, OIP_SERVICE)
@@ -106,12 +117,13 @@ class Service:
             tasks=kind.tasks,
             task_code=kind.task_code,
             front=self._front,
-            execution=lambda config: _execution(settings, config),
+            executions=lambda config: _executions(settings, config),
             only=settings.model,
             trusted=trusted,
             memory_budget_bytes=settings.memory_budget_mb * MEBIBYTE or None,
             hand_over_s=settings.drain_notice_s,
             on_change=self._changed,
+            on_fault=on_fault,
         )
         self._notify = self._answer_rare_methods(kind.name, names, front_name)
         self._front.set_serving(MODEL_SERVICE, True)
@@ -170,9 +182,15 @@ def typed_routes(service: ServiceDescriptor) -> tuple[TypedRoute, ...]:
     return tuple(routes)
 
 
-def _execution(settings: ServiceSettings, config: ServingConfig) -> Execution:
-    threads = settings.threads or max(1, usable_cpus() // config.instances)
-    return Execution(config.provider or settings.provider, threads, config.provider_options)
+def _executions(settings: ServiceSettings, config: ServingConfig) -> tuple[Execution, ...]:
+    return executions(
+        config.provider or settings.provider,
+        settings.threads or max(1, usable_cpus() // config.instances),
+        instances=config.instances,
+        device_ids=settings.device_id,
+        memory_mb=config.device_memory_mb,
+        options=config.provider_options,
+    )
 
 
 def _tls(settings: ServiceSettings) -> Tls | None:

@@ -30,6 +30,8 @@ class ServingConfig(BaseModel):
     default_priority_level: Annotated[int, Field(ge=1, le=100)] = 1
     # None: the provider of the process's settings.
     provider: Literal["cpu", "cuda", "tensorrt"] | None = None
+    # Of each card's memory, divided among the instances that run there; 0: no limit.
+    device_memory_mb: Annotated[int, Field(ge=0)] = 0
     provider_options: dict[str, str] = {}
 
     @model_validator(mode="after")

@@ -5,14 +5,14 @@ CPU and say so in a log line. Strings cross here: the fleet's BYTES arrays hold 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from services.runtime.errors import ServingError, invalid_input, refused_load
+from services.runtime.devices import Execution, is_device_fault
+from services.runtime.errors import DeviceFaultError, ServingError, invalid_input, refused_load
 from services.runtime.front import Array
 
 CPU = "CPUExecutionProvider"
@@ -29,14 +29,7 @@ _LOAD_ERRORS = (
     ort_errors.EPFail,
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """Where and how wide a model runs. `options` are the provider's own, as ONNX Runtime names them."""
-
-    provider: str = "cpu"
-    threads: int = 1
-    options: Mapping[str, str] = field(default_factory=dict)
+_DEVICE_ERRORS = (ort_errors.Fail, ort_errors.RuntimeException, ort_errors.EPFail)
 
 
 class Run:
@@ -101,7 +94,9 @@ class Session:
         return Run(self)
 
     def run_once(self, inputs: Mapping[str, Array], options: ort.RunOptions) -> dict[str, Array]:
-        """Raises ServingError (INVALID_INPUT) where the graph finds that the inputs are not what it takes."""
+        """Raises ServingError (INVALID_INPUT) where the graph finds that the inputs are not what it takes, and
+        DeviceFaultError where the device is lost.
+        """
         feeds = {
             name: _as_text(name, array) if name in self._string_inputs else array for name, array in inputs.items()
         }
@@ -111,6 +106,10 @@ class Session:
             raise invalid_input(
                 "inputs: a value or a dimension is outside of what the model takes", "inputs", "VALUE_OUT_OF_RANGE"
             ) from error
+        except _DEVICE_ERRORS as error:
+            if self.provider != CPU and is_device_fault(str(error)):
+                raise DeviceFaultError(str(error)) from None
+            raise
         return {name: _as_bytes(array) for name, array in zip(self.output_names, results, strict=True)}
 
 

@@ -9,7 +9,7 @@ import argparse
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self, get_origin
+from typing import Annotated, Literal, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -33,6 +33,9 @@ class ServiceSettings(BaseModel):
     models_dir: Path = Field(Path("models"), description="the folder that holds <model>/<version>/model.yaml")
     model: tuple[str, ...] = Field((), description="serve only this model; may be given several times")
     provider: Literal["cpu", "cuda", "tensorrt"] = Field("cpu", description="execution provider; no other will do")
+    device_id: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (0,), min_length=1, description="a card to run on; with several, a model's instances take them in turn"
+    )
     threads: int = Field(0, ge=0, description="ONNX Runtime threads a run; 0: the usable CPUs / the model's instances")
     front: Literal["auto", "native", "portable"] = Field(
         "auto", description="auto: the native one where it is installed"

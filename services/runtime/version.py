@@ -5,17 +5,18 @@ the provider that was asked for, compare the graph with the manifest, and run th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from argosy.v1.manifest_pb2 import ModelManifest, TensorSpec
+from services.runtime.devices import Execution, device_name
 from services.runtime.disk import GRAPH, check_version
 from services.runtime.errors import ServingError, refused_load
-from services.runtime.front import Array, Signature, TensorSignature
+from services.runtime.front import Array, QueuePolicy, QueueSpec, Signature, TensorSignature
 from services.runtime.serving_config import ServingConfig
-from services.runtime.session import Execution, Session
+from services.runtime.session import Session
 from services.runtime.specs import datatype_name
 from services.runtime.stages import StageCounts
 from services.runtime.tensors import DTYPES
@@ -37,16 +38,24 @@ class LoadedVersion:
     device: str
     check: TensorCheck
     stages: StageCounts = field(default_factory=StageCounts)
+    others: tuple[Session, ...] = ()  # of further instances, where they do not share `session`
+
+    def of_instance(self, index: int) -> "LoadedVersion":
+        """The version with the session that this instance runs."""
+        if not self.others:
+            return self
+        sessions = (self.session, *self.others)
+        return replace(self, session=sessions[index % len(sessions)])
 
 
 def load_version(
-    folder: Path, manifest: ModelManifest, config: ServingConfig, execution: Execution, task_code: TaskCode
+    folder: Path, manifest: ModelManifest, config: ServingConfig, wanted: Sequence[Execution], task_code: TaskCode
 ) -> LoadedVersion:
     """Load and warm up the version in `folder`. Raises ServingError (REFUSED_LOAD) that says what is wrong with it."""
     check_version(folder, manifest)
     signature = Signature(_signatures(manifest.inputs), _signatures(manifest.outputs))
-    session = Session(folder / GRAPH, execution, _row_limit(manifest, config))
-    _check_graph(session, signature)
+    sessions = [Session(folder / GRAPH, execution, _row_limit(manifest, config)) for execution in wanted]
+    _check_graph(sessions[0], signature)
     try:
         methods = tuple(task_code.typed_methods(manifest, folder))
         check = task_code.tensor_checks(manifest)
@@ -56,9 +65,27 @@ def load_version(
         raise refused_load(
             "MODEL_UNLOADABLE", f"the manifest's preprocessing cannot be set up: {type(error).__name__}"
         ) from error
-    _warm_up(session, signature, config)
-    device = "cpu" if execution.provider == "cpu" else f"cuda:{execution.options.get('device_id', '0')}"
-    return LoadedVersion(manifest, config, session, methods, signature, device, check)
+    for session in sessions:
+        _warm_up(session, signature, config)
+    return LoadedVersion(
+        manifest, config, sessions[0], methods, signature, device_name(wanted), check, others=tuple(sessions[1:])
+    )
+
+
+def queue_spec(loaded: LoadedVersion) -> QueueSpec:
+    """What the front is told of the version."""
+    config, manifest = loaded.config, loaded.manifest
+    policy = QueuePolicy(
+        max_batch_rows=config.max_batch_rows,
+        capacity_rows=config.capacity_rows,
+        max_wait_us=config.max_wait_us,
+        instances=config.instances,
+        max_request_rows=config.max_request_rows,
+        priority_levels=config.priority_levels,
+        default_priority_level=config.default_priority_level,
+    )
+    routes = tuple(method.route for method in loaded.methods)
+    return QueueSpec(manifest.name, manifest.version, routes, loaded.signature, policy, loaded.device)
 
 
 def _signatures(tensors: Sequence[TensorSpec]) -> tuple[TensorSignature, ...]:

@@ -1,4 +1,5 @@
-"""A text service with a bug, for tests: Classify raises at the text `magic` in decode, and at `spell` in encode.
+"""A text service with a bug, for tests: Classify raises at the text `magic` in decode, at `spell` in encode,
+and at `lightning` a device is lost.
 
 Everything else of it is the text service's own: `python -m tests.e2e.faulty_service --models-dir …`.
 """
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from argosy.v1.manifest_pb2 import ModelManifest
 from argosy.v1.text_pb2 import TextServiceClassifyRequest
+from services.runtime.errors import DeviceFaultError
 from services.runtime.front import Array, TypedRoute
 from services.runtime.service import main
 from services.runtime.typed_method import TaskCode, TypedMethod, erased
@@ -37,6 +39,8 @@ class Faulty:
         return self.right.decode(message)
 
     def collate(self, requests: Sequence[TextRequest]) -> dict[str, Array]:
+        if any("lightning" in request.texts for request in requests):
+            raise DeviceFaultError("CUDA failure 700: an illegal memory access was encountered")
         return self.right.collate(requests)
 
     def row_lengths(self, requests: Sequence[TextRequest]) -> Sequence[int]:

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from argosy.v1.text_pb2 import TextServiceClassifyResponse
+from services.runtime.service import DEVICE_FAULT
 from tests.e2e import traffic as t
 from tests.e2e.calls import call, refusal_of, refused
 from tests.e2e.conftest import wait_until_routed
@@ -52,6 +53,16 @@ def test_a_bug_fails_its_own_request_and_the_others_of_the_batch_are_right(
     for reply, expected in zip(together, alone, strict=True):
         assert_same(reply, expected)
     assert call(asked.channel, t.TEXT_CLASSIFY, t.read(GOOD)) == alone[0]
+
+
+def test_a_lost_device_refuses_what_runs_and_ends_the_process_with_a_code_of_its_own(
+    server: tuple[Server, Server],
+) -> None:
+    service, _ = server
+    error = refused(service.channel, t.TEXT_CLASSIFY, t.read("lightning"))
+    assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "DEVICE_FAULT")
+    assert "CUDA" not in error.message
+    assert service.process.wait() == DEVICE_FAULT
 
 
 def classified(channel: grpc.Channel, text: str) -> bytes:

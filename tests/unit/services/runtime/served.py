@@ -9,10 +9,10 @@ import numpy as np
 
 from argosy.v1.model_pb2 import ModelState
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
+from services.runtime.devices import Execution
 from services.runtime.errors import ServingError
 from services.runtime.front import Front
 from services.runtime.repository import ModelRepository
-from services.runtime.session import Execution
 from tests.unit.services.runtime.tiny import REGRESSION, TENSORS_ONLY
 
 MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -50,7 +50,7 @@ def repository(models: Path, front: Front, **settings: object) -> ModelRepositor
     defaults: dict[str, object] = {
         "tasks": [REGRESSION],
         "task_code": TENSORS_ONLY,
-        "execution": lambda config: Execution(config.provider or "cpu"),
+        "executions": lambda config: (Execution(config.provider or "cpu"),),
     }
     return ModelRepository(models, front=front, **{**defaults, **settings})
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from services.runtime.devices import Execution
 from services.runtime.errors import Cause, ServingError
-from services.runtime.session import Execution, Session
+from services.runtime.session import Session
 from tests.unit.services.runtime.tiny import echo_graph, lookup_graph, scaling_graph, slow_graph
 
 
