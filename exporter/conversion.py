@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from exporter.arrays import Rows, read_arrays, write_arrays
 from exporter.errors import ExportError, GraphError, ParityError, SourceError
@@ -20,16 +21,33 @@ _OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "not enough memory", "OOM when all
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """What the user says of an input; empty where nothing. `shape` is without the batch, -1 for what varies."""
+
+    name: str
+    dtype: str = ""
+    shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """Convert `source`, a path or package.module:name, as a model of `framework`."""
 
     source: str
     framework: str
     output_names: tuple[str, ...] = ()
-    # Input or output -> {axis: name}: the axes besides the batch that vary.
-    dynamic_axes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    # Inputs that the user describes, in the model's order.
+    stated: tuple[Stated, ...] = ()
+    # Input -> smallest and largest whole number that it takes.
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     trust_code: bool = False
     one_row_at_a_time: bool = False
+    # Modules to import first: they register the layers that a file needs.
+    imports: tuple[str, ...] = ()
+    # Kinds of hard rows that the user leaves out.
+    without: tuple[str, ...] = ()
+    # Which of the source's ways to a graph: the next one is tried where the graph of the first is wrong.
+    way: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +57,29 @@ class RowSet:
     kind: str
     rows: Rows
     answers: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class NotApplicable:
+    """A kind of rows that the source itself does not take, or answers with no number."""
+
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What looking at the source told, for the manifest and for a person."""
+
+    # The classes in the order of the output, and the columns of the one tensor of a table, where the source knows them.
+    labels: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    # What was done so that the graph answers as the source does.
+    remedies: tuple[str, ...] = ()
+    # What is known to make a graph of such a source wrong, and what to do.
+    hazards: tuple[str, ...] = ()
+    # How many ways to a graph the source has.
+    ways: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +101,8 @@ class Conversion:
     graph: bytes
     row_sets: tuple[RowSet, ...]
     provenance: Provenance
+    not_applicable: tuple[NotApplicable, ...] = ()
+    findings: Findings = field(default_factory=Findings)
 
 
 def write_request(folder: Path, request: Request, samples: Rows) -> None:
@@ -68,12 +111,9 @@ def write_request(folder: Path, request: Request, samples: Rows) -> None:
 
 
 def read_request(folder: Path) -> tuple[Request, Rows]:
-    fields = json.loads((folder / _REQUEST).read_text())
-    axes = {
-        name: {int(axis): word for axis, word in named.items()} for name, named in fields.pop("dynamic_axes").items()
-    }
-    outputs = tuple(fields.pop("output_names"))
-    return Request(**fields, dynamic_axes=axes, output_names=outputs), read_arrays(folder / _SAMPLES)
+    fields = _tuples(json.loads((folder / _REQUEST).read_text()))
+    stated = tuple(Stated(**statement) for statement in fields.pop("stated"))
+    return Request(**fields, stated=stated), read_arrays(folder / _SAMPLES)
 
 
 def write_conversion(folder: Path, conversion: Conversion) -> None:
@@ -82,7 +122,12 @@ def write_conversion(folder: Path, conversion: Conversion) -> None:
         write_arrays(folder / f"rows-{position}.npz", rows.rows)
         write_arrays(folder / f"answers-{position}.npz", rows.answers)
     kinds = [rows.kind for rows in conversion.row_sets]
-    result = {"kinds": kinds, "provenance": asdict(conversion.provenance)}
+    result = {
+        "kinds": kinds,
+        "provenance": asdict(conversion.provenance),
+        "not_applicable": [asdict(kind) for kind in conversion.not_applicable],
+        "findings": asdict(conversion.findings),
+    }
     (folder / _RESULT).write_text(json.dumps(result))
 
 
@@ -93,9 +138,14 @@ def read_conversion(folder: Path) -> Conversion:
         if refusal.is_file():
             said = json.loads(refusal.read_text())
             raise _REFUSALS[said["kind"]](said["message"])
-        fields = json.loads(result.read_text())
-        row_sets = [_row_set(folder, position, kind) for position, kind in enumerate(fields["kinds"])]
-        return Conversion((folder / _GRAPH).read_bytes(), tuple(row_sets), Provenance(**fields["provenance"]))
+        fields = _tuples(json.loads(result.read_text()))
+        return Conversion(
+            graph=(folder / _GRAPH).read_bytes(),
+            row_sets=tuple(_row_set(folder, position, kind) for position, kind in enumerate(fields["kinds"])),
+            provenance=Provenance(**fields["provenance"]),
+            not_applicable=tuple(NotApplicable(**kind) for kind in fields["not_applicable"]),
+            findings=Findings(**fields["findings"]),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError("the converter ended as if all were well and left no result that can be read") from error
 
@@ -107,6 +157,17 @@ def write_refusal(folder: Path, error: ExportError) -> None:
 def ran_out_of_memory(text: str) -> bool:
     """Whether a line of a log, or the text of an exception, tells of it."""
     return any(words in text for words in _OUT_OF_MEMORY)
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """What JSON made lists of, as the records have it."""
+    return {name: _tuple(value) for name, value in fields.items()}
+
+
+def _tuple(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _tuples(value)
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value
 
 
 def _row_set(folder: Path, position: int, kind: str) -> RowSet:

@@ -70,6 +70,12 @@ def finish(
     return bytes(finished.SerializeToString())
 
 
+def graph_name(name: str) -> str:
+    """A column's name as a tensor of the graph may have it."""
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name)
+    return plain if plain[:1].isalpha() else f"c{plain}"
+
+
 def check(model: onnx.ModelProto) -> None:
     """Raises GraphError for a graph that the checker refuses, an opset too old, or names that converters make up."""
     opset = opset_of(model)

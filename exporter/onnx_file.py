@@ -25,7 +25,7 @@ def load(path: Path) -> onnx.ModelProto:
 def convert(
     graph: bytes,
     inputs: Sequence[str],
-    outputs: Sequence[str],
+    outputs: Sequence[str | None],
     *,
     one_row_at_a_time: bool = False,
     unfreeze_batch: bool = False,

@@ -1,12 +1,13 @@
 """A model of the user's own, from a file, a folder or a Python object to a published version.
 
-The user says what no file says: a name, a task, what the numbers mean, and rows to compare on. The source is told apart
-by what it holds (`sniff.py`), converted in a process of its own (`apart.py`), and compared here with the answers that
-it gave there. A source that runs code when it is read is read only where the user says that the code is trusted.
+The user says what no file says: a name, a task, what the numbers mean. The source is told apart by what it holds
+(`sniff.py`), converted in a process of its own (`apart.py`), and compared here with the answers that it gave there
+(`comparison.py`); what the manifest then lacks is found out or asked for (`found_out.py`). A source that runs code when
+it is read is read only where the user says that the code is trusted.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,20 +16,20 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from argosy.v1 import manifest_pb2 as pb
 from exporter.apart import Limits, convert_apart
 from exporter.arrays import Array
+from exporter.comparison import compare_all
 from exporter.conversion import Conversion, Request
-from exporter.errors import ManifestError, SourceError
-from exporter.graph import check, opset_of, parameter_count, parse
+from exporter.errors import ManifestError, ParityError, SourceError
+from exporter.found_out import described_manifest, stated_inputs
+from exporter.graph import check, parse
 from exporter.judge import judged
+from exporter.manifest import CLASS_ROLES
 from exporter.optimise import optimisation
-from exporter.parity import Tolerance, merge
+from exporter.parity import Tolerance
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.publish import next_version, publish
-from exporter.signature import Meaning, tensor_specs
 from exporter.sniff import Kind, kind_of
 from exporter.steps import Steps, taken
-from exporter.verify import compare
 
-_CLASS_ROLES = {pb.OUTPUT_ROLE_PROBABILITIES, pb.OUTPUT_ROLE_LOGITS}
 # The output of a model that has one, by what the task ends in: name, meaning, role.
 _USUAL_OUTPUTS: Mapping[str, tuple[str, str, pb.OutputRole.ValueType]] = {
     "CLASSIFICATION": ("probabilities", "probability of each class", pb.OUTPUT_ROLE_PROBABILITIES),
@@ -67,34 +68,39 @@ class Order:
     truth: Array | None = None
     apart: Apart = field(default_factory=Apart)
 
-    @property
-    def output_names(self) -> tuple[str, ...]:
-        return tuple(output.name for output in self.described.outputs)
+    # Input -> smallest and largest whole number that it takes.
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    # The columns of a table that does not tell them.
+    columns: tuple[str, ...] = ()
+    # Modules that register what a file needs, and kinds of hard rows to leave out.
+    imports: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
-    @property
-    def dynamic_axes(self) -> dict[str, dict[int, str]]:
-        """The axes besides the batch that the user states as -1: tensor -> {axis: name}."""
-        stated = [*self.described.inputs, *self.described.outputs]
-        return {
-            spec.name: {axis: f"axis_{axis}" for axis, size in enumerate(spec.shape) if axis and size == -1}
-            for spec in stated
-        }
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """A published version: its folder, and the manifest that it has."""
+
+    folder: Path
+    manifest: pb.ModelManifest
 
 
 def export(order: Order, models_dir: Path) -> Path:
-    """Convert, compare on the samples, publish. Returns the version's folder; raises ExportError and leaves nothing."""
+    """Convert, compare, publish. Returns the version's folder; raises ExportError and leaves nothing."""
+    return export_and_report(order, models_dir).folder
+
+
+def export_and_report(order: Order, models_dir: Path) -> Export:
+    """As `export`, and the manifest besides."""
     order = _completed(order)
-    converted = _convert(order)
-    conversion = replace(converted, graph=taken(converted.graph, order.steps))
-    manifest = _manifest(order, conversion)
-    if order.truth is not None:
-        manifest.metrics.extend(judged(manifest, conversion.graph, order.samples, order.truth, "the sample rows"))
-    if order.steps.names():
-        manifest.optimisation.CopyFrom(_optimisation(order, converted.graph, conversion.graph, manifest))
+    converted, conversion, report = _proven(order)
+    manifest = described_manifest(order.described, conversion, report, order.columns)
+    _add_figures(manifest, order, converted.graph, conversion)
     if not manifest.version:
         manifest.version = next_version(models_dir, manifest.name)
     compared = kept([Comparison(rows.rows, rows.answers) for rows in conversion.row_sets])
-    return publish(manifest, conversion.graph, {**order.files, PARITY_FILE: compared}, models_dir, order.key)
+    files = {**order.files, PARITY_FILE: compared}
+    return Export(publish(manifest, conversion.graph, files, models_dir, order.key), manifest)
 
 
 def _completed(order: Order) -> Order:
@@ -112,7 +118,25 @@ def _completed(order: Order) -> Order:
     return replace(order, described=described)
 
 
-def _convert(order: Order) -> Conversion:
+def _proven(order: Order) -> tuple[Conversion, Conversion, pb.ParityReport]:
+    """The first of the source's ways to a graph whose graph, after the steps, answers as the source; before and after.
+
+    Raises ParityError if none does.
+    """
+    way, ways = 0, 1
+    while True:
+        converted = _convert(order, way)
+        conversion = replace(converted, graph=taken(converted.graph, order.steps))
+        ways = conversion.findings.ways
+        report = compare_all(conversion, _class_outputs(order), order.tolerance)
+        if report.passed:
+            return converted, conversion, report.report
+        way += 1
+        if way == ways:
+            raise ParityError(report.what_is_wrong(conversion.findings.hazards))
+
+
+def _convert(order: Order, way: int) -> Conversion:
     kind = kind_of(order.source)
     if order.framework:
         kind = Kind(order.framework, kind.runs_code)
@@ -121,66 +145,32 @@ def _convert(order: Order) -> Conversion:
     request = Request(
         source=order.source,
         framework=kind.framework,
-        output_names=order.output_names,
-        dynamic_axes=order.dynamic_axes,
+        output_names=tuple(output.name for output in order.described.outputs),
+        stated=tuple(stated_inputs(order.described.inputs)),
+        ranges=order.ranges,
         trust_code=order.trust_code,
         one_row_at_a_time=order.one_row_at_a_time,
+        imports=order.imports,
+        without=order.without,
+        way=way,
     )
     apart = order.apart
-    return convert_apart(request, order.samples, apart.limits, apart.interpreter, show_log=apart.show_log)
-
-
-def _manifest(order: Order, conversion: Conversion) -> pb.ModelManifest:
-    manifest = pb.ModelManifest()
-    manifest.CopyFrom(order.described)
+    conversion = convert_apart(request, order.samples, apart.limits, apart.interpreter, show_log=apart.show_log)
     check(parse(conversion.graph))
-    inputs, outputs = tensor_specs(conversion.graph, _meanings(order))
-    del manifest.inputs[:], manifest.outputs[:]
-    manifest.inputs.extend(inputs)
-    manifest.outputs.extend(outputs)
-    manifest.parity.CopyFrom(_parity(order, conversion, outputs))
-    manifest.source.CopyFrom(_source(order, conversion))
-    return manifest
+    return conversion
 
 
-def _parity(order: Order, conversion: Conversion, outputs: Sequence[pb.TensorSpec]) -> pb.ParityReport:
-    classes = [output.name for output in outputs if output.role in _CLASS_ROLES]
-    framework = conversion.provenance.framework
-    return merge(
-        [
-            compare(
-                conversion.graph,
-                rows.rows,
-                rows.answers,
-                order.tolerance,
-                described=f"{framework} on the {len(next(iter(rows.rows.values())))} sample rows",
-                class_outputs=classes,
-            )
-            for rows in conversion.row_sets
-        ]
-    )
+def _add_figures(manifest: pb.ModelManifest, order: Order, before: bytes, conversion: Conversion) -> None:
+    """What the right answers tell of the graph, and what the steps did to it."""
+
+    def figures(graph: bytes) -> list[pb.Metric]:
+        return [] if order.truth is None else judged(manifest, graph, order.samples, order.truth, "the sample rows")
+
+    manifest.metrics.extend(figures(conversion.graph))
+    if order.steps.names():
+        rows = conversion.row_sets[0].rows
+        manifest.optimisation.CopyFrom(optimisation(order.steps, before, conversion.graph, rows, figures(before)))
 
 
-def _optimisation(order: Order, before: bytes, after: bytes, manifest: pb.ModelManifest) -> pb.Optimisation:
-    figures = [] if order.truth is None else judged(manifest, before, order.samples, order.truth, "the sample rows")
-    return optimisation(order.steps, before, after, order.samples, figures)
-
-
-def _source(order: Order, conversion: Conversion) -> pb.ModelSource:
-    provenance = conversion.provenance
-    counted = provenance.parameter_count
-    return pb.ModelSource(
-        framework=provenance.framework,
-        framework_version=provenance.framework_version,
-        converter=provenance.converter,
-        converter_version=provenance.converter_version,
-        opset=opset_of(parse(conversion.graph)),
-        packages=order.described.source.packages,
-        parameter_count=parameter_count(conversion.graph) if counted is None else counted,
-    )
-
-
-def _meanings(order: Order) -> dict[str, Meaning]:
-    unsaid = {name: Meaning(f"the model's input {name}") for name in order.samples}
-    stated: Sequence[pb.TensorSpec] = [*order.described.inputs, *order.described.outputs]
-    return unsaid | {spec.name: Meaning(spec.meaning, spec.unit, spec.role) for spec in stated if spec.meaning}
+def _class_outputs(order: Order) -> list[str]:
+    return [output.name for output in order.described.outputs if output.role in CLASS_ROLES]

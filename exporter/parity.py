@@ -19,6 +19,8 @@ __all__ = ["DEFAULT_TOLERANCE", "Array", "Tolerance", "WorstError", "describe_fa
 
 # Below this magnitude a relative error says nothing: the proto's comment states the same number.
 RELATIVE_FLOOR = 1e-6
+# Classes nearer to each other than float32 can tell apart are equally likely.
+_TIE = 5e-7
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class WorstError:
 
     def _add_numbers(self, start: int, answer: NDArray[np.float64], expected: NDArray[np.float64]) -> None:
         if self._has_classes:
-            differs = (answer.argmax(axis=-1) != expected.argmax(axis=-1)).reshape(answer.shape[0], -1).any(axis=1)
+            differs = _another_class(answer, expected).reshape(answer.shape[0], -1).any(axis=1)
             self._disagreeing_rows.update(start + int(row) for row in np.flatnonzero(differs))
         error, magnitude = _absolute_error(answer, expected), np.abs(expected)
         has_ratio = (magnitude >= RELATIVE_FLOOR) & np.isfinite(magnitude)
@@ -121,6 +123,13 @@ class WorstError:
             disagreeing_labels=len(self._disagreeing_rows),
             worst_row=self._row if self._exceeded or not self._disagreeing_rows else min(self._disagreeing_rows),
         )
+
+
+def _another_class(answer: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where the graph's likeliest class is not among those that the source holds for the likeliest, ties included."""
+    chosen = np.take_along_axis(expected, answer.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+    highest = expected.max(axis=-1)
+    return np.asarray(chosen < highest - _TIE * np.abs(highest))
 
 
 def _absolute_error(answer: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:

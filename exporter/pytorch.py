@@ -72,3 +72,17 @@ def predict(model: torch.nn.Module, rows: Sequence[Array], batch_rows: int = 256
 def parameter_count(model: torch.nn.Module) -> int:
     """The model's trainable numbers."""
     return sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+
+
+def convert_program(
+    program: torch.export.ExportedProgram, inputs: Sequence[str], outputs: Sequence[str], opset: int = OPSET
+) -> bytes:
+    """The graph of an exported program: what was frozen when it was exported stays so."""
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = Path(folder) / "program.onnx"
+        converted = torch.onnx.export(program, dynamo=True, opset_version=opset, verbose=False)
+        if converted is None:
+            raise SourceError("PyTorch made no graph of the exported program")
+        converted.save(path)
+        return finish(onnx.load(path), inputs, outputs)

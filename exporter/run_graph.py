@@ -26,8 +26,10 @@ _RUNTIME_ERRORS = (
 
 def open_session(graph: bytes) -> onnxruntime.InferenceSession:
     """A session on the CPU. Raises GraphError where ONNX Runtime does not take the graph."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # what converters leave unused is no news to a person
     try:
-        return onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except _RUNTIME_ERRORS as error:
         raise GraphError(f"ONNX Runtime does not load the graph: {_first_line(error)}") from error
 

@@ -7,6 +7,7 @@ now whether it is trusted. Each framework's module is imported when it is needed
 import importlib
 import pickle
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -16,7 +17,13 @@ from exporter.errors import SourceError
 from exporter.sniff import OBJECT, PICKLE
 from exporter.sources.source import Source
 
-_MODULE_OF_PACKAGE = {"torch": "pytorch", "keras": "keras", "sklearn": "scikit-learn"}
+_FRAMEWORK_OF_PACKAGE = {
+    "torch": "pytorch",
+    "keras": "keras",
+    "sklearn": "scikit-learn",
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+}
 
 
 class Framework(Protocol):
@@ -29,6 +36,7 @@ class Framework(Protocol):
 
 def load(request: Request, samples: Rows) -> Source:
     """Raises SourceError where the source cannot be read, or its framework is not installed."""
+    _import_first(request.imports)
     if request.framework == OBJECT:
         model = _import_object(request.source)
         return _framework(_framework_of(model)).from_object(model, request, samples)
@@ -38,9 +46,17 @@ def load(request: Request, samples: Rows) -> Source:
     return _framework(request.framework).from_file(Path(request.source), request, samples)
 
 
+def _import_first(modules: Sequence[str]) -> None:
+    sys.path.insert(0, str(Path.cwd()))
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise SourceError(f"--import {module}: {first_line(error)}") from error
+
+
 def _import_object(source: str) -> object:
     module, _, name = source.partition(":")
-    sys.path.insert(0, str(Path.cwd()))
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
@@ -50,7 +66,6 @@ def _import_object(source: str) -> object:
 
 
 def _unpickle(path: Path) -> object:
-    sys.path.insert(0, str(Path.cwd()))
     try:
         return importlib.import_module("joblib").load(path)
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, ValueError, KeyError) as error:
@@ -61,10 +76,10 @@ def _framework_of(model: object) -> str:
     """By the package that one of its classes is from: no framework needs to be imported for the question."""
     packages = [kind.__module__.split(".", 1)[0] for kind in type(model).__mro__]
     for package in packages:  # the class itself first: XGBoost's classifiers are scikit-learn's as well
-        if package in _MODULE_OF_PACKAGE:
-            return _MODULE_OF_PACKAGE[package]
+        if package in _FRAMEWORK_OF_PACKAGE:
+            return _FRAMEWORK_OF_PACKAGE[package]
     raise SourceError(
-        f"a {type(model).__name__} is no model of {', '.join(_MODULE_OF_PACKAGE.values())}: give the fitted model"
+        f"a {type(model).__name__} is no model of {', '.join(_FRAMEWORK_OF_PACKAGE.values())}: give the fitted model"
     )
 
 

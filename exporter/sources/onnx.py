@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import onnx
+
 from exporter import onnx_file
 from exporter.arrays import Array, Rows
 from exporter.conversion import Request
 from exporter.errors import SourceError
 from exporter.graph import graph_inputs
 from exporter.run_graph import run_graph
-from exporter.sources.source import Naming, Source
+from exporter.sources.inputs import TEXT, Input
+from exporter.sources.source import Naming, Source, Way
 
 
 def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
@@ -17,6 +20,7 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
     model = onnx_file.load(path)
     original = bytes(model.SerializeToString())
     given = [value.name for value in graph_inputs(model.graph)]
+    inputs = tuple(_input(value) for value in graph_inputs(model.graph))
     answered = [value.name for value in model.graph.output]
 
     def answer(rows: Sequence[Array]) -> list[Array]:
@@ -25,17 +29,28 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
         return [answers[name] for name in answered]
 
     def to_graph(naming: Naming) -> bytes:
-        return onnx_file.convert(original, naming.inputs, naming.outputs, one_row_at_a_time=request.one_row_at_a_time)
+        return onnx_file.convert(
+            original, naming.input_names, naming.outputs, one_row_at_a_time=request.one_row_at_a_time
+        )
 
     return Source(
         framework="onnx",
         distribution="onnx",
         converter="",
-        input_count=len(given),
+        inputs=inputs,
         answer=answer,
-        to_graph=to_graph,
+        ways=(Way(to_graph),),
+        outputs=tuple(answered),
     )
 
 
 def from_object(model: object, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
     raise SourceError("an ONNX model is given as a file")
+
+
+def _input(value: onnx.ValueInfoProto) -> Input:
+    tensor = value.type.tensor_type
+    sizes = list(tensor.shape.dim)[1:]
+    shape = tuple(size.dim_value if size.HasField("dim_value") else f"axis_{i}" for i, size in enumerate(sizes, 1))
+    is_text = tensor.elem_type == onnx.TensorProto.STRING
+    return Input(value.name, TEXT if is_text else onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name, shape)

@@ -1,20 +1,26 @@
-"""A scikit-learn estimator: of one array, or of a table with one column a sample array.
+"""A scikit-learn estimator: of one array, of a table with one tensor a column, or of texts.
 
-A classifier answers its probabilities, a regressor its number.
+A classifier answers its probabilities (those that have none, their decision values), a regressor its number, a
+transformer its features. What training knew of the columns, such as categories and thresholds, makes the hard rows.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, is_classifier
+from scipy import sparse
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
 from exporter import sklearn as sklearn_export
+from exporter import sklearn_remedies
 from exporter.arrays import Array, Rows
-from exporter.conversion import Request
+from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
-from exporter.sources.source import Naming, Source
+from exporter.sources.inputs import Input
+from exporter.sources.source import Naming, Source, Way
+from exporter.sources.tables import columns_of, reads_texts, table_inputs
 
 
 def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
@@ -25,31 +31,60 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:  # no
     """The samples' names are those of the table's columns, where there are several."""
     if not isinstance(model, BaseEstimator):
         raise SourceError(f"a {type(model).__name__} is no scikit-learn estimator")
-    estimator, names = model, tuple(samples)
+    estimator = model
+    sklearn_remedies.refuse_what_cannot_be_converted(estimator)
+    remedied, remedies = sklearn_remedies.remedied(estimator)
+    inputs = table_inputs(estimator, samples)
 
     def to_graph(naming: Naming) -> bytes:
-        columns = {name: _column(values) for name, values in naming.example.items()}
-        outputs = [None, *naming.outputs] if is_classifier(estimator) else naming.outputs
-        return sklearn_export.convert(estimator, columns, outputs)
+        columns = {name: as_column(values) for name, values in naming.example.items()}
+        return sklearn_export.convert(
+            remedied,
+            columns,
+            sklearn_export.output_names(estimator, naming.output_names),
+            options=sklearn_remedies.options(remedied),
+            edit=partial(sklearn_remedies.send_missing, estimator=remedied),
+        )
 
     return Source(
         framework=sklearn_export.FRAMEWORK,
         distribution=sklearn_export.FRAMEWORK_DISTRIBUTION,
         converter=sklearn_export.CONVERTER,
-        input_count=None,
-        answer=lambda rows: [_answers(estimator, names, rows)],
-        to_graph=to_graph,
+        inputs=inputs,
+        answer=lambda rows: [answers(estimator, inputs, rows)],
+        ways=(Way(to_graph),),
+        findings=Findings(
+            labels=tuple(str(label) for label in estimator.classes_) if is_classifier(estimator) else (),
+            columns=columns_of(estimator),
+            remedies=remedies,
+            hazards=sklearn_remedies.hazards(estimator),
+        ),
     )
 
 
-def _answers(estimator: BaseEstimator, names: Sequence[str], rows: Sequence[Array]) -> Array:
-    columns = [_column(values) for values in rows]
-    table: object = columns[0]
-    if len(columns) > 1:
-        table = pd.DataFrame({name: values[:, 0] for name, values in zip(names, columns, strict=True)})
-    answers = estimator.predict_proba(table) if is_classifier(estimator) else estimator.predict(table)
-    return np.asarray(answers).reshape(len(columns[0]), -1)
+def answers(estimator: BaseEstimator, inputs: Sequence[Input], rows: Sequence[Array]) -> Array:
+    """[N, classes], [N, 1] or [N, features], as the graph is to answer."""
+    table = _as_trained(estimator, inputs, rows)
+    if is_classifier(estimator):
+        ask = estimator.predict_proba if hasattr(estimator, "predict_proba") else estimator.decision_function
+    else:
+        ask = estimator.predict if is_regressor(estimator) or hasattr(estimator, "predict") else estimator.transform
+    answered = ask(table)
+    dense = answered.toarray() if sparse.issparse(answered) else np.asarray(answered)
+    return dense.reshape(len(rows[0]), -1)
 
 
-def _column(values: Array) -> Array:
+def as_column(values: Array) -> Array:
     return values if values.ndim > 1 else values[:, None]
+
+
+def _as_trained(estimator: BaseEstimator, inputs: Sequence[Input], rows: Sequence[Array]) -> object:
+    """What the estimator was fitted on: texts [N], a table with its column names, or an array."""
+    columns = [as_column(values) for values in rows]
+    if reads_texts(estimator):
+        return columns[0][:, 0]
+    names = list(columns_of(estimator))
+    if len(columns) > 1:
+        names = names or [entry.name for entry in inputs]
+        return pd.DataFrame({name: values[:, 0] for name, values in zip(names, columns, strict=True)})
+    return pd.DataFrame(columns[0], columns=names) if names else columns[0]

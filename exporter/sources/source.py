@@ -1,17 +1,22 @@
 """A model as its framework has it: asked for its own answers, and for a graph.
 
-Every framework's module makes one `Source`; what follows is the same for all of them: match the samples with the
-inputs, let the source answer, let it be converted. The graph is not judged here: that is the parent's, in `verify.py`.
+Every framework's module makes one `Source`; what follows is the same for all of them: resolve the inputs, make the
+rows, let the source answer, let it be converted. The graph is not judged here: that is the parent's, in `verify.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import TypeAlias
 
-from exporter.arrays import Array, Rows
-from exporter.conversion import Conversion, Provenance, Request, RowSet
+import numpy as np
+
+from exporter.arrays import Array, Rows, first_line
+from exporter.conversion import Conversion, Findings, NotApplicable, Provenance, Request, RowSet
 from exporter.errors import SourceError
+from exporter.graph import graph_name
+from exporter.sources.hard_rows import row_sets
+from exporter.sources.inputs import Input, as_declared, resolve
 
 # The answers to rows, an array an output, in the model's order: [N, ...] each.
 Answer: TypeAlias = Callable[[Sequence[Array]], list[Array]]
@@ -21,10 +26,32 @@ Answer: TypeAlias = Callable[[Sequence[Array]], list[Array]]
 class Naming:
     """How the graph's tensors shall be called, in the model's order, and rows that it may be traced with."""
 
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    inputs: tuple[Input, ...]
+    # None: the output is left out.
+    outputs: tuple[str | None, ...]
     example: Rows
-    dynamic_axes: Mapping[str, Mapping[int, str]]
+
+    @property
+    def input_names(self) -> list[str]:
+        """As the graph may have them."""
+        return [graph_name(entry.name) for entry in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Of a source that leaves none out."""
+        return [name for name in self.outputs if name is not None]
+
+    @property
+    def dynamic_axes(self) -> Mapping[str, Mapping[int, str]]:
+        return {graph_name(entry.name): entry.dynamic_axes for entry in self.inputs}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way to a graph, and what it mends, for the report; empty where it is the plain conversion."""
+
+    to_graph: Callable[[Naming], bytes]
+    remedies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +61,14 @@ class Source:
     framework: str
     distribution: str
     converter: str
-    # None where the model takes what it is given, like a function.
-    input_count: int | None
+    # In the model's order; None where it takes what it is given, like a function.
+    inputs: tuple[Input, ...] | None
     answer: Answer
-    to_graph: Callable[[Naming], bytes]
+    # The first is tried first.
+    ways: tuple[Way, ...]
+    # The source's own names of its outputs, in its order, where it has some.
+    outputs: tuple[str, ...] = ()
+    findings: Findings = field(default_factory=Findings)
     parameter_count: int | None = None
 
     def provenance(self) -> Provenance:
@@ -53,17 +84,82 @@ class Source:
 
 def convert(source: Source, request: Request, samples: Rows) -> Conversion:
     """Raises SourceError where samples or output names do not fit the model, and whatever the framework raises."""
-    if source.input_count not in {None, len(samples)}:
-        raise SourceError(
-            f"the model has {source.input_count} input(s), the samples have {len(samples)}: {', '.join(samples)}"
-        )
-    answers = source.answer(list(samples.values()))
-    if len(answers) != len(request.output_names):
-        raise SourceError(
-            f"the model has {len(answers)} output(s), {len(request.output_names)} were described:"
-            f" {', '.join(request.output_names)}"
-        )
-    example = {name: values[:3] for name, values in samples.items()}
-    naming = Naming(tuple(samples), request.output_names, example, request.dynamic_axes)
-    row_set = RowSet("samples", samples, dict(zip(request.output_names, answers, strict=True)))
-    return Conversion(source.to_graph(naming), (row_set,), source.provenance())
+    inputs = resolve(source.inputs, request.stated, request.ranges, samples)
+    rows = {entry.name: as_declared(samples[entry.name], entry) for entry in inputs} if samples else {}
+    (_, first), *hard = row_sets(inputs, rows)
+    outputs = _outputs(source, request, len(source.answer(list(_head(first, 2).values()))))
+    answered = [
+        NotApplicable(kind, "left out by --without")
+        if kind in request.without
+        else _answered(source, kind, rows, outputs)
+        for kind, rows in hard
+    ]
+    base = _row_set(source, "samples" if samples else "ordinary", first, outputs)
+    way = source.ways[request.way]
+    graph = way.to_graph(Naming(tuple(inputs), outputs, _head(first, 3)))
+    findings = replace(
+        source.findings,
+        columns=source.findings.columns or _column_names(inputs),
+        remedies=(*source.findings.remedies, *way.remedies),
+        ways=len(source.ways),
+    )
+    return Conversion(
+        graph=graph,
+        row_sets=(base, *(found for found in answered if isinstance(found, RowSet))),
+        provenance=source.provenance(),
+        not_applicable=tuple(found for found in answered if isinstance(found, NotApplicable)),
+        findings=findings,
+    )
+
+
+def _outputs(source: Source, request: Request, count: int) -> tuple[str | None, ...]:
+    """The names in the source's order: by the source's own names where all of them are its, else by position."""
+    wanted = request.output_names
+    if wanted and set(wanted) <= set(source.outputs):
+        return tuple(name if name in wanted else None for name in source.outputs)
+    if len(wanted) == count:
+        return wanted
+    own = f" ({', '.join(source.outputs)})" if source.outputs else ""
+    raise SourceError(
+        f"the model has {count} output(s){own}, {len(wanted)} are described: {', '.join(wanted)};"
+        " describe each in the model's order, or those that you want by the model's own names"
+    )
+
+
+def _answered(source: Source, kind: str, rows: Rows, outputs: Sequence[str | None]) -> RowSet | NotApplicable:
+    """A hard kind with the source's answers, without the rows that it answers with no number."""
+    try:
+        found = _row_set(source, kind, rows, outputs)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the source refuses such rows in whatever way its framework has
+        return NotApplicable(kind, f"the source refuses them: {type(error).__name__}: {first_line(error)[:150]}")
+    finite = np.logical_and.reduce([_finite(answers) for answers in found.answers.values()])
+    if not finite.any():
+        return NotApplicable(kind, "the source answers none of them with finite numbers")
+    return RowSet(kind, _chosen(found.rows, finite), _chosen(found.answers, finite))
+
+
+def _row_set(source: Source, kind: str, rows: Rows, outputs: Sequence[str | None]) -> RowSet:
+    answers = source.answer(list(rows.values()))
+    named = {name: values for name, values in zip(outputs, answers, strict=True) if name is not None}
+    return RowSet(kind, {graph_name(name): values for name, values in rows.items()}, named)
+
+
+def _column_names(inputs: Sequence[Input]) -> tuple[str, ...]:
+    """Of a table with a tensor a column: their own names."""
+    return tuple(entry.name for entry in inputs) if all(entry.shape == (1,) for entry in inputs) else ()
+
+
+def _finite(answers: Array) -> Array:
+    if answers.dtype.kind != "f":
+        return np.ones(len(answers), bool)
+    return np.asarray(np.isfinite(answers.reshape(len(answers), -1)).all(axis=1))
+
+
+def _chosen(arrays: Rows, rows: Array) -> dict[str, Array]:
+    return {name: values[rows] for name, values in arrays.items()}
+
+
+def _head(rows: Rows, count: int) -> dict[str, Array]:
+    return {name: values[:count] for name, values in rows.items()}

@@ -694,6 +694,7 @@ class ModelSource(_message.Message):
     OPSET_FIELD_NUMBER: _builtins.int
     PACKAGES_FIELD_NUMBER: _builtins.int
     PARAMETER_COUNT_FIELD_NUMBER: _builtins.int
+    REMEDIES_FIELD_NUMBER: _builtins.int
     framework: _builtins.str
     """keras, pytorch, scikit-learn, onnx …"""
     framework_version: _builtins.str
@@ -707,6 +708,10 @@ class ModelSource(_message.Message):
     def packages(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageSource]:
         """The packages that weights and data came from."""
 
+    @_builtins.property
+    def remedies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the exporter changed on the way, so that the graph answers as the source does."""
+
     def __init__(
         self,
         *,
@@ -717,10 +722,11 @@ class ModelSource(_message.Message):
         opset: _builtins.int = ...,
         packages: _abc.Iterable[Global___PackageSource] | None = ...,
         parameter_count: _builtins.int = ...,
+        remedies: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["converter", b"converter", "converter_version", b"converter_version", "framework", b"framework", "framework_version", b"framework_version", "opset", b"opset", "packages", b"packages", "parameter_count", b"parameter_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["converter", b"converter", "converter_version", b"converter_version", "framework", b"framework", "framework_version", b"framework_version", "opset", b"opset", "packages", b"packages", "parameter_count", b"parameter_count", "remedies", b"remedies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -814,12 +820,17 @@ class ParityReport(_message.Message):
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
     passed: _builtins.bool
     row_count: _builtins.int
     reference: _builtins.str
     """What the graph was compared with, for a person."""
     @_builtins.property
     def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutputParity]: ...
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowKind]:
+        """The kinds of rows, each with their number: samples, zeros, missing values …"""
+
     def __init__(
         self,
         *,
@@ -827,14 +838,43 @@ class ParityReport(_message.Message):
         row_count: _builtins.int = ...,
         outputs: _abc.Iterable[Global___OutputParity] | None = ...,
         reference: _builtins.str = ...,
+        kinds: _abc.Iterable[Global___RowKind] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outputs", b"outputs", "passed", b"passed", "reference", b"reference", "row_count", b"row_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kinds", b"kinds", "outputs", b"outputs", "passed", b"passed", "reference", b"reference", "row_count", b"row_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ParityReport: _TypeAlias = ParityReport  # noqa: Y015
+
+@_typing.final
+class RowKind(_message.Message):
+    """Rows of one kind that graph and source were asked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    NOT_APPLICABLE_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    row_count: _builtins.int
+    not_applicable: _builtins.str
+    """Why the kind was not compared; empty where it was."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+        not_applicable: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "not_applicable", b"not_applicable", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RowKind: _TypeAlias = RowKind  # noqa: Y015
 
 @_typing.final
 class OutputParity(_message.Message):

@@ -22,7 +22,8 @@ def model():
     folder = Path(sys.argv[2])
     (folder / "graph.onnx").write_bytes(b"not a graph")
     provenance = {"framework": "x", "framework_version": "1"}
-    (folder / "result.json").write_text(json.dumps({"kinds": [], "provenance": provenance}))
+    result = {"kinds": [], "not_applicable": [], "findings": {}, "provenance": provenance}
+    (folder / "result.json").write_text(json.dumps(result))
     os._exit(0)
 """
 

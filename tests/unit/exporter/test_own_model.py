@@ -71,7 +71,7 @@ def test_the_second_export_is_the_second_version(folder: Path) -> None:
 
 def test_a_tolerance_that_is_not_met_publishes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exported(folder, "net.onnx", "--absolute-tolerance=-1", "--relative-tolerance=0") == 1
-    assert "does not answer as its source: output 'probabilities'" in capsys.readouterr().err
+    assert "does not answer as its source: rows of kind 'samples': output 'probabilities'" in capsys.readouterr().err
     assert not (folder / "models").exists()
 
 
@@ -117,7 +117,7 @@ def test_a_description_with_an_unknown_field_names_it(folder: Path, capsys: pyte
 def test_a_task_without_its_preprocessing_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "tiny.yaml").write_text("description: no table")
     assert exported(folder, "net.onnx") == 1
-    assert "needs preprocessing of kind 'table'" in capsys.readouterr().err
+    assert "does not tell the names of its 4 columns: --columns a,b,c" in capsys.readouterr().err
 
 
 def test_a_scikit_learn_pickle_is_exported_where_it_is_trusted(folder: Path) -> None:

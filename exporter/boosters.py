@@ -1,0 +1,43 @@
+"""What XGBoost's and LightGBM's models have in common on their way through onnxmltools."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from exporter.sources.inputs import Input
+
+# The newest that onnxmltools 1.16 writes for trees without a warning.
+MLTOOLS_OPSET = 15
+_MOST_THRESHOLDS = 60
+
+
+def tree_input(width: int, thresholds: Mapping[int, tuple[float, ...]]) -> Input:
+    """A table of numbers, whose columns lie around where the trees split them."""
+    typical = tuple(_middle(thresholds.get(column, ())) for column in range(width))
+    tried = {column: values[:: len(values) // _MOST_THRESHOLDS + 1] for column, values in thresholds.items()}
+    return Input("features", "float32", (width,), thresholds=tried or None, typical=typical, large=1e6)
+
+
+def with_default_operators(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The converter states no standard operators for trees alone, or old ones; both sides of these are the same."""
+    standard = next((entry for entry in model.opset_import if entry.domain == ""), None) or model.opset_import.add()
+    standard.version = max(standard.version, MLTOOLS_OPSET)
+    return model
+
+
+def class_outputs(model: onnx.ModelProto, names: Sequence[str]) -> list[str | None]:
+    """The outputs of a classifier are its label, left out, and its probabilities; others have one."""
+    return [None] * (len(model.graph.output) - len(names)) + list(names)
+
+
+def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The largest float32 not above each: a float32 value is at most the one just where it is at most the other."""
+    nearest = thresholds.astype(np.float32)
+    below = np.where(nearest.astype(np.float64) > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+    return np.asarray(below, np.float64)
+
+
+def _middle(values: Sequence[float]) -> tuple[float, float]:
+    return (float(np.mean(values)), float(np.std(values)) or 1.0) if values else (0.0, 1.0)

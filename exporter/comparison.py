@@ -1,0 +1,78 @@
+"""A conversion held against its source on every kind of rows, and what to say where they differ.
+
+One graph, many sets of rows: each is compared by itself, so that a failure names the kind, and all go into one report
+with the kinds that were tried and those that the source itself does not take.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from argosy.v1.manifest_pb2 import ParityReport, RowKind
+from exporter.arrays import Array
+from exporter.conversion import Conversion, RowSet
+from exporter.errors import ExportError, GraphError, ParityError
+from exporter.parity import Tolerance, describe_failure, merge
+from exporter.verify import compare
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The report over all kinds, and what the first kind that failed says; empty where all passed."""
+
+    report: ParityReport
+    failure: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return not self.failure
+
+    def what_is_wrong(self, hazards: Sequence[str]) -> str:
+        """One line: the failure, and the causes that are known for such a source with their remedies."""
+        known = f"; known to cause this: {'; '.join(hazards)}" if hazards else ""
+        return f"the graph does not answer as its source: {self.failure}{known}"
+
+
+def compare_all(conversion: Conversion, class_outputs: Collection[str], tolerance: Tolerance) -> Outcome:
+    """Compare on every set of rows. A graph that does not run on one is a failure of that kind."""
+    reports, failure = [], ""
+    for rows in conversion.row_sets:
+        try:
+            report = _compare(conversion, rows, class_outputs, tolerance)
+        except (GraphError, ParityError) as error:
+            return Outcome(ParityReport(), f"rows of kind '{rows.kind}': {_plain(error)}")
+        reports.append(report)
+        if not report.passed and not failure:
+            failure = f"rows of kind '{rows.kind}': {describe_failure(report)}{_row(rows, report)}"
+    merged = merge(reports)
+    merged.reference = f"{conversion.provenance.framework} {conversion.provenance.framework_version}"
+    merged.kinds.extend(RowKind(kind=rows.kind, row_count=_count(rows)) for rows in conversion.row_sets)
+    merged.kinds.extend(RowKind(kind=kind.kind, not_applicable=kind.reason) for kind in conversion.not_applicable)
+    return Outcome(merged, failure)
+
+
+def _compare(
+    conversion: Conversion, rows: RowSet, class_outputs: Collection[str], tolerance: Tolerance
+) -> ParityReport:
+    framework = conversion.provenance.framework
+    return compare(
+        conversion.graph, rows.rows, rows.answers, tolerance, described=framework, class_outputs=class_outputs
+    )
+
+
+def _row(rows: RowSet, report: ParityReport) -> str:
+    """The worst row itself, where it is short enough to be read."""
+    worst = max(report.outputs, key=lambda output: output.worst_absolute_error).worst_row
+    told = ", ".join(f"{name} = {_short(values[worst])}" for name, values in list(rows.rows.items())[:4])
+    return f"; the row: {told}" if len(told) <= 200 else ""
+
+
+def _short(values: Array) -> str:
+    return " ".join(str(values.tolist()).split())
+
+
+def _count(rows: RowSet) -> int:
+    return len(next(iter(rows.rows.values())))
+
+
+def _plain(error: ExportError) -> str:
+    return " ".join(str(error).split())

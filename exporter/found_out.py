@@ -1,0 +1,109 @@
+"""What the manifest needs and the user did not say, as far as the source tells it: columns, labels, dtypes, shapes.
+
+What is found is filled in; what cannot be is asked for, by the name of the flag that would say it. Physical units,
+licences and what an image's pixels are scaled by stand in no file.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from argosy.v1 import manifest_pb2 as pb
+from exporter.conversion import Conversion, Stated
+from exporter.errors import ManifestError
+from exporter.graph import opset_of, parameter_count, parse
+from exporter.signature import Meaning, tensor_specs
+
+DTYPES: Mapping[str, pb.DataType.ValueType] = {
+    "bool": pb.DATA_TYPE_BOOL,
+    "uint8": pb.DATA_TYPE_UINT8,
+    "int8": pb.DATA_TYPE_INT8,
+    "int16": pb.DATA_TYPE_INT16,
+    "int32": pb.DATA_TYPE_INT32,
+    "int64": pb.DATA_TYPE_INT64,
+    "float16": pb.DATA_TYPE_FP16,
+    "float32": pb.DATA_TYPE_FP32,
+    "float64": pb.DATA_TYPE_FP64,
+    "text": pb.DATA_TYPE_BYTES,
+}
+_TABULAR = {pb.TASK_TABULAR_CLASSIFICATION, pb.TASK_TABULAR_REGRESSION}
+_TEXTUAL = {pb.TASK_TEXT_CLASSIFICATION, pb.TASK_TEXT_EMBEDDING}
+
+
+def stated_inputs(described: Iterable[pb.TensorSpec]) -> Iterator[Stated]:
+    """The described inputs as a conversion process is told of them."""
+    words = {value: word for word, value in DTYPES.items()}
+    for spec in described:
+        shape = tuple(spec.shape[1:]) if spec.shape else None
+        yield Stated(spec.name, words.get(spec.data_type, ""), shape)
+
+
+def described_manifest(
+    described: pb.ModelManifest, conversion: Conversion, report: pb.ParityReport, columns: Sequence[str] = ()
+) -> pb.ModelManifest:
+    """The manifest: what was described, and what was found out. Raises ManifestError for what has to be asked."""
+    manifest = pb.ModelManifest()
+    manifest.CopyFrom(described)
+    inputs, outputs = tensor_specs(conversion.graph, _meanings(described, conversion))
+    del manifest.inputs[:], manifest.outputs[:]
+    manifest.inputs.extend(inputs)
+    manifest.outputs.extend(outputs)
+    manifest.parity.CopyFrom(report)
+    manifest.source.CopyFrom(_source(described, conversion))
+    if not manifest.labels and any(output.role == pb.OUTPUT_ROLE_PROBABILITIES for output in outputs):
+        manifest.labels.extend(conversion.findings.labels)
+    _fill_in_preprocessing(manifest, conversion, columns)
+    return manifest
+
+
+def _meanings(described: pb.ModelManifest, conversion: Conversion) -> dict[str, Meaning]:
+    unsaid = {name: Meaning(f"the model's input {name}") for name in conversion.row_sets[0].rows}
+    stated: Sequence[pb.TensorSpec] = [*described.inputs, *described.outputs]
+    return unsaid | {spec.name: Meaning(spec.meaning, spec.unit, spec.role) for spec in stated if spec.meaning}
+
+
+def _source(described: pb.ModelManifest, conversion: Conversion) -> pb.ModelSource:
+    provenance = conversion.provenance
+    counted = provenance.parameter_count
+    return pb.ModelSource(
+        framework=provenance.framework,
+        framework_version=provenance.framework_version,
+        converter=provenance.converter,
+        converter_version=provenance.converter_version,
+        opset=opset_of(parse(conversion.graph)),
+        packages=described.source.packages,
+        parameter_count=parameter_count(conversion.graph) if counted is None else counted,
+        remedies=conversion.findings.remedies,
+    )
+
+
+def _fill_in_preprocessing(manifest: pb.ModelManifest, conversion: Conversion, columns: Sequence[str]) -> None:
+    if manifest.WhichOneof("preprocessing"):
+        return
+    tasks = set(manifest.tasks)
+    if tasks & _TABULAR:
+        manifest.table.columns.extend(_columns(manifest, conversion, columns))
+    elif tasks & _TEXTUAL and len(manifest.inputs) == 1 and manifest.inputs[0].data_type == pb.DATA_TYPE_BYTES:
+        manifest.text.string.input = manifest.inputs[0].name
+
+
+def _columns(manifest: pb.ModelManifest, conversion: Conversion, stated: Sequence[str]) -> Iterator[pb.TableColumn]:
+    """One tensor that holds all columns, or a tensor a column. NaN is imputed where the source was seen to take it."""
+    names = stated or conversion.findings.columns
+    takes_missing = any(rows.kind == "missing values" for rows in conversion.row_sets)
+    inputs = list(manifest.inputs)
+    single = len(inputs) == 1 and len(inputs[0].shape) == 2
+    width = inputs[0].shape[1] if single else len(inputs)
+    if len(names) != width:
+        raise ManifestError(
+            f"the model does not tell the names of its {width} columns: --columns a,b,c names them in its order"
+        )
+    for position, name in enumerate(names):
+        spec = inputs[0] if single else inputs[position]
+        is_text = spec.data_type == pb.DATA_TYPE_BYTES
+        is_float = spec.data_type in {pb.DATA_TYPE_FP32, pb.DATA_TYPE_FP64}
+        yield pb.TableColumn(
+            name=name,
+            kind=pb.COLUMN_KIND_TEXT if is_text else pb.COLUMN_KIND_NUMBER,
+            input=spec.name,
+            index=position if single else 0,
+            missing=pb.MISSING_POLICY_IMPUTE if is_float and takes_missing else pb.MISSING_POLICY_REJECT,
+        )

@@ -1,0 +1,30 @@
+"""The estimators inside an estimator: steps of pipelines, trees of forests, what a calibration or a search wraps."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+
+def parts(estimator: object) -> Iterator[object]:
+    """The estimator itself and whatever fitted objects it holds, each once."""
+    seen: set[int] = set()
+    waiting = [estimator]
+    while waiting:
+        found = waiting.pop()
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        if isinstance(found, dict):
+            waiting += found.values()
+        elif isinstance(found, list | tuple):
+            waiting += found
+        elif isinstance(found, np.ndarray) and found.dtype == object:
+            waiting += found.ravel().tolist()
+        elif _is_model(found):
+            yield found
+            waiting += vars(found).values()
+
+
+def _is_model(found: object) -> bool:
+    package = type(found).__module__.split(".", 1)[0]
+    return package in {"sklearn", "xgboost", "lightgbm", "exporter"} and hasattr(found, "__dict__")

@@ -1,0 +1,188 @@
+"""Rows that a converter could get wrong: hard ones for every input, made from the samples or from what training knew.
+
+Ordinary rows hide most of what converters do: zeros that come to mean "missing", a length that was frozen, a threshold
+that float32 moved to the other side of a value, a category nobody had seen. Each kind is a set of its own, so that a
+kind that the source itself cannot take is known as that. Every number is from one seeded generator: the same export
+tries the same rows.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from exporter.arrays import Array, Rows
+from exporter.errors import SourceError
+from exporter.sources.inputs import Input
+
+SAMPLES, ORDINARY = "samples", "ordinary"
+_ROWS, _HARD_ROWS = 64, 32
+_MOST_THRESHOLD_ROWS = 512
+_SEQUENCE, _SIDE = 8, 32
+_LONG_TEXT = 3000
+_WORDS = (
+    *("the", "a", "Good", "BAD", "day", "weather", "not", "price", "2024", "don't", "really", "fine", "water", "house"),
+    *(
+        "Straße",
+        "École",
+        "café",
+        "naïve",
+        "İstanbul",
+        "e\u0301t\u00e9",
+        "日本語",
+        "Привет",
+        "ﬁne",
+        "x-ray",
+        "3.14",
+        "@me",
+    ),
+)
+_ODD_TEXTS = (
+    *(
+        "never seen before",
+        "ÉCOLE STRASSE ẞ İI",
+        "e\u0301 é",
+        "😀 ok",
+        "tab\tnew\nline",
+        " lead and trail ",
+        "a",
+        "!?.",
+    ),
+    *("\u00a0nbsp\u3000wide", "UPPER lower", "a_b-c", "don't", "1,234.5", "ab\u200bcd", "ﬁ ﬂ", "null", "NaN", "[CLS]"),
+)
+_Change = Callable[[Input, Array], Array | None]
+
+
+def row_sets(inputs: Sequence[Input], samples: Rows) -> Iterator[tuple[str, dict[str, Array]]]:
+    """(kind, rows): the samples or ordinary rows first, then one set a hard kind that the inputs have."""
+    random = np.random.default_rng(0)
+    base = dict(samples) or {entry.name: _ordinary(entry, random) for entry in inputs}
+    yield SAMPLES if samples else ORDINARY, base
+    head = {name: values[:_HARD_ROWS] for name, values in base.items()}
+    for kind, change in _CHANGES.items():
+        changed = {entry.name: change(entry, head[entry.name]) for entry in inputs}
+        if any(values is not None for values in changed.values()):
+            yield kind, {name: head[name] if values is None else values for name, values in changed.items()}
+    if any(entry.thresholds for entry in inputs):
+        yield "split thresholds", _at_thresholds(inputs, base, random)
+    if any(entry.dynamic_axes for entry in inputs):
+        yield (
+            "short",
+            {entry.name: _resized(entry, head[entry.name], lambda size: max(size // 2, 1)) for entry in inputs},
+        )
+        yield "long", {entry.name: _resized(entry, head[entry.name], lambda size: size * 2 + 1) for entry in inputs}
+
+
+def _ordinary(entry: Input, random: np.random.Generator) -> Array:
+    usual = _SIDE if len(entry.shape) == 3 else _SEQUENCE
+    shape = (_ROWS, *(size if isinstance(size, int) else usual for size in entry.shape))
+    if entry.is_text:
+        return _texts(entry, shape, random)
+    dtype = np.dtype(entry.dtype)
+    if dtype.kind == "f":
+        centre, spread = np.array(entry.typical, np.float64).T
+        return np.asarray(random.normal(size=shape) * spread + centre).astype(dtype)
+    if dtype.kind == "b":
+        return random.integers(0, 2, shape).astype(dtype)
+    low, high = entry.whole_numbers or _whole_numbers(entry, dtype)
+    return random.integers(low, high, shape, endpoint=True).astype(dtype)
+
+
+def _whole_numbers(entry: Input, dtype: np.dtype[np.generic]) -> tuple[int, int]:
+    if dtype.itemsize == 1:
+        return int(np.iinfo(dtype.name).min), int(np.iinfo(dtype.name).max)
+    raise SourceError(
+        f"input '{entry.name}' takes whole numbers, and nothing tells which: state them, like"
+        f" --range {entry.name}=0:999, or give --samples"
+    )
+
+
+def _texts(entry: Input, shape: tuple[int, ...], random: np.random.Generator) -> Array:
+    count = int(np.prod(shape))
+    if entry.categories and len(entry.categories) <= _MOST_THRESHOLD_ROWS:
+        chosen = random.choice(np.array(entry.categories, object), count)
+    else:
+        words = np.array([*_WORDS, *entry.categories[:_MOST_THRESHOLD_ROWS]], object)
+        chosen = np.array([" ".join(random.choice(words, random.integers(1, 12))) for _ in range(count)], object)
+    return chosen.reshape(shape)
+
+
+def _zeros(entry: Input, rows: Array) -> Array | None:
+    if entry.is_text or rows.dtype.kind == "b":
+        return None
+    return np.full_like(rows, entry.whole_numbers[0] if entry.whole_numbers else 0)
+
+
+def _negative(_: Input, rows: Array) -> Array | None:
+    return np.negative(np.abs(rows.astype(np.float64))).astype(rows.dtype) if rows.dtype.kind == "f" else None
+
+
+def _large(entry: Input, rows: Array) -> Array | None:
+    if rows.dtype.kind == "f":
+        return (rows.astype(np.float64) * entry.large).astype(rows.dtype)
+    if rows.dtype.kind in "iu" and entry.whole_numbers:
+        return np.full_like(rows, entry.whole_numbers[1])
+    return None
+
+
+def _missing(_: Input, rows: Array) -> Array | None:
+    """One column after the other is missing, then half of them, then all: tables only."""
+    if rows.dtype.kind != "f" or rows.ndim > 2:
+        return None
+    missing = rows.reshape(len(rows), -1).copy()
+    for row in range(len(missing)):
+        missing[row, row % missing.shape[1]] = np.nan
+    missing[-2:, ::2] = np.nan
+    missing[-1:] = np.nan
+    return missing.reshape(rows.shape)
+
+
+def _unseen(entry: Input, rows: Array) -> Array | None:
+    return np.resize(np.array(_ODD_TEXTS, object), rows.shape) if entry.is_text else None
+
+
+def _empty(entry: Input, rows: Array) -> Array | None:
+    return np.full_like(rows, "") if entry.is_text else None
+
+
+def _long(entry: Input, rows: Array) -> Array | None:
+    if not entry.is_text:
+        return None
+    texts = [(f"{text} " * _LONG_TEXT)[:_LONG_TEXT] for text in rows[:4].reshape(-1)]
+    return np.resize(np.array(texts, object), rows.shape)
+
+
+_CHANGES: Mapping[str, _Change] = {
+    "zeros": _zeros,
+    "negative": _negative,
+    "large": _large,
+    "missing values": _missing,
+    "unseen texts": _unseen,
+    "empty texts": _empty,
+    "long texts": _long,
+}
+
+
+def _at_thresholds(inputs: Sequence[Input], base: Rows, random: np.random.Generator) -> dict[str, Array]:
+    """Rows with one column at a threshold, and at the next number to either side of it."""
+    places = [
+        (entry.name, column, value)
+        for entry in inputs
+        for column, values in (entry.thresholds or {}).items()
+        for value in values
+    ]
+    chosen = random.permutation(len(places))[: _MOST_THRESHOLD_ROWS // 3]
+    rows = {name: np.resize(values, (3 * len(chosen), *values.shape[1:])).copy() for name, values in base.items()}
+    for position, place in enumerate(chosen):
+        name, column, value = places[int(place)]
+        target = rows[name].reshape(len(rows[name]), -1)
+        near = np.float32(value) if target.dtype == np.float32 else np.float64(value)
+        below, above = np.nextafter(near, -np.inf, dtype=near.dtype), np.nextafter(near, np.inf, dtype=near.dtype)
+        target[3 * position : 3 * position + 3, column] = (below, near, above)
+    return rows
+
+
+def _resized(entry: Input, rows: Array, size_of: Callable[[int], int]) -> Array:
+    """The rows with each axis that varies at another size, repeated or cut."""
+    for axis in entry.dynamic_axes:
+        rows = np.take(rows, np.arange(size_of(rows.shape[axis])), axis=axis, mode="wrap")
+    return rows

@@ -1,0 +1,117 @@
+"""LightGBM alone: its own text file, a Booster, or one of its scikit-learn models. Missing values are NaN."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+from onnxmltools import convert_lightgbm
+from onnxmltools.convert.common.data_types import FloatTensorType
+
+from exporter.arrays import Array, Rows, first_line
+from exporter.boosters import MLTOOLS_OPSET, class_outputs, round_down, tree_input, with_default_operators
+from exporter.conversion import Findings, Request
+from exporter.errors import SourceError
+from exporter.graph import finish
+from exporter.sources.source import Naming, Source, Way
+
+# kZeroThreshold in LightGBM: what is no larger is not stored, and so is zero.
+_ZERO_THRESHOLD = np.float32(1e-35)
+_SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
+_THRESHOLDS = re.compile(r"^threshold=(.*)$", re.MULTILINE)
+
+
+def from_file(path: Path, request: Request, samples: Rows) -> Source:
+    try:
+        booster = lightgbm.Booster(model_file=path)
+    except lightgbm.basic.LightGBMError as error:
+        raise SourceError(f"{path.name} cannot be loaded by LightGBM: {first_line(error)[:160]}") from error
+    return from_object(booster, request, samples)
+
+
+def from_object(model: object, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
+    labels: tuple[str, ...] = ()
+    if isinstance(model, lightgbm.LGBMModel):
+        labels = tuple(str(label) for label in getattr(model, "classes_", ()))
+        model = model.booster_
+    if not isinstance(model, lightgbm.Booster):
+        raise SourceError(f"a {type(model).__name__} is no LightGBM model")
+    booster, text = model, model.model_to_string(num_iteration=model.best_iteration)
+    if "linear_tree: 1" in text or "is_linear=1" in text:
+        raise SourceError("LightGBM's linear trees cannot be converted: train with linear_tree=False")
+    rounded = _rounded(text)
+    zero_is_missing = "[zero_as_missing: 1]" in text
+    remedies = [
+        *(
+            ["thresholds rounded down to float32, which sends every float32 value the same way"]
+            if rounded != text
+            else []
+        ),
+        *(["zeros made missing, as zero_as_missing has it"] if zero_is_missing else []),
+    ]
+    converted = lightgbm.Booster(model_str=rounded)
+    return Source(
+        framework="lightgbm",
+        distribution="lightgbm",
+        converter="onnxmltools",
+        inputs=(tree_input(booster.num_feature(), _thresholds(booster)),),
+        answer=lambda rows: [_answers(booster, rows)],
+        ways=(Way(lambda naming: _graph(converted, naming, zero_is_missing=zero_is_missing), tuple(remedies)),),
+        findings=Findings(labels=labels, columns=_columns(booster)),
+    )
+
+
+def _answers(booster: lightgbm.Booster, rows: Sequence[Array]) -> Array:
+    answers = np.asarray(booster.predict(rows[0]))
+    if "objective=binary" in booster.model_to_string():
+        answers = np.stack([1 - answers, answers], axis=1)
+    return answers.reshape(len(rows[0]), -1)
+
+
+def _graph(booster: lightgbm.Booster, naming: Naming, *, zero_is_missing: bool) -> bytes:
+    types = [("features", FloatTensorType([None, booster.num_feature()]))]
+    model: onnx.ModelProto = convert_lightgbm(booster, initial_types=types, target_opset=MLTOOLS_OPSET, zipmap=False)
+    _read_zeros(model.graph, np.nan if zero_is_missing else 0.0)
+    return finish(with_default_operators(model), naming.input_names, class_outputs(model, naming.output_names))
+
+
+def _read_zeros(graph: onnx.GraphProto, stands_for: float) -> None:
+    """Whatever reads the input reads it with `stands_for` where LightGBM sees a zero: up to 1e-35 in magnitude."""
+    name = graph.input[0].name
+    for node in graph.node:
+        node.input[:] = ["with_zeros" if given == name else given for given in node.input]
+    constants = {"zero_threshold": _ZERO_THRESHOLD, "zero": np.float32(stands_for)}
+    graph.initializer.extend(numpy_helper.from_array(np.array([value]), key) for key, value in constants.items())
+    graph.node.insert(0, helper.make_node("Abs", [name], ["magnitude"]))
+    graph.node.insert(1, helper.make_node("LessOrEqual", ["magnitude", "zero_threshold"], ["is_zero"]))
+    graph.node.insert(2, helper.make_node("Where", ["is_zero", "zero", name], ["with_zeros"]))
+
+
+def _rounded(text: str) -> str:
+    def line(found: re.Match[str]) -> str:
+        values = round_down(np.array(found[1].split(), np.float64))
+        return "threshold=" + " ".join(f"{value:.17g}" for value in values)
+
+    # The sizes of the trees' texts stand before them, and are not needed.
+    return _SIZES.sub("", _THRESHOLDS.sub(line, text))
+
+
+def _columns(booster: lightgbm.Booster) -> tuple[str, ...]:
+    names = booster.feature_name()
+    return () if all(re.fullmatch(r"Column_\d+", name) for name in names) else tuple(names)
+
+
+def _thresholds(booster: lightgbm.Booster) -> dict[int, tuple[float, ...]]:
+    found: dict[int, set[float]] = defaultdict(set)
+    names = {name: column for column, name in enumerate(booster.feature_name())}
+    splits = booster.trees_to_dataframe().dropna(subset=["split_feature"])
+    for name, threshold, decision in zip(
+        splits["split_feature"], splits["threshold"], splits["decision_type"], strict=True
+    ):
+        if decision == "<=":
+            found[names[name]].add(float(threshold))
+    return {column: tuple(sorted(values)) for column, values in found.items()}

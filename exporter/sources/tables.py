@@ -1,0 +1,136 @@
+"""What a fitted scikit-learn estimator tells of the table or the texts that it reads.
+
+Columns have names where it was fitted on a table. Which of them are texts is known from the encoders that learnt their
+categories; the thresholds of every tree that reads the table as it is are known as well.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+from sklearn.pipeline import Pipeline
+
+from exporter.arrays import Array, Rows
+from exporter.errors import SourceError
+from exporter.sources.estimators import parts
+from exporter.sources.inputs import TEXT, Input
+
+_VECTORISERS = (CountVectorizer, HashingVectorizer)
+_MOST_THRESHOLDS = 100
+
+
+def reads_texts(estimator: BaseEstimator) -> bool:
+    """Whether it reads a list of texts and no table."""
+    return isinstance(_first(estimator), _VECTORISERS)
+
+
+def columns_of(estimator: BaseEstimator) -> tuple[str, ...]:
+    """The names of the table's columns; empty where it was fitted on an array."""
+    return tuple(str(name) for name in getattr(estimator, "feature_names_in_", ()))
+
+
+def table_inputs(estimator: BaseEstimator, samples: Rows) -> tuple[Input, ...]:
+    """One tensor where all columns are numbers or the samples are one array, else a tensor a column."""
+    if reads_texts(estimator):
+        return (Input("text", TEXT, (1,), categories=_vocabulary(estimator)),)
+    names, count = columns_of(estimator), getattr(estimator, "n_features_in_", 0)
+    if not count and not samples:
+        raise SourceError("the estimator does not tell its columns: is it fitted? --samples tells them as well")
+    categories = _categories(estimator, names)
+    if len(samples) > 1 or (categories and len(samples) != 1):
+        return tuple(_column(name, categories, samples) for name in _ordered(names, samples))
+    values = next(iter(samples.values()), np.zeros((1, count), np.float32))
+    width = values.shape[1] if values.ndim > 1 else 1
+    dtype = TEXT if values.dtype.kind in "OUS" else str(values.dtype)
+    found = Input(
+        "features", dtype, (width,), thresholds=_thresholds(estimator), typical=_typical(estimator, width), large=1e3
+    )
+    return (found,)
+
+
+def _ordered(names: Sequence[str], samples: Rows) -> Sequence[str]:
+    if samples and names and set(samples) != set(names):
+        unknown = sorted(set(samples) ^ set(names))
+        raise SourceError(f"the samples' names are not the columns that were trained: {', '.join(unknown[:5])} differ")
+    return names or list(samples)
+
+
+def _column(name: str, categories: dict[str, Array], samples: Rows) -> Input:
+    if name in categories:
+        known = categories[name]
+        if known.dtype.kind in "OUS":
+            return Input(name, TEXT, (1,), categories=tuple(str(value) for value in known if isinstance(value, str)))
+        whole = known.astype(np.float64)
+        dtype = str(samples[name].dtype) if name in samples else "int64" if known.dtype.kind in "iu" else "float32"
+        return Input(name, dtype, (1,), whole_numbers=(int(np.nanmin(whole)), int(np.nanmax(whole))))
+    if name in samples and samples[name].dtype.kind in "OUS":
+        return Input(name, TEXT, (1,))
+    return Input(name, str(samples[name].dtype) if name in samples else "float32", (1,), large=1e3)
+
+
+def _categories(estimator: BaseEstimator, names: Sequence[str]) -> dict[str, Array]:
+    """The categories that encoders learnt, by column; a vectoriser's column is one without categories."""
+    found: dict[str, Array] = {}
+    for transformer in (part for part in parts(estimator) if isinstance(part, ColumnTransformer)):
+        for _, step, columns in transformer.transformers_:
+            if isinstance(columns, str):
+                found[columns] = np.array([], object)
+            for part in parts(step):
+                if hasattr(part, "categories_"):
+                    chosen = [
+                        names[int(c)] if isinstance(c, int | np.integer) else str(c) for c in np.atleast_1d(columns)
+                    ]
+                    found.update(zip(chosen, map(np.asarray, part.categories_), strict=False))
+    return found
+
+
+def _vocabulary(estimator: BaseEstimator) -> tuple[str, ...]:
+    return tuple(getattr(_first(estimator), "vocabulary_", ()))[:2000]
+
+
+def _thresholds(estimator: BaseEstimator) -> dict[int, tuple[float, ...]] | None:
+    """Of trees that read the table as it is: behind a step of a pipeline the columns are others."""
+    if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+        return None
+    found: dict[int, set[float]] = defaultdict(set)
+    for part in parts(estimator):
+        for column, threshold in _splits(part):
+            found[column].add(threshold)
+    return {column: tuple(sorted(values)[:_MOST_THRESHOLDS]) for column, values in found.items()} or None
+
+
+def _splits(part: object) -> Iterator[tuple[int, float]]:
+    if hasattr(part, "tree_"):
+        tree = part.tree_
+        for column, threshold in zip(tree.feature, tree.threshold, strict=True):
+            if column >= 0:
+                yield int(column), float(threshold)
+    for predictor in (p for stage in getattr(part, "_predictors", ()) for p in stage):
+        for node in predictor.nodes[predictor.nodes["is_leaf"] == 0]:
+            yield int(node["feature_idx"]), float(node["num_threshold"])
+
+
+def _typical(estimator: BaseEstimator, width: int) -> tuple[tuple[float, float], ...]:
+    """Where a scaler or an imputer found the columns, or where the trees split them."""
+    first = _first(estimator)
+    centre, spread = getattr(first, "mean_", getattr(first, "statistics_", None)), getattr(first, "scale_", None)
+    if centre is not None and np.shape(centre) == (width,):
+        spreads = np.ones(width) if spread is None or np.shape(spread) != (width,) else spread
+        return tuple((float(c), float(s)) for c, s in zip(centre, spreads, strict=True))
+    known = _thresholds(estimator) or {}
+    if not known:
+        return ((0.0, 1.0),)
+    return tuple(_middle(known.get(column, ())) for column in range(width))
+
+
+def _middle(values: Sequence[float]) -> tuple[float, float]:
+    return (float(np.mean(values)), float(np.std(values)) or 1.0) if values else (0.0, 1.0)
+
+
+def _first(estimator: BaseEstimator) -> object:
+    while isinstance(estimator, Pipeline):
+        estimator = estimator.steps[0][1]
+    return estimator

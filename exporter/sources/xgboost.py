@@ -1,0 +1,104 @@
+"""XGBoost alone: its own files (.json, .ubj), a Booster, or one of its scikit-learn models. Missing values are NaN."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import xgboost
+from onnxmltools import convert_xgboost
+from onnxmltools.convert.common.data_types import FloatTensorType
+
+from exporter.arrays import Array, Rows, first_line
+from exporter.boosters import MLTOOLS_OPSET, class_outputs, tree_input, with_default_operators
+from exporter.conversion import Findings, Request
+from exporter.errors import SourceError
+from exporter.graph import finish
+from exporter.sources.source import Naming, Source, Way
+
+
+def from_file(path: Path, request: Request, samples: Rows) -> Source:
+    try:
+        booster = xgboost.Booster(model_file=path)
+    except xgboost.core.XGBoostError as error:
+        raise SourceError(f"{path.name} cannot be loaded by XGBoost: {first_line(error)[:160]}") from error
+    return from_object(booster, request, samples)
+
+
+def from_object(model: object, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
+    """A model that stopped early answers, and is converted, up to its best iteration."""
+    labels: tuple[str, ...] = ()
+    if isinstance(model, xgboost.XGBModel):
+        labels = tuple(str(label) for label in getattr(model, "classes_", ()))
+        model = model.get_booster()
+    if not isinstance(model, xgboost.Booster):
+        raise SourceError(f"a {type(model).__name__} is no XGBoost model")
+    booster = _plain(model)
+    columns = tuple(model.feature_names or ())
+    return Source(
+        framework="xgboost",
+        distribution="xgboost-cpu",
+        converter="onnxmltools",
+        inputs=(tree_input(model.num_features(), _thresholds(booster)),),
+        answer=lambda rows: [_answers(booster, rows)],
+        ways=(Way(lambda naming: _graph(booster, naming)),),
+        findings=Findings(labels=labels, columns=columns),
+    )
+
+
+def _plain(model: xgboost.Booster) -> xgboost.Booster:
+    """Up to the best iteration, with columns f0, f1 …, which is how the converter wants them."""
+    config = json.loads(model.save_config())["learner"]
+    kind = config["gradient_booster"]["name"]
+    if kind != "gbtree":
+        raise SourceError(f"XGBoost's booster '{kind}' cannot be converted: train with booster='gbtree'")
+    if "c" in (model.feature_types or ()):
+        raise SourceError(
+            "XGBoost with enable_categorical cannot be converted: encode the categories with"
+            " OneHotEncoder(sparse_output=False) and train anew"
+        )
+    best = model.attr("best_iteration")
+    booster = model[: int(best) + 1] if best is not None else model.copy()
+    booster.feature_names = booster.feature_types = None
+    return booster
+
+
+def _answers(booster: xgboost.Booster, rows: Sequence[Array]) -> Array:
+    answers = np.asarray(booster.predict(xgboost.DMatrix(rows[0])))
+    if _objective(booster) == "multi:softmax":
+        raise SourceError("objective 'multi:softmax' answers no probabilities: train with 'multi:softprob'")
+    return np.stack([1 - answers, answers], axis=1) if _is_binary(booster) else answers.reshape(len(rows[0]), -1)
+
+
+def _graph(booster: xgboost.Booster, naming: Naming) -> bytes:
+    types = [("features", FloatTensorType([None, booster.num_features()]))]
+    model: onnx.ModelProto = convert_xgboost(_as_regression(booster), initial_types=types, target_opset=MLTOOLS_OPSET)
+    return finish(with_default_operators(model), naming.input_names, class_outputs(model, naming.output_names))
+
+
+def _as_regression(booster: xgboost.Booster) -> xgboost.Booster:
+    """A ranker answers the sum of its leaves as a regression does; the converter takes it for a classifier."""
+    if not _objective(booster).startswith("rank:"):
+        return booster
+    model = json.loads(booster.save_raw("json"))
+    model["learner"]["objective"] = {"name": "reg:squarederror", "reg_loss_param": {"scale_pos_weight": "1"}}
+    return xgboost.Booster(model_file=bytearray(json.dumps(model).encode()))
+
+
+def _objective(booster: xgboost.Booster) -> str:
+    return str(json.loads(booster.save_config())["learner"]["objective"]["name"])
+
+
+def _is_binary(booster: xgboost.Booster) -> bool:
+    return _objective(booster) == "binary:logistic"
+
+
+def _thresholds(booster: xgboost.Booster) -> dict[int, tuple[float, ...]]:
+    found: dict[int, set[float]] = defaultdict(set)
+    trees = booster.trees_to_dataframe()
+    splits = trees[trees["Feature"] != "Leaf"]
+    for name, threshold in zip(splits["Feature"], splits["Split"], strict=True):
+        found[int(name.removeprefix("f"))].add(float(threshold))
+    return {column: tuple(sorted(values)) for column, values in found.items()}
