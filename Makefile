@@ -48,6 +48,7 @@ matrix: $(READY)  ## export every source model of tests/matrix, judge it on unse
 
 k8s-test: $(READY) models  ## the manifests on a real Kubernetes control plane, the fleet's processes in its pods
 	@$(BIN)/python -m k8s.testing.tools
+	@$(BIN)/python -m k8s.testing.images
 	unshare $(if $(filter-out 0,$(shell id -u)),--map-root-user) --net --mount --pid --fork --kill-child --mount-proc \
 	  $(BIN)/pytest tests/k8s
 

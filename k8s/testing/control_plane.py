@@ -5,6 +5,7 @@ zone: it keeps their leases and says that pods placed there run, unconditionally
 like to the control plane. What pods do is seen in `node.py`, which runs them.
 """
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -77,6 +78,22 @@ class ControlPlane:
         if check and done.returncode:
             raise RuntimeError(f"kubectl {' '.join(map(str, arguments))}: {done.stderr}")
         return done
+
+    def run_as_typed(self, text: str, folder: Path) -> str:
+        """Run commands of a page in `folder`, with kubectl on the path. Raises RuntimeError with what they said."""
+        programs = self._folder / "bin"
+        programs.mkdir(exist_ok=True)
+        if not (programs / "kubectl").exists():
+            # The program is the part that it is called by.
+            (programs / "kubectl").symlink_to(self._program)
+        path = os.pathsep.join([str(programs), str(tools.grpcurl().parent), os.environ["PATH"]])
+        done = subprocess.run(  # noqa: S603 - the commands are the project's
+            ["/bin/bash", "-euo", "pipefail", "-c", text], check=False, capture_output=True, text=True, timeout=400,
+            cwd=folder, env={**os.environ, "PATH": path, "KUBECONFIG": str(self._kubeconfig)},
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"{text}\n{done.stdout}{done.stderr}")
+        return done.stdout
 
     def add_zone(self, zone: str, nodes: int, capacity: Object) -> None:
         """Simulated nodes in a zone of their own; `capacity` is what each has. Waits until they are ready."""

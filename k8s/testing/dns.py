@@ -37,6 +37,10 @@ class ClusterDns:
     def close(self) -> None:
         self._socket.close()
 
+    def ready(self, name: str) -> tuple[str, ...]:
+        """The ready addresses of SERVICE.NAMESPACE now, whatever was answered before."""
+        return self._records.get(f"{name}.{DOMAIN}", ())
+
     def _follow(self) -> None:
         for slices in self._api.changes(_SLICES, time.monotonic() + _FOR_EVER_S):
             self._records = ready_addresses(slices)

@@ -7,32 +7,43 @@ endpoints that the API server publishes are those of processes that answered the
 import itertools
 import threading
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from k8s.testing.api import Api, ApiError, Object
 from k8s.testing.control_plane import node_object
+from k8s.testing.images import Image
 from k8s.testing.pod import PodRun
 from k8s.testing.sandbox import Sandbox
 from k8s.testing.volumes import Volumes
 
+_ZONE = "zone-m"
 _LEASE_S = 5.0
 _END_LIMIT_S = 60.0
 _FOR_EVER_S = 3600.0
 _PODS = "/api/v1/pods"
+_numbers = itertools.count()
 _LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 
 
 class Node:
-    """A node; `models` is what images and claims of models hold, `folder` is where its pods' files and logs go."""
+    """A node; `images` are those that it has by name, `models` is what the claims of models hold.
 
-    def __init__(self, api: Api, name: str, zone: str, capacity: Object, *, models: Path, folder: Path) -> None:
+    In `folder` lie its pods' files and logs.
+    """
+
+    def __init__(
+        self, api: Api, name: str, capacity: Object, *, images: Mapping[str, Image], models: Path, folder: Path
+    ) -> None:
         self._api = api
-        self._name = name
-        self._node = node_object(name, zone, capacity)
+        self.name = name
+        self._node = node_object(name, _ZONE, capacity)
+        self._images = images
         self._models = models
         self._folder = folder
-        self._addresses = (f"10.244.{number >> 8}.{number & 255}" for number in itertools.count(2))
+        self._number = next(_numbers)
+        self._addresses = (f"10.244.{self._number}.{host}" for host in itertools.count(2))
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self.runs: dict[str, PodRun] = {}
@@ -42,7 +53,7 @@ class Node:
         self._api.create("/api/v1/nodes", self._node)
         self._say_ready()
         for work in (self._keep_lease, self._follow):
-            threading.Thread(target=work, name=f"{self._name}{work.__name__}", daemon=True).start()
+            threading.Thread(target=work, name=f"{self.name}{work.__name__}", daemon=True).start()
 
     def stop(self) -> None:
         """End every pod at once."""
@@ -56,20 +67,20 @@ class Node:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         ready = {"type": "Ready", "status": "True", "reason": "Tests", "message": "runs processes",
                  "lastHeartbeatTime": now, "lastTransitionTime": now}  # fmt: skip
-        self._api.patch(f"/api/v1/nodes/{self._name}/status", {"status": {"conditions": [ready]}}, "strategic-merge")
+        self._api.patch(f"/api/v1/nodes/{self.name}/status", {"status": {"conditions": [ready]}}, "strategic-merge")
 
     def _keep_lease(self) -> None:
-        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._name}}
+        lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self.name}}
         # With a time from the start: the controllers never notice the renewals of a lease that began without one.
-        held = {"holderIdentity": self._name, "leaseDurationSeconds": 40, "renewTime": _micro_time()}
+        held = {"holderIdentity": self.name, "leaseDurationSeconds": 40, "renewTime": _micro_time()}
         self._api.create(_LEASES, {**lease, "spec": held})
         while not self._stop.wait(_LEASE_S):
-            self._api.patch(f"{_LEASES}/{self._name}", {"spec": {"renewTime": _micro_time()}})
+            self._api.patch(f"{_LEASES}/{self.name}", {"spec": {"renewTime": _micro_time()}})
 
     def _follow(self) -> None:
         for pods in self._api.changes(_PODS, time.monotonic() + _FOR_EVER_S):
             for pod in pods:
-                if pod["spec"].get("nodeName") == self._name and not self._stop.is_set():
+                if pod["spec"].get("nodeName") == self.name and not self._stop.is_set():
                     self._see(pod)
 
     def _see(self, pod: Object) -> None:
@@ -88,7 +99,9 @@ class Node:
         folder.mkdir()
         volumes = Volumes(self._api, namespace, folder, self._models)
         mounts = {volume["name"]: volumes.make(volume) for volume in pod["spec"]["volumes"]}
-        sandbox = Sandbox(f"p{len(self.runs)}", next(self._addresses), folder, namespace, mounts)
+        sandbox = Sandbox(
+            f"p{self._number}-{len(self.runs)}", next(self._addresses), folder, namespace, mounts, self._images
+        )
         path = f"/api/v1/namespaces/{namespace}/pods/{name}"
 
         def report(status: Object) -> None:
@@ -98,7 +111,7 @@ class Node:
                 if error.code != 404:
                     raise
 
-        return PodRun(pod, sandbox, self._models, report, self._folder / f"{name}.log")
+        return PodRun(pod, sandbox, report, self._folder / f"{name}.log")
 
     def _lead(self, uid: str, pod: Object) -> None:
         self.runs[uid].run()

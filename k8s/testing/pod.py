@@ -71,7 +71,6 @@ class PodRun:
 
     pod: Object
     sandbox: Sandbox
-    image_models: Path
     report: Report
     log: Path
     restarts: int = 0
@@ -91,6 +90,10 @@ class PodRun:
 
     def run(self) -> None:
         spec = self.pod["spec"]
+        if missing := self._missing_images():
+            self.report(self._status("Pending", {"waiting": {"reason": "ErrImageNeverPull", "message": missing}}))
+            self._wake.wait()
+            return
         self.sandbox.open()
         try:
             for container in spec.get("initContainers", ()):
@@ -102,8 +105,12 @@ class PodRun:
         finally:
             self.sandbox.close()
 
+    def _missing_images(self) -> str:
+        containers = (*self.pod["spec"].get("initContainers", ()), *self.pod["spec"]["containers"])
+        return ", ".join(c["image"] for c in containers if c["image"] not in self.sandbox.images)
+
     def _run_to_end(self, container: Object) -> None:
-        process = self.sandbox.start(self.pod["spec"], container, self.image_models, self.log)
+        process = self.sandbox.start(self.pod["spec"], container, self.log)
         code = process.popen.wait()
         process.limits.leave()
         if code:
@@ -115,7 +122,7 @@ class PodRun:
         self.ended = None
         self._wake.clear()
         begun = time.monotonic()
-        self.process = process = self.sandbox.start(self.pod["spec"], container, self.image_models, self.log)
+        self.process = process = self.sandbox.start(self.pod["spec"], container, self.log)
         threading.Thread(target=self._wake_at_exit, args=(process,), daemon=True).start()
         self._probe(container, process, begun)
         if process.popen.poll() is None:
@@ -183,21 +190,22 @@ class PodRun:
     def _say(self, phase: str) -> None:
         self.report(self._status(phase))
 
-    def _status(self, phase: str) -> Object:
+    def _status(self, phase: str, state: Object | None = None) -> Object:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         running = phase == "Running"
         ready = "True" if running and self._ready else "False"
-        states = {"PodScheduled": "True", "Initialized": "True", "ContainersReady": ready, "Ready": ready}
+        conditions = {"PodScheduled": "True", "Initialized": "True", "ContainersReady": ready, "Ready": ready}
         ended = self.ended.exit_code if self.ended else 0
-        state = {"running": {"startedAt": now}} if running else {"terminated": {"exitCode": ended}}
+        if state is None:
+            state = {"running": {"startedAt": now}} if running else {"terminated": {"exitCode": ended}}
         container = self.pod["spec"]["containers"][0]
         return {
             "phase": phase if not ended else "Failed",
             "podIP": self.sandbox.address,
             "podIPs": [{"ip": self.sandbox.address}],
-            "conditions": [{"type": t, "status": state, "lastTransitionTime": now} for t, state in states.items()],
+            "conditions": [{"type": t, "status": value, "lastTransitionTime": now} for t, value in conditions.items()],
             "containerStatuses": [{
-                "name": container["name"], "image": container["image"], "imageID": "this checkout",
+                "name": container["name"], "image": container["image"], "imageID": "",
                 "ready": ready == "True", "started": self._started, "restartCount": self.restarts, "state": state,
             }],
         }  # fmt: skip

@@ -1,9 +1,9 @@
 """A pod's place to run: a network, a root file system and limits of its own, made with what every Linux has.
 
-The image is this machine: its root below a writable layer that is then made read-only, with this checkout and its
-virtual environment in it. Everything else is as the pod says: its user, no capabilities, its volumes, its address, the
-cluster's DNS, its cgroup limits. So a process that writes where it may not, needs a right that it does not have, or
-outgrows its limit fails here as it would in a cluster. Needs root, in a network and mount namespace of the tests' own.
+The root is the image's, below a writable layer that is then made read-only. Everything else is as the pod says: its
+user, no capabilities, its volumes, its address, the cluster's DNS, its cgroup limits. So a process that writes where
+it may not, needs a right that it does not have, or outgrows its limit fails here as it would in a cluster. Needs root,
+in a network and mount namespace of the tests' own.
 """
 
 import os
@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,9 @@ from pathlib import Path
 import psutil
 
 from k8s.testing import dns
+from k8s.testing import enter as entering
 from k8s.testing.api import Object
+from k8s.testing.images import Image
 from k8s.testing.tools import ROOT
 from k8s.testing.volumes import Mount, cpu_quota_us, quantity
 
@@ -49,7 +52,8 @@ class Sandbox:
     address: str
     folder: Path
     namespace: str
-    mounts: dict[str, Mount]
+    mounts: Mapping[str, Mount]
+    images: Mapping[str, Image]
 
     def open(self) -> None:
         """Make the network. Raises CalledProcessError."""
@@ -65,55 +69,43 @@ class Sandbox:
         """Give the network back. What ran here has ended."""
         _ip("netns", "delete", self.name)
 
-    def start(self, pod: Object, container: Object, image_models: Path, log: Path) -> "Process":
-        """Start a container of the pod. The log gets what it writes."""
+    def start(self, pod: Object, container: Object, log: Path) -> "Process":
+        """Start a container of the pod. The log gets what it writes. Raises KeyError for an image that is not here."""
+        image = self.images[container["image"]]
         # The machine's cgroups are shared with other runs of the tests.
         limits = Limits.of(f"argosy-{secrets.token_hex(6)}", container["resources"]["limits"])
-        script = self._script(pod, container, image_models, limits)
+        script = self._script(pod, container, image, limits)
         own = {entry["name"]: entry["value"] for entry in container.get("env", ())}
-        path = f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin:/sbin"
-        environment = {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "HOME": "/", **own}
         # First the limits: the new namespaces have no sight of the cgroups.
         enter = " ".join(f"echo 0 > {path}/cgroup.procs;" for path in limits.enter())
         inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-euc", script]
         popen = subprocess.Popen(  # noqa: S603
-            ["bash", "-euc", f'{enter} exec "$@"', "enter", "ip", "netns", "exec", self.name, *inside],  # noqa: S607
-            env=environment,
+            ["/bin/bash", "-euc", f'{enter} exec "$@"', "enter", "ip", "netns", "exec", self.name, *inside],
+            env={"HOME": "/", "HOSTNAME": self.name, **image.environment, **own},
             stdin=subprocess.DEVNULL,
             stdout=log.open("ab"),
             stderr=subprocess.STDOUT,
         )
         return Process(popen, limits)
 
-    def _script(self, pod: Object, container: Object, image_models: Path, limits: "Limits") -> str:
-        root, user = "$work/root", pod["securityContext"]
-        lines = [
+    def _script(self, pod: Object, container: Object, image: Image, limits: "Limits") -> str:
+        root = "$work/root"
+        layers = f"lowerdir={image.root},upperdir=$work/up,workdir=$work/work"
+        return "\n".join([
             f"work={shlex.quote(str(self.folder / container['name']))}",
             "mount --make-rprivate /; mkdir -p $work; mount -t tmpfs tmpfs $work; mkdir $work/up $work/work $work/root",
-            f"mount -t overlay overlay -o lowerdir=/,upperdir=$work/up,workdir=$work/work {root}",
-            *(f"chmod o+x {root}{folder}" for folder in _ways_in()),
-            f"rm -f {root}/etc/resolv.conf",
+            f"mount -t overlay overlay -o {layers} {root}",
+            *(f"chmod o+x {root}{folder}" for folder in _ways_in(image)),
+            f"rm -f {root}/etc/resolv.conf {root}/etc/hosts; echo 127.0.0.1 localhost > {root}/etc/hosts",
             f"printf '{_RESOLVER}' {self.namespace} > {root}/etc/resolv.conf",
+            f"mkdir -p {root}/proc {root}/dev {root}/sys",
             f"mount -t proc proc {root}/proc; mount --rbind /dev {root}/dev",
             f"mount -t tmpfs tmpfs {root}/sys; mkdir -p {root}/sys/fs/cgroup",
             f"echo {limits.quota_us or 'max'} 100000 > {root}/sys/fs/cgroup/cpu.max",
-            *self._image_lines(root, container, image_models),
             *(line for mount in container["volumeMounts"] for line in self._mount_lines(root, mount)),
             f"mount -o remount,ro {root}",
-        ]
-        command = container.get("command") or ["python", "-m"]
-        wanted = shlex.join([*command, *container.get("args", ())])
-        uid, gid = user["runAsUser"], user["runAsGroup"]
-        rights = "--no-new-privs --bounding-set=-all --inh-caps=-all --clear-groups"
-        run = f"cd /tmp && exec {wanted}"
-        lines.append(f"exec chroot {root} setpriv --reuid {uid} --regid {gid} {rights} sh -c {shlex.quote(run)}")
-        return "\n".join(lines)
-
-    def _image_lines(self, root: str, container: Object, image_models: Path) -> list[str]:
-        """What the image brings beside the machine's own files."""
-        if not container["image"].startswith("argosy/models:"):
-            return []
-        return [f"mkdir -p {root}/models; mount --bind {shlex.quote(str(image_models))} {root}/models"]
+            _start_line(root, pod["securityContext"], container, image),
+        ])  # fmt: skip
 
     def _mount_lines(self, root: str, mount: Object) -> list[str]:
         volume, target = self.mounts[mount["name"]], f"{root}{mount['mountPath']}"
@@ -186,8 +178,17 @@ class Process:
         self.popen.wait()
 
 
-def _ways_in() -> list[Path]:
-    """The folders above the interpreter and the checkout: in an image everyone may pass them."""
+def _start_line(root: str, user: Object, container: Object, image: Image) -> str:
+    command = container.get("command") or image.entrypoint
+    ids = (str(user[name]) for name in ("runAsUser", "runAsGroup", "fsGroup"))
+    wanted = shlex.join([*ids, image.working_folder, *command, *container.get("args", ())])
+    return f"exec {shlex.join([sys.executable, '-I', entering.__file__])} {root} {wanted}"
+
+
+def _ways_in(image: Image) -> list[Path]:
+    """Where this machine is the image: the folders above the interpreter and the checkout, which everyone may pass."""
+    if image.root != Path("/"):
+        return []
     places = {Path(sys.base_prefix).resolve(), ROOT, Path(os.path.realpath(sys.executable))}
     return sorted({folder for place in places for folder in place.parents if folder != Path("/")})
 

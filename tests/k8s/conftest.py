@@ -7,8 +7,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from argosy.v1.vision_pb2 import VisionServiceClassifyResponse
 from k8s.testing import tools
+from k8s.testing.cluster_address import ClusterAddress
 from k8s.testing.control_plane import ControlPlane, has_condition
+from k8s.testing.dns import ClusterDns
+from k8s.testing.images import built_images, this_machine
+from k8s.testing.node import Node
+from k8s.testing.sandbox import make_network
+from tests.e2e import traffic as t
+from tests.e2e.load import Load
 
 K8S = Path(__file__).parents[2] / "k8s"
 NAMESPACE = "argosy"
@@ -16,6 +24,8 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 BUDGETS = f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets"
 SCALERS = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers"
+MODELS = K8S.parent / "models"
+ROOMY = {"cpu": "64", "memory": "256Gi", "pods": "110"}
 ZONES = ("zone-a", "zone-b", "zone-c")
 
 # What a GPU operator brings into a cluster.
@@ -87,3 +97,70 @@ def remove_namespace(cluster):
     cluster.kubectl("delete", "priorityclass", "argosy-serving", "argosy-routing", "--ignore-not-found")
     names = "/api/v1/namespaces"
     cluster.api.wait(names, lambda found: NAMESPACE not in {item["metadata"]["name"] for item in found}, 180)
+
+
+@pytest.fixture(scope="session")
+def images():
+    """The fleet's images by name: those that the engine has built, or else this machine in their place."""
+    return built_images() or this_machine()
+
+
+@pytest.fixture(scope="session")
+def network(cluster):
+    """The network of the pods that run here."""
+    _, _, users = Path("/proc/self/uid_map").read_text().split()[:3]
+    if users == "1":
+        pytest.skip("a pod's process is another user than the tests': needs root")
+    make_network()
+
+
+@pytest.fixture(scope="module")
+def dns(network, api):
+    served = ClusterDns(api)
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def add_machine(cluster, api, dns, images, tmp_path_factory):
+    """Makes nodes that run what is placed on them; the simulated ones take no pods meanwhile."""
+    machines = []
+    simulated = [item["metadata"]["name"] for item in api.items("/api/v1/nodes")]
+    cluster.kubectl("cordon", *simulated)
+
+    def add(name, models):
+        folder = tmp_path_factory.mktemp(name)
+        machines.append(Node(api, name, ROOMY, images=images, models=models, folder=folder))
+        machines[-1].start()
+        return machines[-1]
+
+    yield add
+    cluster.kubectl("-n", NAMESPACE, "delete", "deployments", "--all", "--wait=false", "--ignore-not-found")
+    for machine in machines:
+        machine.stop()
+        api.delete(f"/api/v1/nodes/{machine.name}")
+    remove_namespace(cluster)
+    cluster.kubectl("uncordon", *simulated)
+
+
+@pytest.fixture(scope="module")
+def router(api, dns, fleet):
+    """Where callers find the router of the module's fleet: its Service's cluster address."""
+    address = ClusterAddress(api, dns, NAMESPACE, "argosy-router", 8500)
+    yield f"{address.address}:8500"
+    address.close()
+
+
+@pytest.fixture
+def load(router):
+    """Classifications through the router, as long as the test goes on; a lost or wrong one fails it."""
+    with Load(router, t.VISION_CLASSIFY, t.classify(t.seven())) as load:
+        load.wait_for_answers(50)
+        yield load
+        load.wait_for_answers(50)
+    assert load.errors == []
+    assert {label(reply) for reply in load.replies} == {"7"}
+
+
+def label(reply):
+    return VisionServiceClassifyResponse.FromString(reply).results[0].categories[0].label

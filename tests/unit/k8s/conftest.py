@@ -15,7 +15,7 @@ OVERLAYS = sorted(path.name for path in (K8S / "overlays").iterdir())
 def render(folder):
     try:
         program = tools.kustomize()
-    except tools.NoGoError as error:
+    except tools.MissingToolError as error:
         pytest.skip(str(error))
     done = subprocess.run([program, "build", folder], check=False, timeout=60, capture_output=True, text=True)
     assert not done.returncode, done.stderr
