@@ -12,8 +12,9 @@ PROCESSES = ("argosy-vision", "argosy-text", "argosy-tabular", "argosy-router")
 
 
 def runs_of(node, name):
-    """The pods of one Deployment that have not ended."""
-    return [run for run in node.runs.values() if run.ended is None and run.pod["metadata"]["name"].startswith(name)]
+    """The pods of one Deployment whose process runs."""
+    found = [run for run in node.runs.values() if run.process is not None and run.ended is None]
+    return [run for run in found if run.pod["metadata"]["name"].startswith(name)]
 
 
 def first_process(run):

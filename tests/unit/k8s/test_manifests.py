@@ -133,12 +133,21 @@ def test_a_pod_has_longer_to_end_than_its_drain_takes(find, process):
     assert pod_of(find, process)["terminationGracePeriodSeconds"] > pause_s + drain_s
 
 
+def found_after_s():
+    """How long the router may take to find a new replica: DNS answers are kept for a while, and asked for in turns."""
+    dns_cache_s = 5
+    return dns_cache_s + load_config(K8S / "base" / "router" / "fleet.yaml").resolve_interval_s
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_replica_that_is_evicted_serves_until_the_router_can_have_found_the_one_in_its_place(find, service):
+    assert container_of(find, service)["lifecycle"]["preStop"]["sleep"]["seconds"] > found_after_s()
+
+
 @pytest.mark.parametrize("process", PROCESSES)
 def test_no_old_replica_goes_before_the_router_can_have_found_the_new_one(find, process):
     spec = find("Deployment", process)["spec"]
-    dns_cache_s = 5
-    interval_s = load_config(K8S / "base" / "router" / "fleet.yaml").resolve_interval_s
-    assert spec["minReadySeconds"] > interval_s + dns_cache_s
+    assert spec["minReadySeconds"] > found_after_s()
     assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
 
 
