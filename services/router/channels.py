@@ -25,7 +25,7 @@ OPTIONS: tuple[ChannelOption, ...] = (
 
 # Envoy pings both servers of the router every 10 s; grpcio would count that as abuse and close the connection.
 SERVER_OPTIONS: tuple[ChannelOption, ...] = (
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
 

@@ -81,6 +81,11 @@ def test_a_frozen_process_is_killed_by_its_liveness_probe_and_started_again(flee
     restarted(api, run, 1)
 
 
+def test_envoy_has_kept_its_stream_to_the_router_through_the_quiet_that_was(fleet):
+    (run,) = runs_of(fleet, "argosy-router")
+    assert "config stream" not in run.log.read_text()
+
+
 def restarted(api, run, times):
     name = run.pod["metadata"]["name"]
 
