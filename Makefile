@@ -10,9 +10,10 @@ RUST   := 1.85
 # 'native' where a Rust that is new enough is here; FRONT=portable does without.
 FRONT  ?= $(if $(shell printf '$(RUST)\n%s\n' "$$(rustc --version 2>/dev/null | cut -d' ' -f2)" | sort -CV && command -v cargo),native,portable)
 BUILT  := $(VENV)/.front-$(FRONT)
-CARGO  := cd front && CARGO_TARGET_DIR=$(CURDIR)/.cache/front-target cargo
-# A part of cargo that not every Rust comes with, and its arguments.
-cargo_tool = @cargo $(1) --version >/dev/null 2>&1 || { echo "cargo $(1) is not here: left out"; exit 0; }; $(CARGO) $(1) $(2)
+# cargo in the crate $(1): the front, or the benchmark's load.
+cargo   = cd $(1) && CARGO_TARGET_DIR=$(CURDIR)/.cache/$(notdir $(1))-target cargo
+# In that crate a part of cargo that not every Rust comes with, and its arguments.
+cargo_tool = @cargo $(2) --version >/dev/null 2>&1 || { echo "cargo $(2) is not here: left out"; exit 0; }; $(call cargo,$(1)) $(2) $(3)
 # One run of each fuzz target, in seconds.
 FUZZ_S ?= 60
 
@@ -56,13 +57,16 @@ front: $(READY) $(BUILT)  ## the native front where cargo is; `make demo` and `m
 
 rust-lint:  ## rustfmt and clippy, where they are
 ifeq ($(FRONT),native)
-	$(call cargo_tool,fmt,--check)
-	$(call cargo_tool,clippy,--quiet --all-targets -- -D warnings)
+	$(call cargo_tool,front,fmt,--check)
+	$(call cargo_tool,front,clippy,--quiet --all-targets -- -D warnings)
+	$(call cargo_tool,bench/load,fmt,--check)
+	$(call cargo_tool,bench/load,clippy,--quiet --all-targets -- -D warnings)
 endif
 
-rust-test:  ## the native front's own tests, a short seeded fuzz run among them
+rust-test:  ## the native front's own tests, a short seeded fuzz run among them, and the load generator's
 ifeq ($(FRONT),native)
-	$(CARGO) test --quiet --no-default-features
+	$(call cargo,front) test --quiet --no-default-features
+	$(call cargo,bench/load) test --quiet
 endif
 
 fuzz:  ## each fuzz target for FUZZ_S seconds (needs cargo-fuzz and a nightly Rust)

@@ -10,7 +10,7 @@ import sys
 from bench import headroom, report, start_up
 from bench.cases import Case, cases
 from bench.contenders import CONTENDERS, Contender
-from bench.figures import Figures, read, write
+from bench.figures import Figures, merged, read, write
 from bench.generator import generator
 from bench.machine import facts, pinned, usable_cpus
 from bench.markdown import table
@@ -28,21 +28,24 @@ def main() -> int:
     if options.markdown:
         print(table(read(REPORT)))
         return 0
-    chosen = [case for case in cases(FOLDER / "models") if not options.case or case.name in options.case]
+    known = cases(FOLDER / "models")
+    if unknown := set(options.case or ()) - {case.name for case in known}:
+        sys.exit(f"no such case: {', '.join(unknown)}; there are {', '.join(case.name for case in known)}")
+    chosen = [case for case in known if not options.case or case.name in options.case]
     contenders = [one for one in CONTENDERS if not options.contender or one.name in options.contender]
-    figures = run(chosen, contenders, QUICK if options.quick else WHOLE)
-    write(figures, REPORT)
+    figures = run(known[0], chosen, contenders, QUICK if options.quick else WHOLE)
+    write(merged(read(REPORT), figures) if options.case and REPORT.is_file() else figures, REPORT)
     report.show(figures)
     return int(figures.faults > 0)
 
 
-def run(chosen: list[Case], contenders: list[Contender], plan: Plan) -> Figures:
+def run(smallest: Case, chosen: list[Case], contenders: list[Contender], plan: Plan) -> Figures:
     """Everything; what is going on is told on standard error."""
     cpus, sender = usable_cpus(), generator()
     with pinned(cpus.load):
         _tell("the load against an echo")
-        echo = headroom.measure(chosen[0], sender, cpus, plan)
-        starts = start_up.measure(chosen[0], cpus)
+        echo = headroom.measure(smallest, sender, cpus, plan)
+        starts = start_up.measure(smallest, cpus)
         found = []
         for case in chosen:
             _tell(case.name)
@@ -53,8 +56,11 @@ def run(chosen: list[Case], contenders: list[Contender], plan: Plan) -> Figures:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round: three minutes instead of fifteen")
-    parser.add_argument("--case", action="append", help="measure only this case; may be given several times")
-    parser.add_argument("--contender", action="append", help="measure only this one; may be given several times")
+    parser.add_argument(
+        "--case", action="append", help="measure only this case, keep the last figures of others; repeatable"
+    )
+    names = [contender.name for contender in CONTENDERS]
+    parser.add_argument("--contender", action="append", choices=names, help="measure only this one; repeatable")
     parser.add_argument("--markdown", action="store_true", help="measure nothing, print the last run as README's table")
     return parser
 

@@ -29,11 +29,9 @@ TIMEOUT_S = 60
 
 
 def measure(case: Case, cpus: Cpus) -> list[Raw]:
-    """The case's graph at several batch sizes, on the server's CPU. None of a case that is not of tensors."""
-    if not case.is_tensors:
-        return []
+    """The case's graph at several batch sizes, on the server's CPU."""
     with tempfile.NamedTemporaryFile() as message, pinned(cpus.server):
-        Path(message.name).write_bytes(case.requests.messages[0])
+        Path(message.name).write_bytes(case.row)
         command = [sys.executable, "-m", "bench.alone", str(case.graph), message.name]
         outputs = [
             subprocess.run(

@@ -55,6 +55,8 @@ class Case:
     requests: Requests
     complaint: Callable[[int, bytes], str]
     loads: tuple[Load, ...]
+    # A ModelInferRequest: a row of what the graph reads in the end.
+    row: bytes
 
     @property
     def graph(self) -> Path:
@@ -105,12 +107,13 @@ def _of_tensors(
 ) -> Case:
     requests = _requests(t.MODEL_INFER, model, *(request(model, inputs) for inputs in rows))
     complaint = _as_alone(newest_graph(models_dir, model), rows)
-    return Case(model, kind, model, models_dir, requests, complaint, loads)
+    return Case(model, kind, model, models_dir, requests, complaint, loads, requests.messages[0])
 
 
 def _of_photo() -> Case:
     requests = _requests(t.VISION_CLASSIFY, "mobilenet", _jpeg_message())
-    return Case("mobilenet, JPEG", "vision", "mobilenet", t.MODELS, requests, _not_espresso, (*USUAL, *at(30)))
+    row = request("mobilenet", {"pixels": pixels(photos()[0])})
+    return Case("mobilenet, JPEG", "vision", "mobilenet", t.MODELS, requests, _not_espresso, (*USUAL, *at(30)), row)
 
 
 def _requests(method: str, model: str, *messages: bytes) -> Requests:

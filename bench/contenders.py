@@ -33,6 +33,7 @@ class Running:
     channel: grpc.Channel
     pid: int
     proxy_pid: int | None = None
+    tells_stages: bool = False
 
 
 Start = Callable[[Processes, Case, Cpus, Path], Running]
@@ -79,7 +80,7 @@ def argosy(front: str) -> Start:
 
     def start(processes: Processes, case: Case, cpus: Cpus, _: Path) -> Running:
         server = service(front, processes, case, cpus)
-        return Running(server.address, server.channel, server.process.pid)
+        return Running(server.address, server.channel, server.process.pid, tells_stages=True)
 
     return start
 

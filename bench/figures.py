@@ -1,7 +1,7 @@
 """What one run has found: everything that the tables show, and that is kept as JSON."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 
@@ -18,7 +18,8 @@ class Raw:
 class Row:
     """One contender under one load. CPU times are of all processes and threads, microseconds a request.
 
-    `wrong` answers are those that differ from ONNX Runtime's own, `missing` the streams that ended without one.
+    Preprocessing and computing are clock times by the service's own account, 0 where it gives none. `wrong` answers are
+    those that differ from ONNX Runtime's own, `missing` the streams that ended without one.
     """
 
     contender: str
@@ -29,8 +30,12 @@ class Row:
     server_cpu_us: float
     proxy_cpu_us: float
     load_cpu_us: float
+    preprocess_us: float
+    compute_us: float
+    requests_a_batch: float
     wrong: int
     missing: int
+    rate_per_s: float | None = None  # of an open loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,16 @@ class CaseFigures:
     @property
     def fastest_raw(self) -> Raw:
         return max(self.raw, key=lambda raw: raw.rows_per_s)
+
+    def of_alone(self, row: Row) -> float:
+        """Requests/s as a share of ONNX Runtime's rows/s alone."""
+        return row.requests_per_s / self.fastest_raw.rows_per_s
+
+    def of_alone_beside_preprocessing(self, row: Row) -> float:
+        """The same, with preprocessing taken out: the time that it takes where nothing else wants the CPU."""
+        unhurried = next(other for other in self.rows if other.contender == row.contender)
+        between_s = 1 / row.requests_per_s - unhurried.preprocess_us / 1e6
+        return 1 / (between_s * self.fastest_raw.rows_per_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +94,13 @@ class Figures:
     @property
     def faults(self) -> int:
         return sum(row.wrong + row.missing for case in self.cases for row in case.rows)
+
+
+def merged(older: Figures, newer: Figures) -> Figures:
+    """The newer run, with the cases that only the older one has measured before its own."""
+    measured = {case.case for case in newer.cases}
+    kept = tuple(case for case in older.cases if case.case not in measured)
+    return replace(newer, cases=kept + newer.cases)
 
 
 def write(figures: Figures, path: Path) -> None:

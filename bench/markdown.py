@@ -53,9 +53,11 @@ def _rate(row: Row | None) -> str:
 
 
 def _times(own: Row | None, peer: Row | None) -> str:
+    """How many times faster: by the rate of a closed loop, by the median latency of an open one."""
     if own is None or peer is None or not peer.requests_per_s:
         return "–"
-    return f"{own.requests_per_s / peer.requests_per_s:.{1 if own.requests_per_s > 2 * peer.requests_per_s else 2}f}"
+    times = own.requests_per_s / peer.requests_per_s if own.rate_per_s is None else peer.p50_ms / own.p50_ms
+    return f"{times:.{1 if times >= 2 else 2}f}"
 
 
 def _short(value: float) -> str:

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import alone
+from bench import alone, stages
 from bench.cases import Case
 from bench.contenders import Contender, Running, started
 from bench.figures import CaseFigures, Raw, Row
 from bench.generator import Answered, Generator, Load
 from bench.machine import Cpus, cpu_s
 from bench.peers.install import PeerUnavailableError
+from bench.stages import Stages
 from tests.e2e.harness import Processes
 
 # An open loop is asked only of who answers this much more in a closed one: else its latency says nothing but that.
@@ -48,6 +49,7 @@ class Cell:
     server_cpu_s: float = 0.0
     proxy_cpu_s: float = 0.0
     load_cpu_s: float = 0.0
+    stages: Stages = field(default_factory=Stages)
 
 
 def measure(case: Case, contenders: Sequence[Contender], sender: Generator, cpus: Cpus, plan: Plan) -> CaseFigures:
@@ -105,18 +107,24 @@ def rate(running: Running, case: Case, load: Load, sender: Generator) -> float:
 
 def put(cell: Cell, case: Case, sender: Generator) -> None:
     """One round of one contender under one load."""
-    before = _spent(cell.running)
+    before, stages_before = _spent(cell.running), _stages(cell.running, case)
     cell.answered.append(sender.run(cell.running.address, case.requests, cell.load, cell.count))
     server_s, proxy_s, load_s = (now - was for now, was in zip(_spent(cell.running), before, strict=True))
     cell.server_cpu_s += server_s
     cell.proxy_cpu_s += proxy_s
     cell.load_cpu_s += load_s
+    cell.stages = cell.stages.plus(_stages(cell.running, case).since(stages_before))
 
 
 def _spent(running: Running) -> tuple[float, float, float]:
     own = os.times()
     load_s = own.user + own.system + own.children_user + own.children_system
     return cpu_s(running.pid), cpu_s(running.proxy_pid) if running.proxy_pid else 0.0, load_s
+
+
+def _stages(running: Running, case: Case) -> Stages:
+    """None of those that do not tell."""
+    return stages.read(running.channel, case.model) if running.tells_stages else Stages()
 
 
 def row_of(contender: str, cell: Cell, case: Case) -> Row:
@@ -132,8 +140,12 @@ def row_of(contender: str, cell: Cell, case: Case) -> Row:
         server_cpu_us=cell.server_cpu_s / count * 1e6,
         proxy_cpu_us=cell.proxy_cpu_s / count * 1e6,
         load_cpu_us=cell.load_cpu_s / count * 1e6,
+        preprocess_us=cell.stages.preprocess_ns / count / 1e3,
+        compute_us=cell.stages.compute_ns / count / 1e3,
+        requests_a_batch=count / cell.stages.batches if cell.stages.batches else 0.0,
         wrong=_wrong(cell, case),
         missing=sum(answered.errors for answered in cell.answered),
+        rate_per_s=cell.load.rate_per_s,
     )
 
 

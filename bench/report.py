@@ -6,13 +6,13 @@ from rich.table import Table
 from bench.contenders import NATIVE_FRONT, TRITON
 from bench.figures import CaseFigures, Figures, Row
 
-OF_A_ROW = ("requests/s", "p50 ms", "p99 ms", "server µs", "proxy µs", "load µs")
-COLUMNS = ("load", "server", *OF_A_ROW, "× Triton", "of alone")
+TIMES = ("p50 ms", "p99 ms", "server µs", "proxy µs", "load µs", "prep. µs", "compute µs")
+COLUMNS = ("load", "server", "requests/s", *TIMES, "batch", "× Triton", "of alone", "less prep.")
 
 
 def show(figures: Figures) -> None:
     """A table a case, one line a server and load; what was left out, and why; what the load itself can do."""
-    console = Console(width=150)
+    console = Console(width=170)
     for case in figures.cases:
         console.print(_table(case))
         for name, why in case.left_out.items():
@@ -30,7 +30,7 @@ def show(figures: Figures) -> None:
 
 def _table(case: CaseFigures) -> Table:
     alone = "; ".join(f"batch {r.rows}: {r.rows_per_s:,.0f} rows/s, {r.cpu_us:,.1f} µs a row" for r in case.raw)
-    table = Table(title=f"{case.case} · ONNX Runtime alone on the same CPU, {alone or 'not measured'}")
+    table = Table(title=f"{case.case} · ONNX Runtime alone on the same CPU, {alone}")
     table.title_justify = "left"
     for name in COLUMNS:
         table.add_column(name, justify="right" if name not in ("load", "server") else "left")
@@ -47,7 +47,8 @@ def _cells(row: Row, case: CaseFigures) -> tuple[str, ...]:
         row.contender,
         *_figures(row),
         f"{row.requests_per_s / triton.requests_per_s:.2f}" if triton else "",
-        f"{row.requests_per_s / case.fastest_raw.rows_per_s:.1%}" if case.raw else "",
+        f"{case.of_alone(row):.1%}",
+        f"{case.of_alone_beside_preprocessing(row):.1%}" if row.preprocess_us else "",
     )
 
 
@@ -57,9 +58,14 @@ def _figures(row: Row) -> tuple[str, ...]:
         f"{row.p50_ms:.2f}",
         f"{row.p99_ms:.2f}",
         f"{row.server_cpu_us:,.1f}",
-        f"{row.proxy_cpu_us:,.1f}" if row.proxy_cpu_us else "",
+        _figure(row.proxy_cpu_us),
         f"{row.load_cpu_us:,.1f}",
+        *(_figure(value) for value in (row.preprocess_us, row.compute_us, row.requests_a_batch)),
     )
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.1f}" if value else ""
 
 
 def _echo_table(figures: Figures) -> Table:
@@ -68,7 +74,7 @@ def _echo_table(figures: Figures) -> Table:
     for name in ("load", "requests/s", "p50 ms", "p99 ms", "echo µs", "load µs", "× native front"):
         table.add_column(name, justify="left" if name == "load" else "right")
     for row in figures.echo:
-        rate, p50, p99, server, _, load = _figures(row)
+        rate, p50, p99, server, _, load, *_ = _figures(row)
         native = figures.cases[0].row(NATIVE_FRONT.name, row.load) if figures.cases else None
         times = f"{row.requests_per_s / native.requests_per_s:.1f}" if native else ""
         table.add_row(row.load, rate, p50, p99, server, load, times)
