@@ -9,11 +9,8 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::error::ServingError;
-use crate::room::{Ahead, Policy};
+use crate::room::{Ahead, Policy, ServiceTime};
 use crate::waiting::{Ticket, Waiting};
-
-/// How much of the newest batch goes into the measured service time.
-const NEWEST: f64 = 0.2;
 
 /// What a worker that is free does now.
 #[derive(Debug, PartialEq)]
@@ -34,7 +31,7 @@ pub struct Line<T> {
     standing_rows: u64,
     next_number: u64,
     running_batches: u32,
-    service_time_s: Option<f64>,
+    service_time: ServiceTime,
     closed: bool,
 }
 
@@ -48,7 +45,7 @@ impl<T: Waiting> Line<T> {
             standing_rows: 0,
             next_number: 0,
             running_batches: 0,
-            service_time_s: None,
+            service_time: ServiceTime::default(),
             closed: false,
         }
     }
@@ -87,7 +84,7 @@ impl<T: Waiting> Line<T> {
         Ahead {
             rows: self.standing_rows - behind_rows,
             running_batches: self.running_batches,
-            service_time_s: self.service_time_s,
+            service_time: self.service_time,
         }
     }
 
@@ -226,7 +223,6 @@ impl<T: Waiting> Line<T> {
     /// A batch was answered `compute` after it left.
     pub fn finished(&mut self, compute: Duration) {
         self.running_batches -= 1;
-        let newest = compute.as_secs_f64();
-        self.service_time_s = Some(self.service_time_s.map_or(newest, |before| before + NEWEST * (newest - before)));
+        self.service_time.add(compute);
     }
 }

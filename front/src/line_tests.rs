@@ -211,6 +211,24 @@ fn a_deadline_that_cannot_be_met_is_refused_behind_what_waits() {
     line.push(request('a', 4, now));
     let error = line.check("m", &late, now).unwrap_err();
     assert_eq!(error.message, "200 ms are needed behind what waits, 50 ms are left");
+    assert_eq!(error.retry_after.map(|delay| delay.as_millis()), Some(150));
+}
+
+#[test]
+fn a_service_time_that_varies_leaves_less_to_chance() {
+    let now = Instant::now();
+    let mut line = line(Duration::ZERO);
+    for compute in [100 * MS, 200 * MS] {
+        line.push(request('a', 4, now));
+        line.next(now);
+        line.finished(compute);
+    }
+    line.push(request('a', 4, now));
+    // The mean is 120 ms, the deviation 20 ms: one batch ahead, its own, and four deviations.
+    let error = line.check("m", &Request { deadline: Some(now + 319 * MS), ..request('a', 1, now) }, now).unwrap_err();
+    assert_eq!(error.message, "320 ms are needed behind what waits, 319 ms are left");
+    let in_time = Request { deadline: Some(now + 321 * MS), ..request('a', 1, now) };
+    assert_eq!(line.check("m", &in_time, now), Ok(()));
 }
 
 #[test]

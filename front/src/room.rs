@@ -7,6 +7,10 @@ use std::time::{Duration, Instant};
 
 use crate::error::{deadline_exceeded, exhausted, ServingError};
 
+/// How much of the newest batch goes into the measured service time.
+const NEWEST: f64 = 0.2;
+/// How many mean deviations a request must have to spare, as TCP has it of round trips: RFC 6298.
+const DEVIATIONS: f64 = 4.0;
 const SHORTEST_RETRY: Duration = Duration::from_millis(10);
 
 /// How requests become batches.
@@ -36,14 +40,36 @@ impl Policy {
     }
 }
 
+/// How long a batch takes, and how far batches are from that on average; 0 until one has been measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ServiceTime {
+    mean_s: f64,
+    deviation_s: f64,
+    is_known: bool,
+}
+
+impl ServiceTime {
+    /// A batch took so long.
+    pub fn add(&mut self, compute: Duration) {
+        let newest_s = compute.as_secs_f64();
+        if !self.is_known {
+            (self.mean_s, self.is_known) = (newest_s, true);
+            return;
+        }
+        let error_s = newest_s - self.mean_s;
+        self.mean_s += NEWEST * error_s;
+        self.deviation_s += NEWEST * (error_s.abs() - self.deviation_s);
+    }
+}
+
 /// What leaves before a request, and what the workers do.
 pub struct Ahead {
     /// That wait.
     pub rows: u64,
     /// Of all workers.
     pub running_batches: u32,
-    /// Of a batch, where one has been measured.
-    pub service_time_s: Option<f64>,
+    /// Of a batch.
+    pub service_time: ServiceTime,
 }
 
 impl Ahead {
@@ -72,16 +98,19 @@ impl Ahead {
             return Err(deadline_exceeded("the deadline had passed when the request arrived".to_owned()));
         }
         // With nothing ahead a request is always let in, so that one slow batch is not remembered for ever.
-        let (true, Some(service_time_s)) = (self.rows > 0 || self.running_batches > 0, self.service_time_s) else {
+        if !self.service_time.is_known || (self.rows == 0 && self.running_batches == 0) {
             return Ok(());
-        };
+        }
         let parts = rows.div_ceil(policy.max_batch_rows).div_ceil(u64::from(policy.instances));
-        let needed_s = self.wait_s(policy) + parts as f64 * service_time_s;
+        let own_s = parts as f64 * self.service_time.mean_s;
+        let needed_s = self.wait_s(policy) + own_s + DEVIATIONS * self.service_time.deviation_s;
         if needed_s <= left_s {
             return Ok(());
         }
         let (needed_ms, left_ms) = (needed_s * 1e3, left_s * 1e3);
-        Err(deadline_exceeded(format!("{needed_ms:.0} ms are needed behind what waits, {left_ms:.0} ms are left")))
+        let text = format!("{needed_ms:.0} ms are needed behind what waits, {left_ms:.0} ms are left");
+        let delay = Duration::try_from_secs_f64(needed_s - left_s).unwrap_or(Duration::MAX);
+        Err(deadline_exceeded(text).retry(delay.max(SHORTEST_RETRY)))
     }
 
     /// How long what is ahead takes the workers.
@@ -89,6 +118,6 @@ impl Ahead {
         // What runs is on average half done.
         let busy = if self.running_batches >= policy.instances { 0.5 } else { 0.0 };
         let batches_ahead = self.rows as f64 / policy.max_batch_rows as f64 + busy;
-        batches_ahead * self.service_time_s.unwrap_or(0.0) / f64::from(policy.instances)
+        batches_ahead * self.service_time.mean_s / f64::from(policy.instances)
     }
 }

@@ -98,9 +98,9 @@ def exhausted(reason: str, message: str, retry_after_s: float | None = None) -> 
     return ServingError(Cause.EXHAUSTED, reason, message, retry_after_s=retry_after_s)
 
 
-def deadline_exceeded(message: str) -> ServingError:
+def deadline_exceeded(message: str, retry_after_s: float | None = None) -> ServingError:
     """The deadline has passed or cannot be met: the model did not run."""
-    return ServingError(Cause.DEADLINE, "DEADLINE_EXCEEDED", message)
+    return ServingError(Cause.DEADLINE, "DEADLINE_EXCEEDED", message, retry_after_s=retry_after_s)
 
 
 def refused_load(reason: str, message: str) -> ServingError:

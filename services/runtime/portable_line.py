@@ -16,8 +16,26 @@ from services.runtime.portable_batch import Caller, Pending
 
 # How much of the newest batch goes into the measured service time.
 _NEWEST = 0.2
+# How many mean deviations a request must have to spare, as TCP has it of round trips: RFC 6298.
+_DEVIATIONS = 4
 
 _SHORTEST_RETRY_S = 0.01
+
+
+class ServiceTime:
+    """How long a batch takes, and how far batches are from that on average; 0 until one has been measured."""
+
+    def __init__(self) -> None:
+        self.mean_s = self.deviation_s = 0.0
+        self.is_known = False
+
+    def add(self, compute_s: float) -> None:
+        if not self.is_known:
+            self.mean_s, self.is_known = compute_s, True
+            return
+        error_s = compute_s - self.mean_s
+        self.mean_s += _NEWEST * error_s
+        self.deviation_s += _NEWEST * (abs(error_s) - self.deviation_s)
 
 
 class PortableLine:
@@ -27,7 +45,7 @@ class PortableLine:
         self._model, self._policy = model, policy
         self._waiting: list[Pending] = []
         self._running_batches = 0
-        self._service_time_s: float | None = None
+        self._service_time = ServiceTime()
         self.closed = False
 
     @property
@@ -61,13 +79,15 @@ class PortableLine:
         if left_s <= 0:
             raise deadline_exceeded("the deadline had passed when the request arrived")
         # With nothing ahead a request is always let in, so that one slow batch is not remembered for ever.
-        if self._service_time_s is None or not (ahead_rows or self._running_batches):
+        if not self._service_time.is_known or not (ahead_rows or self._running_batches):
             return
         parts = -(-request.rows // self._policy.max_batch_rows)
-        needed_s = self._wait_s(ahead_rows) + -(-parts // self._policy.instances) * self._service_time_s
+        own_s = -(-parts // self._policy.instances) * self._service_time.mean_s
+        needed_s = self._wait_s(ahead_rows) + own_s + _DEVIATIONS * self._service_time.deviation_s
         if needed_s > left_s:
             raise deadline_exceeded(
-                f"{needed_s * 1e3:.0f} ms are needed behind what waits, {left_s * 1e3:.0f} ms are left"
+                f"{needed_s * 1e3:.0f} ms are needed behind what waits, {left_s * 1e3:.0f} ms are left",
+                retry_after_s=max(_SHORTEST_RETRY_S, needed_s - left_s),
             )
 
     def _wait_s(self, ahead_rows: int) -> float:
@@ -75,7 +95,7 @@ class PortableLine:
         policy = self._policy
         # What runs is on average half done.
         batches_ahead = ahead_rows / policy.max_batch_rows + 0.5 * (self._running_batches >= policy.instances)
-        return batches_ahead * (self._service_time_s or 0.0) / policy.instances
+        return batches_ahead * self._service_time.mean_s / policy.instances
 
     def _standing(self, request: Pending) -> int:
         """What a request takes up: of one that is larger than a batch, what leaves next."""
@@ -151,5 +171,4 @@ class PortableLine:
     def finished(self, compute_s: float) -> None:
         """A batch was answered `compute_s` after it left."""
         self._running_batches -= 1
-        before = self._service_time_s
-        self._service_time_s = compute_s if before is None else before + _NEWEST * (compute_s - before)
+        self._service_time.add(compute_s)

@@ -96,6 +96,8 @@ def test_a_request_that_cannot_meet_its_deadline_is_refused_on_arrival(served: S
     error = refused(served.send(embed("hopeless"), timeout_s=0.3))
     assert (error.code, error.reason) == (grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
     assert error.message.endswith("ms are left")
+    assert error.retry_after_s
+    assert 0.1 < error.retry_after_s < 10
     patient = served.send(embed("patient"), timeout_s=30)
     served.until_waiting(rows=1)
     answer(batch)

@@ -1,5 +1,6 @@
 """A worker and its batches: who is at fault fails alone, and the answers of a batch go to whom they belong."""
 
+import math
 import struct
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +23,9 @@ Serve = Callable[..., Served]
 THREE_TOGETHER = "instances: 1\nmax_batch_rows: 3\nmax_wait_us: 1000000\n"
 
 
-def loaded(served: Served, graph: bytes, **manifest: object) -> Served:
+def loaded(served: Served, graph: bytes, serving: str = THREE_TOGETHER, **manifest: object) -> Served:
     write_version(served.models, graph=graph, **manifest)
-    (served.models / "tiny" / "serving.yaml").write_text(THREE_TOGETHER)
+    (served.models / "tiny" / "serving.yaml").write_text(serving)
     served.repository.load_all()
     assert served.states() == {"tiny/1": "READY*"}
     return served
@@ -89,6 +90,24 @@ def test_a_request_that_the_models_check_refuses_fails_alone(serve: Serve) -> No
     assert isinstance(bad, grpc.RpcError)
     # Counted within the request, not within the batch.
     assert bad.details() == "row 0 is not a number"
+
+
+def test_a_row_is_named_as_the_caller_of_a_request_in_parts_counts(serve: Serve) -> None:
+    def check(inputs: Mapping[str, Array]) -> None:
+        for row, values in enumerate(inputs["x"]):
+            if np.isnan(values).any():
+                raise invalid_input(f"row {row}: not a number")
+
+    served = loaded(serve(task_code=TaskCode(lambda *_: (), lambda _: check)), scaling_graph(2))
+    rows = [(float(number), 0.0, 0.0) for number in range(7)]
+    assert served.infer(*rows) == [[2.0 * number, 0.0, 0.0] for number in range(7)]
+    with pytest.raises(grpc.RpcError, match="row 4: not a number"):
+        served.infer(*rows[:4], (math.nan, 0.0, 0.0), *rows[5:])
+
+
+def test_a_batch_is_padded_to_a_preferred_size_and_answered_with_its_own_rows(serve: Serve) -> None:
+    served = loaded(serve(), scaling_graph(2), serving="preferred_batch_rows: [4, 8]\n")
+    assert served.infer((1, 2, 3), (4, 5, 6)) == [[2, 4, 6], [8, 10, 12]]
 
 
 def test_a_batch_of_nothing_but_bad_requests_answers_them_all(serve: Serve) -> None:

@@ -88,6 +88,17 @@ def test_two_instances_halve_what_is_ahead(bench: Bench) -> None:
     bench.admit(queue, bench.request(), bench.request(), bench.request(timeout_s=1.001))
 
 
+def test_a_service_time_that_varies_leaves_less_to_chance(bench: Bench) -> None:
+    queue = bench.queue()
+    for service_time_s in (0.1, 0.2):
+        learn_service_time(bench, queue, service_time_s)
+    bench.admit(queue, bench.request(rows=4))
+    # The mean is 120 ms, the deviation 20 ms: one batch ahead, its own, and four deviations.
+    with pytest.raises(ServingError, match="320 ms are needed behind what waits, 319 ms are left"):
+        queue.admit(bench.request(timeout_s=0.319))
+    bench.admit(queue, bench.request(timeout_s=0.321))
+
+
 def test_what_runs_counts_as_half_done(bench: Bench) -> None:
     queue = bench.queue(max_batch_rows=1)
     learn_service_time(bench, queue, 1.0)

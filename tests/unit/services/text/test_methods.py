@@ -52,6 +52,15 @@ def refusal(found: pb.ModelManifest, directory: Path) -> str:
     return str(raised.value)
 
 
+def test_each_text_of_all_requests_is_as_long_as_its_tokens(directory: Path) -> None:
+    offered = only_method(manifest(pb.TASK_TEXT_EMBEDDING), directory)
+    messages = [text_pb2.TextServiceEmbedRequest(model="words", texts=texts) for texts in (["good"], ["good good"] * 2)]
+    requests = [offered.decode(message.SerializeToString()) for message in messages]
+    lengths = offered.row_lengths(requests)
+    assert list(lengths) == offered.collate(requests)["mask"].sum(axis=1).tolist()
+    assert lengths[0] < lengths[1] == lengths[2]
+
+
 def test_a_text_is_classified_with_how_much_of_it_was_read(directory: Path) -> None:
     offered = only_method(manifest(pb.TASK_TEXT_CLASSIFICATION), directory)
     message = text_pb2.TextServiceClassifyRequest(model="words", texts=["good", "good " * 20], top_k=1)
