@@ -3,6 +3,7 @@
 
 use argosy_front::gather::gather;
 use argosy_front::infer::parse_infer;
+use argosy_front::parts::with_rows;
 use argosy_front::tensors::{Datatype, Signature, TensorSignature};
 use argosy_front::wire::read_envelope;
 use bytes::Bytes;
@@ -10,7 +11,11 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (Vec<u8>, u8)| {
     let (message, datatype) = (Bytes::from(input.0), Datatype::ALL[usize::from(input.1) % Datatype::ALL.len()]);
-    let _ = read_envelope(&message, 3, || "m".to_owned());
+    if let Ok(whole) = read_envelope(&message, 3, || "m".to_owned()) {
+        let part = with_rows(&message, 3, 0..1).expect("a message that was read can be cut");
+        let part = read_envelope(&part, 3, || "m".to_owned()).expect("a part of it can be read");
+        assert_eq!(part.row_count, whole.row_count.min(1));
+    }
     let tensor = |name: &str| TensorSignature { name: name.to_owned(), datatype, shape: vec![-1, -1] };
     let signature = Signature { inputs: vec![tensor("x")], outputs: vec![tensor("y")] };
     if let Ok(call) = parse_infer(&message, &signature) {
