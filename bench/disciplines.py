@@ -42,7 +42,7 @@ class Discipline(Protocol):
     def take(self, now_s: float) -> tuple[list[Pending], list[Pending]]:
         """Those that run now, and those that are refused now."""
 
-    def finished(self, compute_s: float) -> None:
+    def finished(self, rows: int, taken_s: float, now_s: float) -> None:
         """The batch has run."""
 
 
@@ -64,8 +64,8 @@ class Fronts:
         late = self._line.expired(now_s)
         return self._line.next(now_s), late
 
-    def finished(self, compute_s: float) -> None:
-        self._line.finished(compute_s)
+    def finished(self, rows: int, taken_s: float, now_s: float) -> None:
+        self._line.finished(rows, taken_s, now_s)
 
 
 class Bounded:
@@ -97,7 +97,7 @@ class Bounded:
             self._empty_s = now_s
         return batch, late
 
-    def finished(self, compute_s: float) -> None:
+    def finished(self, rows: int, taken_s: float, now_s: float) -> None:
         """Nothing is learned."""
 
 
@@ -152,10 +152,11 @@ def simulate(discipline: Discipline) -> Outcome:
         if not batch:
             now_s = coming.next_one.arrived
             continue
+        taken_s = now_s
         compute_s = (BATCH_S + ROW_S * len(batch)) * noise.uniform(1 - SPREAD, 1 + SPREAD)
         now_s += compute_s
         coming.offer(discipline, outcome, now_s)  # what arrives while the worker is busy
-        discipline.finished(compute_s)
+        discipline.finished(len(batch), taken_s, now_s)
         outcome.add(batch, now_s)
     return outcome
 

@@ -9,6 +9,7 @@ median or do not say when to come back.
 
 import argparse
 import asyncio
+import io
 import os
 import statistics
 import sys
@@ -17,10 +18,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+import skimage.data
 from grpc import aio
+from PIL import Image
 from rich.console import Console
 
-from bench.cases import coffee
 from services.runtime.fronts import FRONTS
 from tests.contract.harness import refusal_of
 from tests.e2e import traffic as t
@@ -95,9 +97,9 @@ def measure(front: str, cpus: list[int], seconds: float) -> bool:
 
 async def load(address: str, seconds: float) -> tuple[float, Tally]:
     """Answers a second at the peak, and what came of three times as many requests."""
-    message = t.classify(coffee(), model="mobilenet")
+    message = t.classify(photo(), model="mobilenet")
     async with aio.insecure_channel(address) as channel:
-        method = channel.unary_unary(t.VISION_CLASSIFY)
+        method: aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(t.VISION_CLASSIFY)
         await closed_loop(lambda: method(message), WARM_UP_S)
         peak_per_s = await closed_loop(lambda: method(message), seconds) / seconds
         await open_loop(lambda: method(message, timeout=PATIENCE_S), OVERLOAD * peak_per_s, WARM_UP_S)
@@ -128,6 +130,13 @@ async def open_loop(ask: Ask, per_s: float, seconds: float) -> Tally:
         calls.add(asyncio.create_task(tally.ask(ask)))
     await asyncio.gather(*calls)
     return tally
+
+
+def photo() -> bytes:
+    """A JPEG of 400 x 266 pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(skimage.data.coffee()).resize((400, 266)).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
 
 
 def quantiles_ms(times_s: list[float]) -> str:

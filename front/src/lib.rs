@@ -43,6 +43,7 @@ pub mod refusals;
 pub mod request;
 pub mod room;
 pub mod server;
+pub mod service_time;
 pub mod status;
 pub mod stream;
 pub mod sync;

@@ -8,8 +8,9 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::error::ServingError;
-use crate::room::{Ahead, Policy, ServiceTime};
+use crate::error::{deadline_exceeded, ServingError};
+use crate::room::{Ahead, Policy};
+use crate::service_time::ServiceTime;
 use crate::waiting::{Ticket, Waiting};
 
 /// What a worker that is free does now.
@@ -30,7 +31,8 @@ pub struct Line<T> {
     waiting_rows: u64,
     standing_rows: u64,
     next_number: u64,
-    running_batches: u32,
+    // When each batch left, and its rows.
+    running: Vec<(Instant, u64)>,
     service_time: ServiceTime,
     closed: bool,
 }
@@ -44,7 +46,7 @@ impl<T: Waiting> Line<T> {
             waiting_rows: 0,
             standing_rows: 0,
             next_number: 0,
-            running_batches: 0,
+            running: Vec::new(),
             service_time: ServiceTime::default(),
             closed: false,
         }
@@ -72,20 +74,49 @@ impl<T: Waiting> Line<T> {
 
     /// Why a request is not let in, if it is not: no room, or a deadline that cannot be met. `model` is for the text.
     pub fn check(&self, model: &str, request: &T, now: Instant) -> Result<(), ServingError> {
-        let ahead = self.ahead(request.level());
+        let ahead = self.ahead(request.level(), now);
         ahead.check_room(&self.policy, model, request.rows())?;
-        request.deadline().map_or(Ok(()), |deadline| ahead.check_deadline(&self.policy, request.rows(), deadline, now))
+        let Some(own) = request.deadline() else { return Ok(()) };
+        if own <= now {
+            return Err(deadline_exceeded("the deadline had passed when the request arrived".to_owned()));
+        }
+        let first = self.first_deadline(request, own, ahead.rows);
+        ahead.check_deadline(&self.policy, request.rows(), first, now)
     }
 
     /// What leaves before a request of `level` that comes now, and what the workers do.
-    fn ahead(&self, level: u32) -> Ahead {
+    fn ahead(&self, level: u32, now: Instant) -> Ahead {
         let behind = self.waiting.iter().rev().take_while(|(ticket, _)| ticket.level > level);
         let behind_rows: u64 = behind.map(|(_, request)| self.standing(request)).sum();
+        let all_busy = self.running.len() >= self.policy.instances as usize;
+        let left_s = self
+            .running
+            .iter()
+            .map(|(taken, rows)| self.service_time.of(*rows) - now.saturating_duration_since(*taken).as_secs_f64());
         Ahead {
             rows: self.standing_rows - behind_rows,
-            running_batches: self.running_batches,
+            busy: !self.running.is_empty(),
+            free_in_s: if all_busy { left_s.fold(f64::MAX, f64::min).max(0.0) } else { 0.0 },
             service_time: self.service_time,
         }
+    }
+
+    /// The first deadline of the batch that a request would join, which it makes longer for all of it. Those count that
+    /// are as patient as it is, give or take a batch: nobody is refused for who is in a hurry.
+    fn first_deadline(&self, request: &T, own: Instant, ahead_rows: u64) -> Instant {
+        let mut joined_rows = ahead_rows % self.policy.max_batch_rows;
+        let ahead = self.waiting.iter().rev().skip_while(|(ticket, _)| ticket.level > request.level());
+        let joined = ahead.take_while(|(_, other)| {
+            let is_joined = joined_rows > 0;
+            joined_rows = joined_rows.saturating_sub(self.standing(other));
+            is_joined
+        });
+        let a_batch_s = self.service_time.of(self.policy.max_batch_rows);
+        let least_s = patience_s(own, request.arrived()) - a_batch_s;
+        let deadlines = joined.filter_map(|(_, other)| {
+            other.deadline().filter(|deadline| patience_s(*deadline, other.arrived()) >= least_s)
+        });
+        deadlines.fold(own, Instant::min)
     }
 
     /// What a request takes up: of one that is larger than a batch, what leaves next.
@@ -150,8 +181,9 @@ impl<T: Waiting> Line<T> {
         if !complete && !left.is_zero() {
             return Next::Wait(Some(left));
         }
-        self.running_batches += 1;
         let mut batch = self.remove(&chosen);
+        let rows: u64 = batch.iter().map(T::rows).sum();
+        self.running.push((now, rows.min(self.policy.max_batch_rows)));
         if let [only] = batch.as_mut_slice() {
             if only.rows() > self.policy.max_batch_rows {
                 let part = only.split(self.policy.max_batch_rows);
@@ -220,9 +252,15 @@ impl<T: Waiting> Line<T> {
         Some(request)
     }
 
-    /// A batch was answered `compute` after it left.
-    pub fn finished(&mut self, compute: Duration) {
-        self.running_batches -= 1;
-        self.service_time.add(compute);
+    /// A batch of `rows` that left at `taken` was answered `compute` after it.
+    pub fn finished(&mut self, rows: u64, taken: Instant, compute: Duration) {
+        if let Some(place) = self.running.iter().position(|running| *running == (taken, rows)) {
+            self.running.swap_remove(place);
+        }
+        self.service_time.add(rows, compute.as_secs_f64());
     }
+}
+
+fn patience_s(deadline: Instant, arrived: Instant) -> f64 {
+    deadline.saturating_duration_since(arrived).as_secs_f64()
 }

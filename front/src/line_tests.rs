@@ -161,7 +161,7 @@ fn what_stands_in_a_lower_level_is_not_ahead() {
     let mut line = line(Duration::ZERO);
     line.push(request('a', 4, now));
     line.next(now);
-    line.finished(100 * MS);
+    line.finished(4, now, 100 * MS);
     line.push(request('a', 4, now));
     let in_150_ms = |request| Request { deadline: Some(now + 150 * MS), ..request };
     assert!(line.check("m", &in_150_ms(request('a', 1, now)), now).is_err());
@@ -206,7 +206,7 @@ fn a_deadline_that_cannot_be_met_is_refused_behind_what_waits() {
     let late = Request { deadline: Some(now + 50 * MS), ..request('a', 1, now) };
     line.push(request('a', 4, now));
     line.next(now);
-    line.finished(100 * MS);
+    line.finished(4, now, 100 * MS);
     assert_eq!(line.check("m", &late, now), Ok(()), "nothing is ahead");
     line.push(request('a', 4, now));
     let error = line.check("m", &late, now).unwrap_err();
@@ -221,7 +221,7 @@ fn a_service_time_that_varies_leaves_less_to_chance() {
     for compute in [100 * MS, 200 * MS] {
         line.push(request('a', 4, now));
         line.next(now);
-        line.finished(compute);
+        line.finished(4, now, compute);
     }
     line.push(request('a', 4, now));
     // The mean is 120 ms, the deviation 20 ms: one batch ahead, its own, and four deviations.

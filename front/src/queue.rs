@@ -162,7 +162,7 @@ impl ModelQueue {
             .collect();
         {
             let mut state = lock(&self.state);
-            state.line.finished(compute);
+            state.line.finished(batch.rows, batch.taken, compute);
             state.counts.add_batch(batch.rows, batch.requests.len() as u64);
             for one in &settled {
                 state.counts.add_request(one.told.queue_us, one.compute_us, one.outcome.is_ok());

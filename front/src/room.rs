@@ -6,11 +6,8 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{deadline_exceeded, exhausted, ServingError};
+use crate::service_time::ServiceTime;
 
-/// How much of the newest batch goes into the measured service time.
-const NEWEST: f64 = 0.2;
-/// How many mean deviations a request must have to spare, as TCP has it of round trips: RFC 6298.
-const DEVIATIONS: f64 = 4.0;
 const SHORTEST_RETRY: Duration = Duration::from_millis(10);
 
 /// How requests become batches.
@@ -40,34 +37,14 @@ impl Policy {
     }
 }
 
-/// How long a batch takes, and how far batches are from that on average; 0 until one has been measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ServiceTime {
-    mean_s: f64,
-    deviation_s: f64,
-    is_known: bool,
-}
-
-impl ServiceTime {
-    /// A batch took so long.
-    pub fn add(&mut self, compute: Duration) {
-        let newest_s = compute.as_secs_f64();
-        if !self.is_known {
-            (self.mean_s, self.is_known) = (newest_s, true);
-            return;
-        }
-        let error_s = newest_s - self.mean_s;
-        self.mean_s += NEWEST * error_s;
-        self.deviation_s += NEWEST * (error_s.abs() - self.deviation_s);
-    }
-}
-
-/// What leaves before a request, and what the workers do.
+/// What leaves before a request or with it, and what the workers do.
 pub struct Ahead {
     /// That wait.
     pub rows: u64,
-    /// Of all workers.
-    pub running_batches: u32,
+    /// Whether a batch runs.
+    pub busy: bool,
+    /// When a worker is free, by the measured time of what runs.
+    pub free_in_s: f64,
     /// Of a batch.
     pub service_time: ServiceTime,
 }
@@ -81,11 +58,10 @@ impl Ahead {
             return Ok(());
         }
         let text = format!("model '{model}': {} of {capacity} rows wait, {rows} do not fit", self.rows);
-        let delay = Duration::try_from_secs_f64(self.wait_s(policy)).unwrap_or(Duration::MAX);
-        Err(exhausted("QUEUE_FULL", text).retry(delay.max(SHORTEST_RETRY)))
+        Err(exhausted("QUEUE_FULL", text).retry(delay(self.wait_s(policy, 0))))
     }
 
-    /// Refuse what cannot be answered in time.
+    /// Refuse what makes the batch that it would join too late for `deadline`, the first of it.
     pub fn check_deadline(
         &self,
         policy: &Policy,
@@ -93,31 +69,30 @@ impl Ahead {
         deadline: Instant,
         now: Instant,
     ) -> Result<(), ServingError> {
-        let left_s = deadline.saturating_duration_since(now).as_secs_f64();
-        if left_s <= 0.0 {
-            return Err(deadline_exceeded("the deadline had passed when the request arrived".to_owned()));
-        }
         // With nothing ahead a request is always let in, so that one slow batch is not remembered for ever.
-        if !self.service_time.is_known || (self.rows == 0 && self.running_batches == 0) {
+        if !self.service_time.is_known() || (self.rows == 0 && !self.busy) {
             return Ok(());
         }
-        let parts = rows.div_ceil(policy.max_batch_rows).div_ceil(u64::from(policy.instances));
-        let own_s = parts as f64 * self.service_time.mean_s;
-        let needed_s = self.wait_s(policy) + own_s + DEVIATIONS * self.service_time.deviation_s;
+        let left_s = deadline.saturating_duration_since(now).as_secs_f64();
+        let needed_s = self.wait_s(policy, rows) + self.service_time.spare_s();
         if needed_s <= left_s {
             return Ok(());
         }
         let (needed_ms, left_ms) = (needed_s * 1e3, left_s * 1e3);
         let text = format!("{needed_ms:.0} ms are needed behind what waits, {left_ms:.0} ms are left");
-        let delay = Duration::try_from_secs_f64(needed_s - left_s).unwrap_or(Duration::MAX);
-        Err(deadline_exceeded(text).retry(delay.max(SHORTEST_RETRY)))
+        Err(deadline_exceeded(text).retry(delay(needed_s - left_s)))
     }
 
-    /// How long what is ahead takes the workers.
-    fn wait_s(&self, policy: &Policy) -> f64 {
-        // What runs is on average half done.
-        let busy = if self.running_batches >= policy.instances { 0.5 } else { 0.0 };
-        let batches_ahead = self.rows as f64 / policy.max_batch_rows as f64 + busy;
-        batches_ahead * self.service_time.mean_s / f64::from(policy.instances)
+    /// How long the workers take for what is ahead and for a request of `own_rows`, which joins the last batch.
+    fn wait_s(&self, policy: &Policy, own_rows: u64) -> f64 {
+        let (limit, rows) = (policy.max_batch_rows, self.rows.saturating_add(own_rows));
+        let (full, last_rows) = (rows / limit, rows % limit);
+        let last_s = if last_rows > 0 { self.service_time.of(last_rows) } else { 0.0 };
+        let batches_s = full as f64 * self.service_time.of(limit) + last_s;
+        self.free_in_s + batches_s / u64::from(policy.instances).min(full + 1) as f64
     }
+}
+
+fn delay(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).max(SHORTEST_RETRY)
 }

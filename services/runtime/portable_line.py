@@ -13,29 +13,9 @@ from itertools import takewhile
 from services.runtime.errors import deadline_exceeded, exhausted
 from services.runtime.front import QueuePolicy
 from services.runtime.portable_batch import Caller, Pending
-
-# How much of the newest batch goes into the measured service time.
-_NEWEST = 0.2
-# How many mean deviations a request must have to spare, as TCP has it of round trips: RFC 6298.
-_DEVIATIONS = 4
+from services.runtime.service_time import ServiceTime
 
 _SHORTEST_RETRY_S = 0.01
-
-
-class ServiceTime:
-    """How long a batch takes, and how far batches are from that on average; 0 until one has been measured."""
-
-    def __init__(self) -> None:
-        self.mean_s = self.deviation_s = 0.0
-        self.is_known = False
-
-    def add(self, compute_s: float) -> None:
-        if not self.is_known:
-            self.mean_s, self.is_known = compute_s, True
-            return
-        error_s = compute_s - self.mean_s
-        self.mean_s += _NEWEST * error_s
-        self.deviation_s += _NEWEST * (abs(error_s) - self.deviation_s)
 
 
 class PortableLine:
@@ -44,7 +24,7 @@ class PortableLine:
     def __init__(self, model: str, policy: QueuePolicy) -> None:
         self._model, self._policy = model, policy
         self._waiting: list[Pending] = []
-        self._running_batches = 0
+        self._running: list[tuple[float, int]] = []  # when each batch left, and its rows
         self._service_time = ServiceTime()
         self.closed = False
 
@@ -60,42 +40,59 @@ class PortableLine:
 
     def check(self, request: Pending, now_s: float) -> None:
         """Raises ServingError where the request finds no room or cannot meet its deadline."""
-        ahead_rows = sum(self._standing(other) for other in self._waiting if other.level <= request.level)
-        self._check_room(request, ahead_rows)
+        ahead = [other for other in self._waiting if other.level <= request.level]
+        ahead_rows = sum(map(self._standing, ahead))
+        self._check_room(request, ahead_rows, now_s)
         if request.deadline is not None:
-            self._check_deadline(request, ahead_rows, request.deadline - now_s)
+            if request.deadline <= now_s:
+                raise deadline_exceeded("the deadline had passed when the request arrived")
+            deadline = self._first_deadline(request, request.deadline, ahead, ahead_rows)
+            self._check_deadline(request, ahead_rows, deadline, now_s)
 
-    def _check_room(self, request: Pending, ahead_rows: int) -> None:
+    def _check_room(self, request: Pending, ahead_rows: int, now_s: float) -> None:
         capacity = self._policy.capacity_rows
         # What is larger than the queue is let in alone: it could never run otherwise.
         if ahead_rows and ahead_rows + self._standing(request) > capacity:
             raise exhausted(
                 "QUEUE_FULL",
                 f"model '{self._model}': {ahead_rows} of {capacity} rows wait, {request.rows} do not fit",
-                retry_after_s=max(_SHORTEST_RETRY_S, self._wait_s(ahead_rows)),
+                retry_after_s=max(_SHORTEST_RETRY_S, self._wait_s(ahead_rows, 0, now_s)),
             )
 
-    def _check_deadline(self, request: Pending, ahead_rows: int, left_s: float) -> None:
-        if left_s <= 0:
-            raise deadline_exceeded("the deadline had passed when the request arrived")
+    def _first_deadline(self, request: Pending, own: float, ahead: Sequence[Pending], ahead_rows: int) -> float:
+        """The first deadline of the batch that a request would join, which it makes longer for all of it. Those count
+        that are as patient as it is, give or take a batch: nobody is refused for who is in a hurry.
+        """
+        first, joined_rows = own, ahead_rows % self._policy.max_batch_rows
+        least_s = own - request.arrived - self._service_time.of(self._policy.max_batch_rows)
+        for other in reversed(ahead):
+            if joined_rows <= 0:
+                break
+            joined_rows -= self._standing(other)
+            if other.deadline is not None and other.deadline - other.arrived >= least_s:
+                first = min(first, other.deadline)
+        return first
+
+    def _check_deadline(self, request: Pending, ahead_rows: int, deadline: float, now_s: float) -> None:
         # With nothing ahead a request is always let in, so that one slow batch is not remembered for ever.
-        if not self._service_time.is_known or not (ahead_rows or self._running_batches):
+        if not self._service_time.is_known or not (ahead_rows or self._running):
             return
-        parts = -(-request.rows // self._policy.max_batch_rows)
-        own_s = -(-parts // self._policy.instances) * self._service_time.mean_s
-        needed_s = self._wait_s(ahead_rows) + own_s + _DEVIATIONS * self._service_time.deviation_s
+        left_s = deadline - now_s
+        needed_s = self._wait_s(ahead_rows, request.rows, now_s) + self._service_time.spare_s
         if needed_s > left_s:
             raise deadline_exceeded(
                 f"{needed_s * 1e3:.0f} ms are needed behind what waits, {left_s * 1e3:.0f} ms are left",
                 retry_after_s=max(_SHORTEST_RETRY_S, needed_s - left_s),
             )
 
-    def _wait_s(self, ahead_rows: int) -> float:
-        """How long what is ahead takes the workers, by the measured service time of a batch."""
-        policy = self._policy
-        # What runs is on average half done.
-        batches_ahead = ahead_rows / policy.max_batch_rows + 0.5 * (self._running_batches >= policy.instances)
-        return batches_ahead * self._service_time.mean_s / policy.instances
+    def _wait_s(self, ahead_rows: int, own_rows: int, now_s: float) -> float:
+        """How long the workers take for what is ahead and for a request of `own_rows`, which joins the last batch."""
+        limit, instances = self._policy.max_batch_rows, self._policy.instances
+        left_s = [taken_s + self._service_time.of(rows) - now_s for taken_s, rows in self._running]
+        free_in_s = max(0.0, min(left_s)) if len(left_s) >= instances else 0.0
+        full, last_rows = divmod(ahead_rows + own_rows, limit)
+        batches_s = full * self._service_time.of(limit) + (self._service_time.of(last_rows) if last_rows else 0.0)
+        return free_in_s + batches_s / min(instances, full + 1)
 
     def _standing(self, request: Pending) -> int:
         """What a request takes up: of one that is larger than a batch, what leaves next."""
@@ -125,7 +122,7 @@ class PortableLine:
         if not batch:
             return []
         self.remove(batch)
-        self._running_batches += 1
+        self._running.append((now_s, min(sum(request.rows for request in batch), self._policy.max_batch_rows)))
         if len(batch) == 1 and batch[0].rows > (limit := self._policy.max_batch_rows):
             rest = batch[0]
             batch = [rest.split(limit)]
@@ -168,7 +165,7 @@ class PortableLine:
         """What still waits of a caller's request."""
         self._waiting = [request for request in self._waiting if request.caller is not caller]
 
-    def finished(self, compute_s: float) -> None:
-        """A batch was answered `compute_s` after it left."""
-        self._running_batches -= 1
-        self._service_time.add(compute_s)
+    def finished(self, rows: int, taken_s: float, now_s: float) -> None:
+        """A batch was answered that left at `taken_s`."""
+        self._running.remove((taken_s, rows))
+        self._service_time.add(rows, now_s - taken_s)

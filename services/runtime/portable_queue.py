@@ -93,7 +93,7 @@ class PortableQueue:
         now_s = self._clock()
         answers: list[tuple[Pending, Answer]] = []
         with self._changed:
-            self._line.finished(now_s - batch.taken)
+            self._line.finished(batch.rows, batch.taken, now_s)
             self._counts.add_batch(batch.rows, len(batch.requests))
             for request, outcome in zip(batch.requests, outcomes, strict=True):
                 if (answer := self._answer(batch, request, outcome, now_s)) is not None:

@@ -99,11 +99,40 @@ def test_a_service_time_that_varies_leaves_less_to_chance(bench: Bench) -> None:
     bench.admit(queue, bench.request(timeout_s=0.321))
 
 
-def test_what_runs_counts_as_half_done(bench: Bench) -> None:
+def test_a_request_that_would_make_its_batch_late_for_another_is_refused(bench: Bench) -> None:
+    queue = bench.queue(max_batch_rows=4)
+    for rows in (1, 4, 1, 4, 1, 4) * 10:
+        bench.admit(queue, bench.request(rows))
+        batch = queue.take()
+        bench.now_s += 0.1 * rows
+        run(batch)
+    bench.admit(queue, bench.request(rows=4))
+    running = queue.take()
+    bench.admit(queue, bench.request(timeout_s=0.65))
+    with pytest.raises(ServingError, match="700 ms are needed behind what waits, 650 ms are left"):
+        queue.admit(bench.request(rows=2, timeout_s=0.66))
+    run(running)
+
+
+def test_nobody_is_refused_for_who_is_in_a_hurry(bench: Bench) -> None:
+    queue = bench.queue(max_batch_rows=4)
+    for rows in (1, 4) * 10:
+        bench.admit(queue, bench.request(rows))
+        batch = queue.take()
+        bench.now_s += 0.1 * rows
+        run(batch)
+    bench.admit(queue, bench.request(rows=4))
+    running = queue.take()
+    bench.admit(queue, bench.request(timeout_s=0.65), bench.request(rows=2, timeout_s=5))
+    run(running)
+
+
+def test_what_runs_counts_for_what_is_left_of_it(bench: Bench) -> None:
     queue = bench.queue(max_batch_rows=1)
     learn_service_time(bench, queue, 1.0)
     bench.admit(queue, bench.request())
     running = queue.take()
+    bench.now_s += 0.5
     with pytest.raises(ServingError, match="1500 ms are needed"):
         queue.admit(bench.request(timeout_s=1.4))
     run(running)
