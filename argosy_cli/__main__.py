@@ -5,7 +5,7 @@ from typing import NoReturn
 
 import typer
 
-from argosy_cli import ask_commands, evaluate_command, run_commands
+from argosy_cli import ask_commands, evaluate_command, run_commands, stub_command
 from argosy_cli.errors import CliError
 
 _FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -31,6 +31,7 @@ commands.command()(run_commands.route)
 commands.command()(ask_commands.predict)
 commands.add_typer(ask_commands.models, name="models")
 commands.command()(evaluate_command.evaluate)
+commands.command()(stub_command.stub)
 commands.command()(ask_commands.status)
 
 

@@ -51,6 +51,11 @@ def _manifest(folder: Path) -> ModelManifest:
         raise CliError(f"{folder} has no model.yaml that can be read") from None
 
 
+def manifest_on_disk(models_dir: Path, model: str, version: str) -> ModelManifest:
+    """What a version of a folder is, without serving it. Raises CliError."""
+    return _manifest(_version_folder(models_dir, model, version))
+
+
 async def _served(kind: str, models_dir: Path, model: str, work: Callable[[str], Result]) -> Result:
     def command(at: Listening) -> list[str]:
         return service_command(

@@ -1,6 +1,6 @@
 """The brain's gRPC server on a Unix socket: what Envoy cannot place, and what concerns the whole fleet."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import grpc
 import grpc.aio
@@ -15,19 +15,23 @@ Handlers = Mapping[str, RpcHandler]
 
 
 class MethodTable(grpc.GenericRpcHandler):
-    """Handlers by path; what has none is UNIMPLEMENTED."""
+    """Handlers by path, and one for the methods that models have for themselves; what has none is UNIMPLEMENTED."""
 
-    def __init__(self, handlers: Handlers) -> None:
+    def __init__(self, handlers: Handlers, of_model: Callable[[str], "RpcHandler | None"]) -> None:
         self._handlers = handlers
+        self._of_model = of_model
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "RpcHandler | None":
-        return self._handlers.get(handler_call_details.method)
+        path = handler_call_details.method
+        return self._handlers.get(path) or self._of_model(path)
 
 
-def brain_server(socket_path: str, handlers: Handlers, *, with_reflection: bool) -> grpc.aio.Server:
+def brain_server(
+    socket_path: str, handlers: Handlers, of_model: Callable[[str], "RpcHandler | None"], *, with_reflection: bool
+) -> grpc.aio.Server:
     """A server that is yet to be started."""
     server = grpc.aio.server(
-        handlers=[MethodTable(handlers)],
+        handlers=[MethodTable(handlers, of_model)],
         options=[
             *SERVER_OPTIONS,
             ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),

@@ -18,7 +18,7 @@ from inference.grpc_service_pb2 import ModelReadyResponse
 from services.router.calls import Context, RpcHandler, abort, parse
 from services.router.channels import Channels
 from services.router.fleet import Fleet
-from services.router.methods import ModelMethod
+from services.router.methods import ModelMethod, own_method
 from services.router.metrics import RouterMetrics
 from services.router.placement import RETRY_AFTER_S, place
 from services.router.xds_types import FORWARDED_HEADER, MODEL_HEADER, VERSION_HEADER
@@ -49,6 +49,11 @@ class Forwarder:
         self._inner = inner
         self._channels = channels
         self._metrics = metrics
+
+    def own_handler(self, path: str) -> "RpcHandler | None":
+        """What takes a method that a model has for itself; None for any other path."""
+        method = own_method(path)
+        return None if method is None else self.handler(method)
 
     def handler(self, method: ModelMethod) -> RpcHandler:
         """Unary calls are streams of one message each way."""

@@ -67,6 +67,16 @@ def model_methods() -> dict[str, ModelMethod]:
     return {method.path: method for method in methods if method.path not in FLEET_METHODS}
 
 
+def own_method(path: str) -> ModelMethod | None:
+    """The method that a model has for itself, argosy.models.*: its model and version are where every request has them.
+
+    Which there are the services know; the rest of the message is nothing to a router.
+    """
+    if not path.startswith("/argosy.models."):
+        return None
+    return ModelMethod(path, model_pb2.GetModelRequest, "model", "version")
+
+
 def service_names() -> tuple[str, ...]:
     """The full names of the services that the router answers, health and reflection apart."""
     return tuple(service.full_name for file in _FILES for service in file.DESCRIPTOR.services_by_name.values())

@@ -73,7 +73,13 @@ class Router:
         ads_server = grpc.aio.server(options=SERVER_OPTIONS)
         self._ads.add_to(ads_server)
         ads_server.add_insecure_port(f"unix:{self._ads_path}")
-        brain = brain_server(self._sockets.brain_path, self._handlers(), with_reflection=self._config.reflection)
+        forwarder = self._forwarder()
+        brain = brain_server(
+            self._sockets.brain_path,
+            self._handlers(forwarder),
+            forwarder.own_handler,
+            with_reflection=self._config.reflection,
+        )
         self._bootstrap_path.write_text(bootstrap_json(str(self._ads_path), str(self._admin_path)), encoding="utf-8")
         metrics_address = await self._http.start(self._config.metrics_address)
         await ads_server.start()
@@ -127,9 +133,11 @@ class Router:
         except EnvoyError as error:
             _log.warning("envoy cannot be drained", error=str(error))
 
-    def _handlers(self) -> Handlers:
+    def _forwarder(self) -> Forwarder:
+        return Forwarder(self._fleet, self._config.services, self._inner, self._channels, self._metrics)
+
+    def _handlers(self, forwarder: Forwarder) -> Handlers:
         services = self._config.services
-        forwarder = Forwarder(self._fleet, services, self._inner, self._channels, self._metrics)
         return {
             **{path: forwarder.handler(method) for path, method in model_methods().items()},
             **ServerWide(self._fleet, services).handlers(),

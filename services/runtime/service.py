@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 import structlog
 from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
@@ -18,6 +19,7 @@ from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
 from argosy.v1.manifest_pb2 import Task
 from services.runtime.cpus import usable_cpus
 from services.runtime.devices import Execution, executions
+from services.runtime.disk import model_names
 from services.runtime.front import MEBIBYTE, Limits, Tls, TypedRoute
 from services.runtime.fronts import choose_front
 from services.runtime.instance import OnFault
@@ -47,6 +49,8 @@ class ServiceKind:
     task_code: TaskCode
     port: int
     metrics_port: int
+    # The methods that a model of this name has for itself.
+    model_routes: Callable[[str], tuple[TypedRoute, ...]] = lambda _: ()
 
 
 def main(kind: ServiceKind, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -107,7 +111,7 @@ class Service:
         make_front, front_name = choose_front(settings.front)
         self._front = make_front(
             settings.address,
-            typed_routes(kind.descriptor),
+            (*typed_routes(kind.descriptor), *_model_routes(kind, settings.models_dir)),
             limits=Limits(max_message_bytes=settings.max_message_bytes),
             tls=_tls(settings),
             reflection_names=names if settings.reflection else (),
@@ -171,6 +175,11 @@ class Service:
         """Everything was tried, and something is ready or nothing was there to be loaded."""
         statuses = self._repository.statuses()
         return self._loaded and not self._draining and (not statuses or any(s.ready_endpoint_count for s in statuses))
+
+
+def _model_routes(kind: ServiceKind, models_dir: Path) -> list[TypedRoute]:
+    """Of the models that are there now: a front is told its methods once. Another model's come with the next start."""
+    return [route for name in model_names(models_dir) for route in kind.model_routes(name)]
 
 
 def typed_routes(service: ServiceDescriptor) -> tuple[TypedRoute, ...]:

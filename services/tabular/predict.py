@@ -46,14 +46,17 @@ class Predict:
 
     def encode(self, request: TableRequest, outputs: Mapping[str, Array]) -> bytes:
         """Scores [rows, classes] or numbers to a TabularServicePredictResponse."""
+        return TabularServicePredictResponse(
+            model=self.model, version=self.version, results=self.results(request, outputs)
+        ).SerializeToString()
+
+    def results(self, request: TableRequest, outputs: Mapping[str, Array]) -> list[RowPrediction]:
+        """One a row."""
         rows = self.classes.every(outputs) if self.classes else [[] for _ in request.imputed]
-        results = [
+        return [
             RowPrediction(categories=categories, quantities=self._quantities(row, outputs), imputed_columns=imputed)
             for row, (categories, imputed) in enumerate(zip(rows, request.imputed, strict=True))
         ]
-        return TabularServicePredictResponse(
-            model=self.model, version=self.version, results=results
-        ).SerializeToString()
 
     def _quantities(self, row: int, outputs: Mapping[str, Array]) -> Iterator[Quantity]:
         for output in self.values:

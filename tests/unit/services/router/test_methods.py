@@ -2,7 +2,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from argosy.v1 import text_pb2
 from inference import grpc_service_pb2
-from services.router.methods import FLEET_METHODS, descriptor_set, model_methods
+from services.router.methods import FLEET_METHODS, descriptor_set, model_methods, own_method
 
 
 def test_every_typed_and_oip_method_is_either_the_fleets_or_a_models() -> None:
@@ -30,3 +30,11 @@ def test_the_descriptors_hold_every_file_after_those_that_it_imports() -> None:
         assert set(file.dependency) <= seen
         seen.add(file.name)
     assert "inference/grpc_service.proto" in seen
+
+
+def test_a_method_that_a_model_has_for_itself_names_its_model_as_all_do() -> None:
+    method = own_method("/argosy.models.income.v1.IncomeService/Predict")
+    assert method is not None
+    message = method.request.FromString(b"\x0a\x06income\x12\x012\x1a\x03abc")  # field 3 is nothing to a router
+    assert method.addressee(message) == ("income", "2")
+    assert own_method("/argosy.v1.TabularService/Predict") is None

@@ -46,7 +46,7 @@ def manifest(task: pb.Task.ValueType) -> pb.ModelManifest:
 
 
 def predict(found: pb.ModelManifest, outputs: dict[str, Array]) -> tabular_pb2.TabularServicePredictResponse:
-    (offered,) = typed_methods(found, ANYWHERE)
+    offered, _ = typed_methods(found, ANYWHERE)
     message = tabular_pb2.TabularServicePredictRequest(model="table")
     message.rows.add().update({"age": 40, "bmi": None})
     message.rows.add().update({"age": 40, "bmi": 21})
@@ -85,7 +85,7 @@ def test_a_regression_answers_a_number_with_its_name_and_unit(shape: tuple[int, 
 
 
 def test_the_route_counts_the_rows_of_the_message() -> None:
-    (offered,) = typed_methods(manifest(REGRESSION), ANYWHERE)
+    offered, _ = typed_methods(manifest(REGRESSION), ANYWHERE)
     rows = tabular_pb2.TabularServicePredictRequest.DESCRIPTOR.fields_by_name["rows"]
     assert (offered.route.rows_field, offered.route.rows_name) == (rows.number, rows.name)
     assert offered.route.method == "/argosy.v1.TabularService/Predict"
@@ -109,14 +109,14 @@ def _nested(levels: int) -> bytes:
 
 @pytest.mark.parametrize("data", [b"\x1a\x05ab", b"\xff" * 20, b"\x0a\x02\xff\xfe", _nested(75), _nested(5000)])
 def test_bytes_that_are_no_message_are_refused_with_the_messages_name(data: bytes) -> None:
-    (offered,) = typed_methods(manifest(REGRESSION), ANYWHERE)
+    offered, _ = typed_methods(manifest(REGRESSION), ANYWHERE)
     with pytest.raises(ServingError, match=r"^argosy\.v1\.TabularServicePredictRequest: ") as raised:
         offered.decode(data)
     assert raised.value.reason == "MALFORMED_MESSAGE"
 
 
 def test_a_list_that_is_not_too_deep_is_refused_as_a_list() -> None:
-    (offered,) = typed_methods(manifest(REGRESSION), ANYWHERE)
+    offered, _ = typed_methods(manifest(REGRESSION), ANYWHERE)
     with pytest.raises(ServingError, match=r"^rows\[0\].age: expected a number, got a list$"):
         offered.decode(_nested(3))
 
