@@ -14,8 +14,8 @@ import pytest
 from argosy.v1.tabular_pb2 import RowPrediction, TabularServicePredictResponse
 from tests.e2e import traffic as t
 from tests.e2e.calls import call, refused
-from tests.e2e.conftest import Target
-from tests.e2e.harness import ROOT
+from tests.e2e.conftest import Target, ready_versions, wait_until_routed
+from tests.e2e.harness import ROOT, Processes
 
 OWN = "/argosy.models.income.v1.IncomeService/Predict"
 PERSON = {
@@ -67,13 +67,10 @@ def untyped(target: Target, *people: Mapping[str, object]) -> list[RowPrediction
     return list(TabularServicePredictResponse.FromString(reply).results)
 
 
-@pytest.mark.parametrize("metadata", [(), BY_HEADER], ids=["no header", "header"])
-def test_the_own_stub_answers_as_the_untyped_call(
-    target: Target, income_pb2: ModuleType, metadata: tuple[tuple[str, str], ...]
-) -> None:
+def test_the_own_stub_answers_as_the_untyped_call(target: Target, income_pb2: ModuleType) -> None:
     people = [PERSON, {**PERSON, "age": 20.0, "workclass": "Private", "capital-gain": 0.0}]
 
-    reply = call(target.channel("tabular"), OWN, typed(income_pb2, *people), metadata=metadata)
+    reply = call(target.channel("tabular"), OWN, typed(income_pb2, *people), metadata=BY_HEADER)
 
     results = income_pb2.IncomeServicePredictResponse.FromString(reply).results
     names = {"<=50K": "INCOME_CLASS_LT_EQ_50K", ">50K": "INCOME_CLASS_GT_50K"}
@@ -87,21 +84,34 @@ def test_the_own_stub_answers_as_the_untyped_call(
 
 def test_a_value_that_must_be_there_is_missed_by_its_column(target: Target, income_pb2: ModuleType) -> None:
     person = {name: value for name, value in PERSON.items() if name != "age"}
-    error = refused(target.channel("tabular"), OWN, typed(income_pb2, person))
+    error = refused(target.channel("tabular"), OWN, typed(income_pb2, person), metadata=BY_HEADER)
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MISSING_VALUE")
     assert "rows[0].age" in error.message
 
 
 def test_a_field_of_another_version_is_refused_and_not_passed_over(target: Target, income_pb2: ModuleType) -> None:
     stranger = t.field(1, b"income") + t.field(3, t.field(77_777, b"39"))
-    error = refused(target.channel("tabular"), OWN, stranger)
+    error = refused(target.channel("tabular"), OWN, stranger, metadata=BY_HEADER)
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "UNKNOWN_COLUMN")
     assert "field number 77777" in error.message
 
 
 def test_an_unknown_version_is_not_found(target: Target, income_pb2: ModuleType) -> None:
-    error = refused(target.channel("tabular"), OWN, typed(income_pb2, PERSON, version="999"))
+    error = refused(target.channel("tabular"), OWN, typed(income_pb2, PERSON, version="999"), metadata=BY_HEADER)
     assert (error.code, error.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_VERSION")
+
+
+def test_without_the_header_the_router_reads_the_message(
+    processes: Processes, income_pb2: ModuleType, tmp_path: Path
+) -> None:
+    service = processes.service("tabular", t.MODELS, "--model", "income", "--front", "portable")
+    router = processes.router(tmp_path, {"tabular": [service.address]})
+    wait_until_routed(router, ready_versions(service.channel))
+
+    reply = call(router.channel, OWN, typed(income_pb2, PERSON))
+
+    (result,) = income_pb2.IncomeServicePredictResponse.FromString(reply).results
+    assert result.likeliest == result.scores[0].label != 0
 
 
 def test_the_stub_passes_buf_lint(protos: Path) -> None:

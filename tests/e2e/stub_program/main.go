@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	incomev1 "argosy.dev/models/income/v1"
@@ -32,6 +33,7 @@ func main() {
 		Gender:        proto.String("Male"),
 		HoursPerWeek:  proto.Float64(45),
 	}
+	ctx = metadata.AppendToOutgoingContext(ctx, "argosy-model", "income")
 	reply, err := incomev1.NewIncomeServiceClient(connection).Predict(ctx, &incomev1.IncomeServicePredictRequest{
 		Model: "income",
 		Rows:  []*incomev1.IncomeRow{row},
