@@ -21,6 +21,7 @@ class QueueFigures(TypedDict):
     queue_time: HistogramParts
     compute_time: HistogramParts
     last_request_unix_ms: int
+    cache: tuple[int, int, int, int, int] | None
 
 class Rows:
     def __buffer__(self, flags: int, /) -> memoryview: ...
@@ -71,6 +72,7 @@ class Front:
         outputs: Sequence[TensorParts],
         policy: tuple[int, int, int, int, int, int, int],
         device: str,
+        cache_bytes: int,
     ) -> Queue: ...
     def close_queue(self, model: str, version: str) -> None: ...
     def set_default_version(self, model: str, version: str | None) -> None: ...

@@ -5,7 +5,7 @@
 //! then; the I/O thread looks what has happened. An answer can be given once; who has gone gets none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::task::{Context, Wake, Waker};
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use http::HeaderValue;
 use tokio::sync::oneshot;
 
 use crate::batch::Batch;
+use crate::cache::{Key, ResponseCache, MISS};
 use crate::error::ServingError;
 use crate::io::Io;
 use crate::queue::ModelQueue;
@@ -34,6 +35,8 @@ pub struct Told {
     pub queue_us: u64,
     /// The same for all of its batch.
     pub batch: Arc<BatchTold>,
+    /// Of a model that has a cache: whether the answer was in it.
+    pub cache: Option<HeaderValue>,
 }
 
 /// What the trailers tell of a batch.
@@ -61,6 +64,7 @@ pub struct Caller {
     way: Mutex<Option<Way>>,
     place: Mutex<Place>,
     waits: AtomicBool,
+    missed: OnceLock<(Arc<ResponseCache>, Key)>,
     io: Arc<Io>,
 }
 
@@ -76,7 +80,22 @@ struct Place {
 impl Caller {
     /// A caller who waits from now on.
     pub fn new(way: Way, io: Arc<Io>) -> Arc<Self> {
-        Arc::new(Caller { way: Mutex::new(Some(way)), place: Mutex::default(), waits: AtomicBool::new(true), io })
+        let (way, place, waits) = (Mutex::new(Some(way)), Mutex::default(), AtomicBool::new(true));
+        Arc::new(Caller { way, place, waits, missed: OnceLock::new(), io })
+    }
+
+    /// The answer is for `cache` to keep.
+    pub fn missed(&self, cache: Arc<ResponseCache>, key: Key) {
+        let _ = self.missed.set((cache, key));
+    }
+
+    /// Keep the answer where it was missed.
+    pub fn keep(&self, answer: &mut Answer) {
+        let Some((cache, key)) = self.missed.get() else { return };
+        cache.keep(key.clone(), answer);
+        if let Some(told) = &mut answer.told {
+            told.cache = Some(MISS);
+        }
     }
 
     /// Whether the caller has neither been answered nor gone.

@@ -132,6 +132,11 @@ pub fn deadline_exceeded(message: String) -> ServingError {
     ServingError::new(Cause::Deadline, "DEADLINE_EXCEEDED", message)
 }
 
+/// The deadline had passed before anything could be done.
+pub fn too_late() -> ServingError {
+    deadline_exceeded("the deadline had passed when the request arrived".to_owned())
+}
+
 /// Something that nobody foresaw and the front itself met: there is no id, since the front writes no log.
 pub fn internal(what: &str) -> ServingError {
     ServingError::new(Cause::Internal, "INTERNAL", format!("internal error in the front: {what}"))

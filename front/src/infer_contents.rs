@@ -14,7 +14,7 @@ use crate::tensors::{contents_field_name, element_count, Datatype};
 pub const MODEL_INFER_REQUEST: &str = "inference.ModelInferRequest";
 
 /// The elements of one input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Elements {
     /// Numbers and booleans, little-endian, in row-major order.
     Numbers(Bytes),

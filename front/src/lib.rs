@@ -9,6 +9,7 @@
 //! of the process nothing is kept but counts.
 
 pub mod batch;
+pub mod cache;
 pub mod caller;
 pub mod calls;
 pub mod connection;
@@ -54,6 +55,8 @@ pub mod waiting;
 pub mod watch;
 pub mod wire;
 
+#[cfg(test)]
+mod cache_tests;
 #[cfg(test)]
 mod infer_tests;
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::error::{deadline_exceeded, ServingError};
+use crate::error::{too_late, ServingError};
 use crate::room::{Ahead, Policy};
 use crate::service_time::ServiceTime;
 use crate::waiting::{Ticket, Waiting};
@@ -78,7 +78,7 @@ impl<T: Waiting> Line<T> {
         ahead.check_room(&self.policy, model, request.rows())?;
         let Some(own) = request.deadline() else { return Ok(()) };
         if own <= now {
-            return Err(deadline_exceeded("the deadline had passed when the request arrived".to_owned()));
+            return Err(too_late());
         }
         let first = self.first_deadline(request, own, ahead.rows);
         ahead.check_deadline(&self.policy, request.rows(), first, now)

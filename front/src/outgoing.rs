@@ -26,6 +26,7 @@ const COMPUTE_US: HeaderName = HeaderName::from_static("argosy-compute-us");
 const BATCH_ROWS: HeaderName = HeaderName::from_static("argosy-batch-rows");
 const MODEL_VERSION: HeaderName = HeaderName::from_static("argosy-model-version");
 const DEVICE: HeaderName = HeaderName::from_static("argosy-device");
+const CACHE: HeaderName = HeaderName::from_static("argosy-cache");
 
 /// Sends answers, counts errors, and keeps messages within the limit.
 pub struct Outgoing {
@@ -42,7 +43,7 @@ impl Outgoing {
             Ok(frame) => {
                 let Ok(mut stream) = to.send_response(head(), false) else { return };
                 let _ = stream.send_data(frame, false);
-                let mut trailers = HeaderMap::with_capacity(6);
+                let mut trailers = HeaderMap::with_capacity(7);
                 trailers.insert(STATUS, OK);
                 put_told(&mut trailers, answer.told);
                 let _ = stream.send_trailers(trailers);
@@ -134,10 +135,13 @@ fn head() -> Response<()> {
 }
 
 fn put_told(trailers: &mut HeaderMap, told: Option<Told>) {
-    let Some(Told { queue_us, batch }) = told else { return };
+    let Some(Told { queue_us, batch, cache }) = told else { return };
     trailers.insert(QUEUE_US, HeaderValue::from(queue_us));
     trailers.insert(COMPUTE_US, batch.compute_us.clone());
     trailers.insert(BATCH_ROWS, batch.rows.clone());
     trailers.insert(MODEL_VERSION, batch.version.clone());
     trailers.insert(DEVICE, batch.device.clone());
+    if let Some(cache) = cache {
+        trailers.insert(CACHE, cache);
+    }
 }

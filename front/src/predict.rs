@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderMap;
 
+use crate::cache::Key;
 use crate::caller::{Answer, Caller, Way};
-use crate::error::{empty_request, invalid, message_too_large, shown, unavailable, ServingError};
+use crate::error::{empty_request, invalid, message_too_large, shown, too_late, unavailable, ServingError};
 use crate::incoming::Call;
 use crate::infer::{parse_infer, InferCall};
 use crate::infer_contents::MODEL_INFER_REQUEST;
@@ -39,6 +41,7 @@ pub struct Placed {
     call: Option<InferCall>,
     rows: u64,
     level: u32,
+    key: Option<Key>,
 }
 
 /// Read a request and find its queue: all of the work that grows with the message.
@@ -56,16 +59,17 @@ pub fn place(
     let envelope = read_envelope(message, route.rows_field, || message_name(route))?;
     let version = checked_version(&envelope, headers)?;
     let queue = lock(&server.table).find(envelope.model, &version)?;
-    let placed = if method == MODEL_INFER {
+    let mut placed = if method == MODEL_INFER {
         let call = parse_infer(message, &queue.spec.signature)?;
         let level = level(&queue, call.priority, headers)?;
-        Placed { queue, rows: call.rows, call: Some(call), level }
+        Placed { queue, rows: call.rows, call: Some(call), level, key: None }
     } else {
         check_typed(&queue, method, route, envelope.row_count)?;
         let level = level(&queue, 0, headers)?;
-        Placed { queue, rows: envelope.row_count as u64, call: None, level }
+        Placed { queue, rows: envelope.row_count as u64, call: None, level, key: None }
     };
     check_rows(&placed, &route.rows_name)?;
+    placed.key = placed.queue.spec.cache.is_some().then(|| Key::new(method, message, placed.call.as_ref()));
     Ok(placed)
 }
 
@@ -131,8 +135,15 @@ fn admit_or_refuse(
     mut placed: Placed,
     caller: &Arc<Caller>,
 ) -> Result<(), ServingError> {
+    if let Some(answer) = kept(&placed, call)? {
+        server.send(caller, answer);
+        return Ok(());
+    }
     for look in 1..=LOOKS {
         let queue = placed.queue;
+        if let (Some(cache), Some(key)) = (&queue.spec.cache, placed.key) {
+            caller.missed(cache.clone(), key);
+        }
         let request = Request {
             caller: caller.clone(),
             method,
@@ -153,6 +164,16 @@ fn admit_or_refuse(
         placed = place(server, method, &message, &call.headers)?;
     }
     Ok(())
+}
+
+/// The answer that the model-version's cache has: it waits behind nobody.
+fn kept(placed: &Placed, call: &Call) -> Result<Option<Answer>, ServingError> {
+    let (Some(cache), Some(key)) = (&placed.queue.spec.cache, &placed.key) else { return Ok(None) };
+    let id = placed.call.as_ref().map_or(&[][..], |call| &call.id);
+    match cache.find(key, id, call.arrived) {
+        Some(_) if call.deadline.is_some_and(|deadline| deadline <= Instant::now()) => Err(too_late()),
+        answer => Ok(answer),
+    }
 }
 
 /// The version asked for. A router sends and authorises by its own reading of the message, which it states in headers:

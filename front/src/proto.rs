@@ -73,6 +73,11 @@ impl<'a> Reader<'a> {
         self.bytes.is_empty()
     }
 
+    /// How many bytes are left.
+    pub fn left(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The next `N` bytes.
     pub fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         self.split(N)?.try_into().map_err(|_| Malformed)

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use tokio::sync::watch;
 
+use crate::cache::ResponseCache;
 use crate::error::{internal, Cause, ServingError};
 use crate::front::Front;
 use crate::infer_reply::encode_head;
@@ -92,14 +93,20 @@ impl NativeFront {
         outputs: Vec<TensorParts>,
         policy: (u64, u64, u64, u32, u64, u32, u32),
         device: &str,
+        cache_bytes: usize,
     ) -> PyResult<NativeQueue> {
         let (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows, levels, default_level) = policy;
         let names: Vec<&str> = methods.iter().filter_map(|method| method.rsplit('/').next()).collect();
         let offered = if names.is_empty() { "ModelInfer alone".to_owned() } else { names.join(", ") };
+        let version_told = HeaderValue::from_str(&version).map_err(|_| PyValueError::new_err("version"))?;
+        let device_told = HeaderValue::from_str(device).map_err(|_| PyValueError::new_err("device"))?;
+        let max_answer_bytes = self.front.server.limits.max_message_bytes;
+        let cache = || ResponseCache::new(cache_bytes, max_answer_bytes, version_told.clone(), device_told.clone());
         let spec = QueueSpec {
             reply_head: encode_head(&model, &version),
-            version_told: HeaderValue::from_str(&version).map_err(|_| PyValueError::new_err("version"))?,
-            device_told: HeaderValue::from_str(device).map_err(|_| PyValueError::new_err("device"))?,
+            cache: (cache_bytes > 0).then(cache),
+            version_told,
+            device_told,
             methods: methods.iter().filter_map(|method| self.typed_method(method)).collect(),
             offered,
             max_request_rows,

@@ -2,11 +2,15 @@
 
 use pyo3::prelude::*;
 
-use crate::counts::{TimeCounts, BOUNDS_US};
+use crate::cache::CacheCounts;
+use crate::counts::{us, TimeCounts, BOUNDS_US};
 use crate::queue::ModelQueue;
 
 /// (bounds, counts, sum), all in microseconds.
 type Histogram = (Vec<u64>, Vec<u64>, u64);
+
+/// (hits, misses, microseconds of all hits, entries, bytes).
+type Cache = (u64, u64, u64, usize, usize);
 
 /// The fields of `services.runtime.front.QueueStats`, by name.
 #[derive(IntoPyObject)]
@@ -22,6 +26,7 @@ pub struct QueueStats {
     queue_time: Histogram,
     compute_time: Histogram,
     last_request_unix_ms: u64,
+    cache: Option<Cache>,
 }
 
 /// What the queue has done since it was opened.
@@ -39,9 +44,14 @@ pub fn queue_stats(queue: &ModelQueue) -> QueueStats {
         queue_time: histogram(&counts.queue_time),
         compute_time: histogram(&counts.compute_time),
         last_request_unix_ms: counts.last_request_unix_ms,
+        cache: queue.spec.cache.as_ref().map(|cache| figures(cache.counts())),
     }
 }
 
 fn histogram(times: &TimeCounts) -> Histogram {
     (BOUNDS_US.to_vec(), times.counts.to_vec(), times.sum_us)
+}
+
+fn figures(counts: CacheCounts) -> Cache {
+    (counts.hits, counts.misses, us(counts.hit_time), counts.entries, counts.bytes)
 }

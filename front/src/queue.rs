@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::batch::Batch;
+use crate::cache::ResponseCache;
 use crate::caller::{Answer, BatchTold, Caller, Told};
 use crate::counts::{us, QueueCounts};
 use crate::error::{deadline_exceeded, exhausted, ServingError};
@@ -37,6 +38,8 @@ pub struct QueueSpec {
     pub signature: Signature,
     /// How requests become batches.
     pub policy: Policy,
+    /// Answers kept, where the operator wants it.
+    pub cache: Option<Arc<ResponseCache>>,
     /// The first fields of every ModelInferResponse.
     pub reply_head: Vec<u8>,
     /// For the trailers.
@@ -186,13 +189,13 @@ impl ModelQueue {
     ) -> Option<Settled> {
         let caller = request.caller.clone();
         let Some(part) = &request.part else {
-            let told = Told { queue_us: request.waited_us(batch.taken), batch: told.clone() };
+            let told = Told { queue_us: request.waited_us(batch.taken), batch: told.clone(), cache: None };
             return Some(Settled { caller, outcome, told, compute_us, in_parts: false });
         };
         let (outcome, first_taken) = part.whole.settle(part.index, outcome, batch.taken)?;
         let compute_us = us(first_taken.elapsed());
         let batch = Arc::new(self.told(compute_us, self.spec.policy.max_batch_rows));
-        let told = Told { queue_us: request.waited_us(first_taken), batch };
+        let told = Told { queue_us: request.waited_us(first_taken), batch, cache: None };
         Some(Settled { caller, outcome, told, compute_us, in_parts: true })
     }
 
@@ -203,7 +206,7 @@ impl ModelQueue {
         }
         let (told, now) = (Arc::new(self.told(0, 0)), Instant::now());
         self.io.post(requests.into_iter().map(|request| {
-            let told = Told { queue_us: request.waited_us(now), batch: told.clone() };
+            let told = Told { queue_us: request.waited_us(now), batch: told.clone(), cache: None };
             (request.caller, Answer { outcome: Err(error.clone()), told: Some(told) })
         }));
     }

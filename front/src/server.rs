@@ -156,7 +156,8 @@ impl Server {
     }
 
     /// Send a caller its answer, if it still waits.
-    pub fn send(&self, caller: &Caller, answer: Answer) {
+    pub fn send(&self, caller: &Caller, mut answer: Answer) {
+        caller.keep(&mut answer);
         match caller.answered() {
             Some(Way::Unary(to)) => self.outgoing.answer(to, answer),
             // Fails where the stream has ended, and with it the caller's wait.

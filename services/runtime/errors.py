@@ -103,6 +103,11 @@ def deadline_exceeded(message: str, retry_after_s: float | None = None) -> Servi
     return ServingError(Cause.DEADLINE, "DEADLINE_EXCEEDED", message, retry_after_s=retry_after_s)
 
 
+def too_late() -> ServingError:
+    """The deadline had passed before anything could be done."""
+    return deadline_exceeded("the deadline had passed when the request arrived")
+
+
 def refused_load(reason: str, message: str) -> ServingError:
     """A version must not be served: a digest, the parity report or the execution provider is not as it should be."""
     return ServingError(Cause.REFUSED_LOAD, reason, message)

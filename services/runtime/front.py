@@ -85,6 +85,7 @@ class QueuePolicy:
     max_wait_us: int = 0
     instances: int = 1  # workers that take from the queue: what is ahead is shared among them
     max_request_rows: int = 4096  # a request of more is wrong: a message of 64 MiB could hold millions
+    cache_bytes: int = 0  # what answers that are kept may take, with their keys; 0: none is kept
     priority_levels: int = 1
     default_priority_level: int = 1
 
@@ -168,6 +169,17 @@ class Histogram:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheStats:
+    """What the cache of one queue has done since it was opened, and what it holds now."""
+
+    hits: int
+    misses: int
+    hit_us: int  # from the arrivals of the hits to their answers
+    entries: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class QueueStats:
     """What one queue has done since it was opened."""
 
@@ -182,6 +194,7 @@ class QueueStats:
     queue_time: Histogram
     compute_time: Histogram
     last_request_unix_ms: int
+    cache: CacheStats | None = None  # requests that it answered are in none of the other counts
 
 
 @dataclass(frozen=True, slots=True)

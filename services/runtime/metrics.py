@@ -43,6 +43,7 @@ class ServiceMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         stats = self._stats()
         yield from _counters(stats.queues)
+        yield from _caches(stats.queues)
         yield from _times(stats.queues, self._repository.stages())
         refusals = CounterMetricFamily("argosy_errors", "Requests answered with an error", labels=("reason",))
         for reason, count in sorted(stats.refusals.items()):
@@ -84,13 +85,28 @@ def _counters(queues: Sequence[QueueStats]) -> Iterator[Metric]:
     in_flight = GaugeMetricFamily("argosy_running_requests", "Requests in running batches", labels=_LABELS)
     for queue in queues:
         labels = (queue.model, queue.version)
-        requests.add_metric((*labels, "succeeded"), queue.succeeded_requests)
+        kept = queue.cache.hits if queue.cache else 0
+        requests.add_metric((*labels, "succeeded"), queue.succeeded_requests + kept)
         requests.add_metric((*labels, "failed"), queue.failed_requests)
         rows.add_metric(labels, queue.answered_rows)
         batches.add_metric(labels, sum(queue.batches_by_rows.values()))
         waiting.add_metric(labels, queue.waiting_rows)
         in_flight.add_metric(labels, queue.in_flight_requests)
     yield from (requests, rows, batches, _batch_sizes(queues), waiting, in_flight)
+
+
+def _caches(queues: Sequence[QueueStats]) -> Iterator[Metric]:
+    lookups = CounterMetricFamily("argosy_cache_lookups", "Requests looked for", labels=(*_LABELS, "outcome"))
+    entries = GaugeMetricFamily("argosy_cache_entries", "Answers kept", labels=_LABELS)
+    size = GaugeMetricFamily("argosy_cache_bytes", "What they take, with their keys", labels=_LABELS)
+    for queue in queues:
+        if (cache := queue.cache) is not None:
+            labels = (queue.model, queue.version)
+            lookups.add_metric((*labels, "hit"), cache.hits)
+            lookups.add_metric((*labels, "miss"), cache.misses)
+            entries.add_metric(labels, cache.entries)
+            size.add_metric(labels, cache.size_bytes)
+    yield from (lookups, entries, size)
 
 
 def _times(queues: Sequence[QueueStats], stages: Sequence[StageStats]) -> Iterator[Metric]:

@@ -16,6 +16,7 @@ from services.runtime.faults import foreseen, unforeseen
 from services.runtime.front import (
     MODEL_INFER,
     Array,
+    CacheStats,
     FrontStats,
     Histogram,
     Limits,
@@ -82,6 +83,7 @@ class NativeFront:
                 policy.default_priority_level,
             ),
             spec.device,
+            policy.cache_bytes,
         )
         return NativeQueue(queue, spec, self._methods)
 
@@ -243,6 +245,7 @@ def _queue_stats(figures: "argosy_front.QueueFigures") -> QueueStats:
         queue_time=_histogram(figures["queue_time"]),
         compute_time=_histogram(figures["compute_time"]),
         last_request_unix_ms=figures["last_request_unix_ms"],
+        cache=None if figures["cache"] is None else CacheStats(*figures["cache"]),
     )
 
 

@@ -20,7 +20,7 @@ from inference.model_config_pb2 import (
     ModelOutput,
 )
 from services.runtime.errors import ServingError
-from services.runtime.front import FrontStats, Histogram, QueueStats, TensorSignature, UnaryAnswer
+from services.runtime.front import CacheStats, FrontStats, Histogram, QueueStats, TensorSignature, UnaryAnswer
 from services.runtime.messages import parse
 from services.runtime.repository import ModelRepository
 from services.runtime.stages import COMPUTE, POSTPROCESS, PREPROCESS, BatchTotals, StageStats
@@ -155,7 +155,8 @@ def _data_type(tensor: TensorSignature) -> DataType.ValueType:
 
 
 def _statistics(queue: QueueStats, stages: StageStats) -> pb.ModelStatistics:
-    whole_ns = (queue.queue_time.sum_us + queue.compute_time.sum_us) * 1000
+    cache = queue.cache or CacheStats(0, 0, 0, 0, 0)
+    whole_us = queue.queue_time.sum_us + queue.compute_time.sum_us + cache.hit_us
     return pb.ModelStatistics(
         name=queue.model,
         version=queue.version,
@@ -163,12 +164,15 @@ def _statistics(queue: QueueStats, stages: StageStats) -> pb.ModelStatistics:
         inference_count=queue.answered_rows,
         execution_count=sum(queue.batches_by_rows.values()),
         inference_stats=pb.InferStatistics(
-            success=pb.StatisticDuration(count=queue.succeeded_requests, ns=whole_ns),
+            # As Triton counts: a hit succeeds, and is neither an inference nor an execution.
+            success=pb.StatisticDuration(count=queue.succeeded_requests + cache.hits, ns=whole_us * 1000),
             fail=pb.StatisticDuration(count=queue.failed_requests),
             queue=_duration(queue.queue_time),
             compute_input=_duration(stages.histograms[PREPROCESS]),
             compute_infer=_duration(stages.histograms[COMPUTE]),
             compute_output=_duration(stages.histograms[POSTPROCESS]),
+            cache_hit=pb.StatisticDuration(count=cache.hits, ns=cache.hit_us * 1000),
+            cache_miss=pb.StatisticDuration(count=cache.misses),
         ),
         batch_stats=[_batch_statistics(rows, stages.by_rows[rows]) for rows in sorted(stages.by_rows)],
     )

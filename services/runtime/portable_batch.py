@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from services.runtime.errors import ServingError
 from services.runtime.faults import unforeseen
 from services.runtime.front import Array, QueueSpec
+from services.runtime.portable_cache import Key
 from services.runtime.portable_parts import Outcome, Whole
 from services.runtime.tensors import InferCall, encode_infer, gather
 from services.runtime.wire import with_rows
@@ -26,6 +27,7 @@ class Answer:
     queue_us: int
     compute_us: int
     batch_rows: int
+    cache: str = ""  # of a model that has one: 'hit' or 'miss'
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Pending:
     level: int = 1
     rows_field: int = 0  # of a typed method
     part: Part | None = None
+    key: Key | None = None  # of a model that has a cache
     caller: Caller = field(default_factory=Caller)
 
     @property

@@ -6,7 +6,7 @@ Deliberately without a lock: the queue that owns the counts holds its own around
 from collections import Counter
 
 from services.runtime.errors import ServingError
-from services.runtime.front import QueueSpec, QueueStats
+from services.runtime.front import CacheStats, QueueSpec, QueueStats
 from services.runtime.portable_batch import Answer
 from services.runtime.time_counts import TimeCounts
 
@@ -36,7 +36,7 @@ class QueueCounts:
         self._queue_time.add(answer.queue_us)
         self._compute_time.add(answer.compute_us)
 
-    def read(self, spec: QueueSpec, waiting_rows: int) -> QueueStats:
+    def read(self, spec: QueueSpec, waiting_rows: int, cache: CacheStats | None) -> QueueStats:
         return QueueStats(
             model=spec.model,
             version=spec.version,
@@ -49,4 +49,5 @@ class QueueCounts:
             queue_time=self._queue_time.read(),
             compute_time=self._compute_time.read(),
             last_request_unix_ms=self.last_request_unix_ms,
+            cache=cache,
         )

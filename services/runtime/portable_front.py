@@ -3,7 +3,7 @@
 It is the readable statement of what a front does. One thread runs an event loop with all of gRPC in it; requests are
 checked and admitted there (`portable_predictions.py`), wait in queues (`portable_queue.py`), workers take batches on
 threads of their own (`portable_batch.py`), and the answers of a batch come back to the loop with one wake. It
-deliberately has no cache and no tuning: the native front is the fast one.
+deliberately has no tuning: the native front is the fast one.
 
 Three refusals are grpcio's own, made before any Python runs, and so without ErrorInfo: RESOURCE_EXHAUSTED for a
 message that is more than 64 KiB over the limit, packed or unpacked, and for metadata over its limit, and

@@ -10,7 +10,7 @@ nothing here blocks: the queue around it does.
 from collections.abc import Sequence
 from itertools import takewhile
 
-from services.runtime.errors import deadline_exceeded, exhausted
+from services.runtime.errors import deadline_exceeded, exhausted, too_late
 from services.runtime.front import QueuePolicy
 from services.runtime.portable_batch import Caller, Pending
 from services.runtime.service_time import ServiceTime
@@ -45,7 +45,7 @@ class PortableLine:
         self._check_room(request, ahead_rows, now_s)
         if request.deadline is not None:
             if request.deadline <= now_s:
-                raise deadline_exceeded("the deadline had passed when the request arrived")
+                raise too_late()
             deadline = self._first_deadline(request, request.deadline, ahead, ahead_rows)
             self._check_deadline(request, ahead_rows, deadline, now_s)
 

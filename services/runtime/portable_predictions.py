@@ -7,6 +7,7 @@ still. The message is read here as far as queueing needs it, and for ModelInfer,
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 
 from services.runtime.errors import (
@@ -15,12 +16,14 @@ from services.runtime.errors import (
     exhausted,
     invalid_input,
     shown,
+    too_late,
     unavailable,
     without_frames,
 )
 from services.runtime.faults import foreseen
 from services.runtime.front import MODEL_INFER, Limits, QueueSpec, TypedRoute
 from services.runtime.portable_batch import Answer, Pending
+from services.runtime.portable_cache import key_of
 from services.runtime.portable_parts import Outcome
 from services.runtime.portable_queue import PortableQueue
 from services.runtime.portable_refusals import Context, Refusals, Trailers
@@ -74,7 +77,7 @@ class Predictions:
         with foreseen("the front failed on a request"):
             queue, request = await self._admit(method, message, context)
             try:
-                return queue, await request.answer
+                return queue, self._kept(queue, request, await request.answer)
             except asyncio.CancelledError:
                 queue.withdraw(request)
                 raise
@@ -96,9 +99,30 @@ class Predictions:
         for _ in range(3):  # a queue may be replaced between the look and the admission
             queue, request = await self._read(method, message, _routed(context))
             request.arrived, request.deadline = arrived, deadline
-            if queue.admit(request):
+            if self._hits(queue, request) or queue.admit(request):
                 return queue, request
         raise unavailable("VERSION_CLOSED", f"model '{queue.spec.model}' version '{queue.spec.version}' is unloading")
+
+    def _hits(self, queue: PortableQueue, request: Pending) -> bool:
+        """Answer a request from the cache of its model-version: it waits behind nobody."""
+        if queue.cache is None or request.key is None:
+            return False
+        if (found := queue.cache.find(request.key, request.call)) is None:
+            return False
+        now = self._clock()
+        if request.deadline is not None and request.deadline <= now:
+            raise too_late()
+        queue.cache.add_hit_time(int((now - request.arrived) * 1e6))
+        request.answer.set_result(Answer(found, 0, 0, 0, "hit"))
+        return True
+
+    def _kept(self, queue: PortableQueue, request: Pending, answer: Answer) -> Answer:
+        """Keep an answer that was missed in the cache of its model-version."""
+        if queue.cache is None or request.key is None or answer.cache:
+            return answer
+        if isinstance(outcome := self.sendable(answer.outcome), bytes):
+            queue.cache.keep(request.key, outcome, request.call)
+        return replace(answer, cache="miss")
 
     async def _read(self, method: str, message: bytes, routed: "Routed") -> tuple[PortableQueue, Pending]:
         loop = asyncio.get_running_loop()
@@ -122,6 +146,8 @@ class Predictions:
             request.rows_field = route.rows_field
         request.level = queue.spec.policy.level(priority or _asked_priority(routed))
         _check_rows(request.rows, queue.spec, "inputs" if route is None else route.rows_name)
+        if queue.cache is not None:
+            request.key = key_of(method, message, request.call)
         return queue, request
 
     def _place(
@@ -204,6 +230,7 @@ def _trailers(queue: PortableQueue, answer: Answer) -> Trailers:
         ("argosy-batch-rows", str(answer.batch_rows)),
         ("argosy-model-version", queue.spec.version),
         ("argosy-device", queue.spec.device),
+        *((("argosy-cache", answer.cache),) if answer.cache else ()),
     )
 
 

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from services.runtime.errors import ServingError, deadline_exceeded, exhausted
 from services.runtime.front import QueueSpec, QueueStats
 from services.runtime.portable_batch import Answer, Pending, PortableBatch
+from services.runtime.portable_cache import ResponseCache
 from services.runtime.portable_counts import QueueCounts
 from services.runtime.portable_line import PortableLine
 from services.runtime.portable_parts import Outcome
@@ -29,6 +30,7 @@ class PortableQueue:
 
     def __init__(self, spec: QueueSpec, clock: Callable[[], float], deliver: Deliver) -> None:
         self.spec = spec
+        self.cache = ResponseCache(spec.policy.cache_bytes) if spec.policy.cache_bytes else None
         self.methods = frozenset(route.method for route in spec.routes)
         self._clock, self._deliver = clock, deliver
         self._changed = threading.Condition()
@@ -76,7 +78,7 @@ class PortableQueue:
 
     def stats(self) -> QueueStats:
         with self._changed:
-            return self._counts.read(self.spec, self._line.waiting_rows)
+            return self._counts.read(self.spec, self._line.waiting_rows, self.cache.stats() if self.cache else None)
 
     def _start(self, requests: list[Pending], now_s: float) -> PortableBatch:
         batch = PortableBatch(requests, self.spec, now_s, self._finish)

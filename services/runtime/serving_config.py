@@ -25,6 +25,8 @@ class ServingConfig(BaseModel):
     # Numbers of rows, ascending, that a batch is padded up to, for a device that is slow at a new shape; empty: none.
     preferred_batch_rows: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = ()
     max_wait_us: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    # What answers that are kept for equal requests may take, with their keys; 0: none is kept.
+    cache_bytes: Annotated[int, Field(ge=0, le=1 << 40)] = 0
     # How many priorities there are, 1 first, and which one a request has that asks for none; as Triton has them.
     priority_levels: Annotated[int, Field(ge=1, le=100)] = 1
     default_priority_level: Annotated[int, Field(ge=1, le=100)] = 1

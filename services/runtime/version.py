@@ -81,6 +81,7 @@ def queue_spec(loaded: LoadedVersion) -> QueueSpec:
         max_wait_us=config.max_wait_us,
         instances=config.instances,
         max_request_rows=config.max_request_rows,
+        cache_bytes=config.cache_bytes,
         priority_levels=config.priority_levels,
         default_priority_level=config.default_priority_level,
     )

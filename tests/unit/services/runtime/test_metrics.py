@@ -77,6 +77,22 @@ def test_batches_are_counted_by_their_rows(served: Served, read: Callable[[], di
     assert found[f"argosy_batch_rows_sum{{{labels}}}"] == 4
 
 
+def test_hits_and_misses_of_a_cache_are_counted_and_a_hit_is_an_answer(
+    served: Served, read: Callable[[], dict[str, float]]
+) -> None:
+    (served.models / "tiny" / "serving.yaml").write_text("cache_bytes: 100000")
+    served.repository.load("tiny")
+    for _ in range(3):
+        served.infer((1, 2, 3))
+    found = read()
+    labels = 'model="tiny",outcome="{}",version="1"'
+    assert found[f"argosy_cache_lookups_total{{{labels.format('hit')}}}"] == 2
+    assert found[f"argosy_cache_lookups_total{{{labels.format('miss')}}}"] == 1
+    assert found[f"argosy_requests_total{{{labels.format('succeeded')}}}"] == 3
+    assert found['argosy_cache_entries{model="tiny",version="1"}'] == 1
+    assert 0 < found['argosy_cache_bytes{model="tiny",version="1"}'] <= 100_000
+
+
 def test_errors_are_counted_by_reason(served: Served, read: Callable[[], dict[str, float]]) -> None:
     for _ in range(2):
         assert code(lambda: served.infer((1, 2, 3), model="nosuch")) is grpc.StatusCode.NOT_FOUND

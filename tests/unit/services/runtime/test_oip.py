@@ -107,6 +107,18 @@ def statistics(ask: Ask, batches: int) -> pb.ModelStatistics:
             return found
 
 
+def test_statistics_count_a_hit_as_success_and_as_no_inference(ask: Ask, served: Served) -> None:
+    (served.models / "tiny" / "serving.yaml").write_text("cache_bytes: 100000")
+    served.repository.load("tiny")
+    for _ in range(3):
+        served.infer((1.0, 2.0, 3.0))
+    reply = ask("ModelStatistics", pb.ModelStatisticsRequest(name="tiny"))
+    (found,) = pb.ModelStatisticsResponse.FromString(reply).model_stats
+    assert (found.inference_count, found.execution_count, found.inference_stats.success.count) == (1, 1, 3)
+    assert (found.inference_stats.cache_hit.count, found.inference_stats.cache_miss.count) == (2, 1)
+    assert found.inference_stats.cache_hit.ns > 0
+
+
 @pytest.mark.parametrize(
     ("method", "request_", "reason"),
     [

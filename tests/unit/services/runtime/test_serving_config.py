@@ -35,6 +35,7 @@ def test_versions_may_be_written_as_numbers(tmp_path: Path) -> None:
         ("max_batch_rows: lots", "max_batch_rows"),
         ("versions: [latest]", "versions"),
         ("provider: tpu", "provider"),
+        ("cache_bytes: -1", "cache_bytes"),
         ("priority_levels: 0", "priority_levels"),
         ("default_priority_level: 2", "default_priority_level: at most priority_levels, 1"),
         ("preferred_batch_rows: [8, 4]", "preferred_batch_rows: must ascend, at most to max_batch_rows, 32"),

@@ -1,0 +1,248 @@
+//! Answers kept for requests that are the same as one before: a cache a model-version, where its operator wants one.
+//!
+//! The same are requests of one method whose contents are: of a typed method the whole message, of ModelInfer the
+//! tensors, their form, raw or typed, and the outputs that are asked for. A request id and parameters change no answer
+//! and are no part of it. Keys are kept whole and compared whole. Errors are never kept, nor are answers over the
+//! message limit, and of a request that is under way nobody is told: an equal one that comes meanwhile runs too.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use crate::caller::{Answer, BatchTold, Told};
+use crate::frame::{framed, put_frame_head, HEAD};
+use crate::infer::InferCall;
+use crate::infer_contents::Elements;
+use crate::proto::{bytes_field_length, put_bytes, Reader, Value};
+use crate::sync::lock;
+
+/// What an entry takes beside its key and its answer: its places in the two maps and its allocations, rounded up.
+pub(crate) const ENTRY_BYTES: usize = 256;
+
+const HIT: HeaderValue = HeaderValue::from_static("hit");
+/// What the trailer `argosy-cache` says of a request that was looked for in vain.
+pub const MISS: HeaderValue = HeaderValue::from_static("miss");
+
+/// All of a request that its answer depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    method: usize,
+    contents: Contents,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Contents {
+    Message(Bytes),
+    Tensors { inputs: Vec<Elements>, open_dimensions: Vec<i64>, rows: u64, requested: Option<Vec<usize>>, raw: bool },
+}
+
+impl Key {
+    /// The key of a request; `call` of ModelInfer alone.
+    pub fn new(method: usize, message: &Bytes, call: Option<&InferCall>) -> Self {
+        let contents = match call {
+            None => Contents::Message(message.clone()),
+            Some(call) => Contents::Tensors {
+                inputs: call.inputs.clone(),
+                open_dimensions: call.open_dimensions.clone(),
+                rows: call.rows,
+                requested: call.requested.clone(),
+                raw: call.raw,
+            },
+        };
+        Key { method, contents }
+    }
+
+    fn byte_count(&self) -> usize {
+        match &self.contents {
+            Contents::Message(message) => message.len(),
+            Contents::Tensors { inputs, open_dimensions, requested, .. } => {
+                let of_tensors: usize = inputs.iter().map(element_bytes).sum();
+                let places = open_dimensions.len() + requested.as_ref().map_or(0, Vec::len);
+                of_tensors + size_of::<u64>() * places
+            }
+        }
+    }
+
+    /// The same key in memory of its own: what came is part of a larger buffer, which must not be held.
+    fn owned(mut self) -> Self {
+        match &mut self.contents {
+            Contents::Message(message) => *message = Bytes::copy_from_slice(message),
+            Contents::Tensors { inputs, .. } => inputs.iter_mut().for_each(own),
+        }
+        self
+    }
+}
+
+fn element_bytes(elements: &Elements) -> usize {
+    match elements {
+        Elements::Numbers(bytes) => size_of::<Elements>() + bytes.len(),
+        Elements::Strings(strings) => strings.iter().map(|string| size_of::<Bytes>() + string.len()).sum(),
+    }
+}
+
+fn own(elements: &mut Elements) {
+    match elements {
+        Elements::Numbers(bytes) => *bytes = Bytes::copy_from_slice(bytes),
+        Elements::Strings(strings) => strings.iter_mut().for_each(|string| *string = Bytes::copy_from_slice(string)),
+    }
+}
+
+/// A framed message without a request id, and where in it one belongs.
+#[derive(Clone)]
+struct Kept {
+    frame: Bytes,
+    id_place: usize,
+}
+
+impl Kept {
+    /// None where a worker's answer to ModelInfer is no message.
+    fn new(key: &Key, frame: &Bytes) -> Option<Self> {
+        match key.contents {
+            Contents::Message(_) => Some(Kept { frame: frame.clone(), id_place: HEAD }),
+            Contents::Tensors { .. } => without_id(frame),
+        }
+    }
+
+    fn with_id(&self, id: &[u8]) -> Bytes {
+        if id.is_empty() {
+            return self.frame.clone();
+        }
+        let length = self.frame.len() - HEAD + bytes_field_length(id.len());
+        let mut out = Vec::with_capacity(HEAD + length);
+        put_frame_head(&mut out, length);
+        out.extend_from_slice(&self.frame[HEAD..self.id_place]);
+        put_bytes(&mut out, ID, id);
+        out.extend_from_slice(&self.frame[self.id_place..]);
+        out.into()
+    }
+}
+
+/// ModelInferResponse.id.
+pub(crate) const ID: u32 = 3;
+
+fn without_id(frame: &Bytes) -> Option<Kept> {
+    let message = frame.get(HEAD..)?;
+    let (mut kept, mut id_place) = (Vec::with_capacity(message.len()), None);
+    let (mut reader, mut rest) = (Reader::new(message), message);
+    while let Some((number, value)) = reader.field().ok()? {
+        let (field, left) = rest.split_at(rest.len() - reader.left());
+        rest = left;
+        if number == ID && matches!(value, Value::Bytes(_)) {
+            continue;
+        }
+        if number > ID {
+            id_place.get_or_insert(HEAD + kept.len());
+        }
+        kept.extend_from_slice(field);
+    }
+    Some(Kept { id_place: id_place.unwrap_or(HEAD + kept.len()), frame: framed(&kept) })
+}
+
+/// What a cache has done and holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// Requests that were answered from it.
+    pub hits: u64,
+    /// Requests that it had no answer for.
+    pub misses: u64,
+    /// From the arrivals of the hits to their answers.
+    pub hit_time: Duration,
+    /// Answers that it holds.
+    pub entries: usize,
+    /// What they take, with their keys.
+    pub bytes: usize,
+}
+
+struct Entry {
+    kept: Kept,
+    bytes: usize,
+    used: u64,
+}
+
+#[derive(Default)]
+struct State {
+    entries: HashMap<Key, Entry>,
+    // When each was last used, by the number of the use: the first is the one to go.
+    by_use: BTreeMap<u64, Key>,
+    next_use: u64,
+    counts: CacheCounts,
+}
+
+/// A bounded cache; the least recently used answer goes first.
+pub struct ResponseCache {
+    max_bytes: usize,
+    max_answer_bytes: usize,
+    told: Arc<BatchTold>,
+    state: Mutex<State>,
+}
+
+impl ResponseCache {
+    /// An empty cache of at most `max_bytes`. `version` and `device` are for the trailers of hits.
+    pub fn new(max_bytes: usize, max_answer_bytes: usize, version: HeaderValue, device: HeaderValue) -> Arc<Self> {
+        let told = BatchTold { compute_us: HeaderValue::from(0), rows: HeaderValue::from(0), version, device };
+        Arc::new(ResponseCache { max_bytes, max_answer_bytes, told: Arc::new(told), state: Mutex::default() })
+    }
+
+    /// The answer for `key`, with the request id `id`, to a request that came at `arrived`.
+    pub fn find(&self, key: &Key, id: &[u8], arrived: Instant) -> Option<Answer> {
+        let kept = lock(&self.state).use_again(key, arrived)?;
+        let told = Told { queue_us: 0, batch: self.told.clone(), cache: Some(HIT) };
+        Some(Answer { outcome: Ok(kept.with_id(id)), told: Some(told) })
+    }
+
+    /// Keep the answer for `key`, if it is one and has room.
+    pub fn keep(&self, key: Key, answer: &Answer) {
+        let Ok(frame) = &answer.outcome else { return };
+        if frame.len() > HEAD + self.max_answer_bytes {
+            return;
+        }
+        let Some(kept) = Kept::new(&key, frame) else { return };
+        let bytes = ENTRY_BYTES + key.byte_count() + kept.frame.len();
+        if bytes <= self.max_bytes {
+            lock(&self.state).keep(key.owned(), kept, bytes, self.max_bytes);
+        }
+    }
+
+    /// What it has done and holds.
+    pub fn counts(&self) -> CacheCounts {
+        lock(&self.state).counts
+    }
+}
+
+impl State {
+    fn use_again(&mut self, key: &Key, arrived: Instant) -> Option<Kept> {
+        let Some(entry) = self.entries.get_mut(key) else {
+            self.counts.misses += 1;
+            return None;
+        };
+        if let Some(own) = self.by_use.remove(&entry.used) {
+            self.by_use.insert(self.next_use, own);
+        }
+        entry.used = self.next_use;
+        self.next_use += 1;
+        self.counts.hits += 1;
+        self.counts.hit_time += arrived.elapsed();
+        Some(entry.kept.clone())
+    }
+
+    fn keep(&mut self, key: Key, kept: Kept, bytes: usize, max_bytes: usize) {
+        if self.entries.contains_key(&key) {
+            return; // an equal request ran meanwhile
+        }
+        self.counts.bytes += bytes;
+        self.counts.entries += 1;
+        self.by_use.insert(self.next_use, key.clone());
+        self.entries.insert(key, Entry { kept, bytes, used: self.next_use });
+        self.next_use += 1;
+        while self.counts.bytes > max_bytes {
+            let Some((_, oldest)) = self.by_use.pop_first() else { return };
+            if let Some(entry) = self.entries.remove(&oldest) {
+                self.counts.bytes -= entry.bytes;
+                self.counts.entries -= 1;
+            }
+        }
+    }
+}
