@@ -29,7 +29,7 @@ from services.runtime.portable_queue import PortableQueue
 from services.runtime.portable_refusals import Context, Refusals, Trailers
 from services.runtime.portable_table import QueueTable
 from services.runtime.tensors import MODEL_INFER_REQUEST, parse_infer
-from services.runtime.wire import Envelope, read_envelope
+from services.runtime.wire import Envelope, read_envelope, request_name
 
 PRIORITY = "argosy-priority"
 
@@ -72,10 +72,15 @@ class Predictions:
             return without_frames(error), ()
         return self.sendable(answer.outcome), _trailers(queue, answer)
 
-    async def predict(self, method: str, message: bytes, context: Context) -> tuple[PortableQueue, Answer]:
-        """Check, admit and wait. Raises ServingError where the request was not admitted."""
+    async def predict(
+        self, method: str, message: bytes, context: Context, queued: Callable[[], object] = lambda: None
+    ) -> tuple[PortableQueue, Answer]:
+        """Check, admit, say so, and wait. Raises ServingError where the request was not admitted."""
         with foreseen("the front failed on a request"):
-            queue, request = await self._admit(method, message, context)
+            try:
+                queue, request = await self._admit(method, message, context)
+            finally:
+                queued()
             try:
                 return queue, self._kept(queue, request, await request.answer)
             except asyncio.CancelledError:
@@ -107,9 +112,9 @@ class Predictions:
         """Answer a request from the cache of its model-version: it waits behind nobody."""
         if queue.cache is None or request.key is None:
             return False
-        if (found := queue.cache.find(request.key, request.call)) is None:
+        found, now = queue.cache.find(request.key, request.call), self._clock()
+        if found is None:
             return False
-        now = self._clock()
         if request.deadline is not None and request.deadline <= now:
             raise too_late()
         queue.cache.add_hit_time(int((now - request.arrived) * 1e6))
@@ -157,7 +162,7 @@ class Predictions:
         if route is None:
             envelope = read_envelope(message, 0, MODEL_INFER_REQUEST)
         else:
-            envelope = read_envelope(message, route.rows_field, _request_name(method))
+            envelope = read_envelope(message, route.rows_field, request_name(method))
         queue = self._table.find(envelope.model, _checked_version(envelope, routed))
         if route is not None:
             if method not in queue.methods:
@@ -232,12 +237,6 @@ def _trailers(queue: PortableQueue, answer: Answer) -> Trailers:
         ("argosy-device", queue.spec.device),
         *((("argosy-cache", answer.cache),) if answer.cache else ()),
     )
-
-
-def _request_name(method: str) -> str:
-    """'/argosy.v1.TextService/Embed' -> 'argosy.v1.TextServiceEmbedRequest'."""
-    service, _, name = method.removeprefix("/").partition("/")
-    return f"{service}{name}Request"
 
 
 def _not_offered(spec: QueueSpec, method: str) -> ServingError:

@@ -108,12 +108,14 @@ class InferStreams:
 
     async def _read(self, messages: AsyncIterator[bytes], context: Context, window: _Window) -> None:
         async for message in messages:
-            answer = asyncio.create_task(self._element(message, context))
+            queued = asyncio.Event()
+            answer = asyncio.create_task(self._element(message, context, queued))
             await window.add(_Element(answer, len(message)))
+            await queued.wait()  # a small message must not overtake a large one, which takes longer to be read
 
-    async def _element(self, message: bytes, context: Context) -> bytes:
+    async def _element(self, message: bytes, context: Context, queued: asyncio.Event) -> bytes:
         try:
-            _, answer = await self._predictions.predict(MODEL_INFER, message, context)
+            _, answer = await self._predictions.predict(MODEL_INFER, message, context, queued.set)
             outcome = self._predictions.sendable(answer.outcome)
             if not isinstance(outcome, ServingError):
                 return _wrapped(outcome)

@@ -68,6 +68,12 @@ def with_rows(message: bytes, rows_field: int, rows: range) -> bytes:
     return b"".join(kept)
 
 
+def request_name(method: str) -> str:
+    """'/argosy.v1.TextService/Embed' -> 'argosy.v1.TextServiceEmbedRequest'."""
+    service, _, name = method.removeprefix("/").partition("/")
+    return f"{service}{name}Request"
+
+
 def malformed(message_name: str) -> ServingError:
     """The bytes are not a message of that name."""
     return invalid_input(

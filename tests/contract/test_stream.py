@@ -9,11 +9,11 @@ import grpc
 import numpy as np
 import pytest
 
-from inference.grpc_service_pb2 import ModelStreamInferResponse
+from inference.grpc_service_pb2 import ModelInferRequest, ModelStreamInferResponse
 from services.runtime.errors import invalid_input
 from services.runtime.front import Queue
 from tests.contract.conftest import MAX_MESSAGE_BYTES
-from tests.contract.harness import STREAM_INFER, Served, answer_infer, raw_infer, spec
+from tests.contract.harness import STREAM_INFER, Served, answer_infer, raw_infer, spec, tensor
 
 
 class Stream:
@@ -188,3 +188,13 @@ def test_two_streams_do_not_wait_for_each_other(served: Served, stream: Stream) 
     answer_infer(slow)
     assert stream.next().infer_response.id == "first"
     other.end()
+
+
+def test_requests_of_a_stream_are_queued_in_their_order_whatever_their_size(served: Served, stream: Stream) -> None:
+    queue = served.open(spec(max_batch_rows=1))
+    large = tensor("x", "FP32", [1, 200_000], fp32_contents=[0.0] * 200_000)  # takes long to read
+    stream.send(ModelInferRequest(model_name="m", inputs=[large]).SerializeToString())
+    stream.send(raw_infer([[0.0]]))
+    served.until_waiting(rows=2)
+    sizes = [answer_infer(queue.take()).tensors()["x"].size for _ in range(2)]
+    assert sizes == [200_000, 1]
