@@ -66,6 +66,7 @@ def check_publishable(manifest: pb.ModelManifest, graph: bytes, files: Mapping[s
     _check_names(manifest, files)
     _check_parity(manifest)
     _check_signature(manifest, graph)
+    _check_states(manifest)
     _check_preprocessing(manifest, files)
     _check_labels(manifest)
 
@@ -112,7 +113,7 @@ def _check_preprocessing(manifest: pb.ModelManifest, files: Mapping[str, bytes])
         if _PREPROCESSING_OF_TASK[task] != kind:
             needed = _PREPROCESSING_OF_TASK[task]
             raise ManifestError(f"{pb.Task.Name(task)} of '{manifest.name}' needs preprocessing of kind '{needed}'")
-    given = {spec.name for spec in manifest.inputs}
+    given = {spec.name for spec in manifest.inputs} - {state.input for state in manifest.states}
     tokens = manifest.text.tokens
     named = {manifest.image.input, manifest.text.string.input, tokens.ids_input, tokens.mask_input, tokens.types_input}
     named |= {column.input for column in manifest.table.columns}
@@ -121,6 +122,24 @@ def _check_preprocessing(manifest: pb.ModelManifest, files: Mapping[str, bytes])
         raise ManifestError(f"the preprocessing fills {sorted(named)}, the graph reads {sorted(given)}")
     if tokens.tokenizer_file and tokens.tokenizer_file not in files:
         raise ManifestError(f"the file '{tokens.tokenizer_file}' that the manifest speaks of was not given")
+
+
+def _check_states(manifest: pb.ModelManifest) -> None:
+    inputs = {spec.name: spec for spec in manifest.inputs}
+    outputs = {spec.name: spec for spec in manifest.outputs}
+    for state in manifest.states:
+        taken, given = inputs.pop(state.input, None), outputs.pop(state.output, None)
+        if taken is None or given is None:
+            raise ManifestError(f"state '{state.input}' from '{state.output}': an input and an output, each once")
+        fixed = all(size > 0 for size in taken.shape[1:])
+        if not fixed or (taken.data_type, taken.shape) != (given.data_type, given.shape):
+            raise ManifestError(
+                f"state '{state.input}' and '{state.output}' need one type and one shape, fixed but for N"
+            )
+        if given.role != pb.OUTPUT_ROLE_STATE:
+            raise ManifestError(f"output '{given.name}' is a state: its role is OUTPUT_ROLE_STATE")
+    if any(spec.role == pb.OUTPUT_ROLE_STATE for spec in outputs.values()):
+        raise ManifestError("an output has the role of a state, and 'states' does not say which input takes it")
 
 
 def _check_labels(manifest: pb.ModelManifest) -> None:

@@ -21,8 +21,15 @@ fn typed(message: &'static [u8]) -> Key {
 }
 
 fn infer() -> Key {
-    let call =
-        InferCall { id: Bytes::new(), inputs: vec![], open_dimensions: vec![], rows: 1, requested: None, raw: true };
+    let call = InferCall {
+        id: Bytes::new(),
+        inputs: vec![],
+        open_dimensions: vec![],
+        rows: 1,
+        requested: None,
+        raw: true,
+        priority: 0,
+    };
     Key::new(0, &Bytes::new(), Some(&call))
 }
 

@@ -1,7 +1,7 @@
 """Envoy's clusters: one a model-version, with the endpoints that have it ready, and one for the brain.
 
-A cluster's own contents depend on nothing but its name: replicas come and go through its load assignment, so Envoy
-keeps its connections, and with them its count of what is in flight, over every change.
+A cluster's own contents depend on its name and on whether its model keeps a state, nothing else: replicas come and go
+through its load assignment, so Envoy keeps its connections, and its count of what is in flight, over every change.
 """
 
 from collections.abc import Iterable
@@ -38,13 +38,15 @@ def cluster_name(model: str, version: str) -> str:
     return f"{model}/{version}"
 
 
-def model_cluster(name: str) -> Cluster:
-    """The endpoints of one model-version, the one with the least in flight first."""
+def model_cluster(name: str, *, stateful: bool = False) -> Cluster:
+    """The endpoints of one model-version: the one with the least in flight first or, of a model that keeps a state, the
+    one that the hash of the sequence says, which changes for few sequences when an endpoint comes or goes.
+    """
     return Cluster(
         name=name,
         type=Cluster.DiscoveryType.EDS,
         eds_cluster_config=Cluster.EdsClusterConfig(eds_config=from_ads()),
-        lb_policy=Cluster.LbPolicy.LEAST_REQUEST,
+        lb_policy=Cluster.LbPolicy.MAGLEV if stateful else Cluster.LbPolicy.LEAST_REQUEST,
         # An endpoint that is out must stay out: better a quick UNAVAILABLE than a request into the void.
         common_lb_config=Cluster.CommonLbConfig(healthy_panic_threshold={"value": 0}),
         connect_timeout=seconds(1),

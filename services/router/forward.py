@@ -1,9 +1,10 @@
 """What Envoy could not place: parsed in full, answered or sent on. Slow and right.
 
-It comes here for one of three reasons: no ready endpoint has the model; the message is compressed and has no header;
-or its model could not be read by Envoy. The brain looks at the whole first message, as a service would, and where the
-model is ready it sends the call to Envoy's inner listener with the model in the header: balancing, retries and
-ejection are Envoy's there as everywhere. Replies, metadata and trailers pass through unchanged.
+It comes here for one of four reasons: no ready endpoint has the model; the message is compressed and has no header;
+its model could not be read by Envoy; or the model keeps a state and no header says whose step it is. The brain looks at
+the whole first message, as a service would, and where the model is ready it sends the call to Envoy's inner listener
+with the model, and the sequence where there is one, in headers: balancing, retries and ejection are Envoy's there as
+everywhere. Replies, metadata and trailers pass through unchanged.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -21,7 +22,8 @@ from services.router.fleet import Fleet
 from services.router.methods import ModelMethod, own_method
 from services.router.metrics import RouterMetrics
 from services.router.placement import RETRY_AFTER_S, place
-from services.router.xds_types import FORWARDED_HEADER, MODEL_HEADER, VERSION_HEADER
+from services.router.sequences import sequence_header
+from services.router.xds_types import FORWARDED_HEADER, MODEL_HEADER, SEQUENCE_HEADER, VERSION_HEADER
 from services.runtime.errors import Cause, ServingError, invalid_input, shown, unavailable
 
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
@@ -79,11 +81,13 @@ class Forwarder:
         model, version = method.addressee(parse(method.request, first))
         metadata = _metadata(context)
         try:
-            self._check(metadata, model, version)
+            chosen = self._check(metadata, model, version)
         except ServingError as error:
             yield await self._answer_for_unready(method, first, error, model, version)
             return
         self._metrics.fallback_requests.labels("forwarded").inc()
+        if (model, chosen) in self._fleet.inventory.stateful_versions() and not dict(metadata).get(SEQUENCE_HEADER):
+            metadata = (*metadata, (SEQUENCE_HEADER, sequence_header(method, first)))
         onward: Onward = self._inner.stream_stream(method.path)
         call = onward(
             _again(first, requests), timeout=context.time_remaining(), metadata=_routed(metadata, model, version)
@@ -93,8 +97,8 @@ class Forwarder:
             yield reply
         context.set_trailing_metadata(tuple(await call.trailing_metadata()))
 
-    def _check(self, metadata: Metadata, model: str, version: str) -> None:
-        """Raise what the caller is told instead of an answer."""
+    def _check(self, metadata: Metadata, model: str, version: str) -> str:
+        """The version that answers. Raises what the caller is told instead of an answer."""
         header = dict(metadata).get(MODEL_HEADER, "")
         if header not in ("", model):
             raise invalid_input(
@@ -102,10 +106,11 @@ class Forwarder:
                 field="model",
                 reason="MODEL_MISMATCH",
             )
-        place(self._fleet.inventory, self._services, model, version)
+        chosen = place(self._fleet.inventory, self._services, model, version)
         if any(name == FORWARDED_HEADER for name, _ in metadata):
             # The inventory is ahead of Envoy: it was sent there and came back.
             raise unavailable("NO_READY_ENDPOINT", "no endpoint is ready for the model: try again", RETRY_AFTER_S)
+        return chosen
 
     async def _answer_for_unready(
         self, method: ModelMethod, first: bytes, error: ServingError, model: str, version: str

@@ -33,6 +33,7 @@ class ModelVersion:
     reason: str = ""
     tasks: tuple[Task.ValueType, ...] = ()
     execution_provider: str = ""
+    stateful: bool = False
 
     @property
     def ready(self) -> bool:
@@ -48,6 +49,7 @@ class ModelVersion:
             reason=status.reason,
             tasks=tuple(status.tasks),
             execution_provider=status.execution_provider,
+            stateful=status.stateful,
         )
 
 
@@ -108,6 +110,15 @@ class Inventory:
                 if reported.ready:
                     ready.setdefault((reported.model, reported.version), []).append(endpoint.address)
         return {key: tuple(sorted(set(addresses))) for key, addresses in sorted(ready.items())}
+
+    def stateful_versions(self) -> frozenset[tuple[str, str]]:
+        """(model, version) of those that keep a state between requests."""
+        return frozenset(
+            (reported.model, reported.version)
+            for endpoint in self.endpoints.values()
+            for reported in endpoint.models
+            if reported.stateful
+        )
 
     def default_versions(self) -> dict[str, str]:
         """Model -> the version for requests that name none: that of most endpoints, the higher one of equals.

@@ -54,6 +54,7 @@ def _merged(reports: list[tuple[Link, ModelVersion]], *, is_default: bool) -> Mo
         default_version=is_default,
         tasks=told.tasks,
         execution_provider=told.execution_provider if heard else "",
+        stateful=told.stateful,
         ready_endpoint_count=sum(link is Link.UP and reported.ready for link, reported in reports),
     )
 

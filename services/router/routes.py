@@ -1,12 +1,12 @@
 """Envoy's route table: from the model and version of a request to a cluster, in one look-up whatever their number.
 
 There are two trees. Where the caller sent the header `argosy-model`, it decides. Otherwise the key that the listener
-made of the message decides (`listener.py`). What is in neither tree, and every method of the whole fleet, is for the
-brain.
+made of the message decides (`listener.py`). What is in neither tree, every method of the whole fleet, and a step
+of a sequence without the header that says which, is for the brain.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from envoy.config.route.v3.route_components_pb2 import RetryPolicy, Route, RouteAction, RouteMatch, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -26,6 +26,7 @@ from services.router.xds_types import (
     FORWARDED_HEADER,
     MODEL_HEADER,
     ROUTES,
+    SEQUENCE_HEADER,
     VERSION_HEADER,
     overwritten,
     packed,
@@ -53,14 +54,20 @@ def message_key(model: str, version: str) -> str:
 
 
 def route_configuration(
-    versions: Mapping[str, Sequence[str]], defaults: Mapping[str, str], name: str = ROUTES
+    versions: Mapping[str, Sequence[str]],
+    defaults: Mapping[str, str],
+    stateful: Collection[tuple[str, str]] = (),
+    name: str = ROUTES,
 ) -> RouteConfiguration:
-    """Routes for each version of each model, and for each model's default version."""
+    """Routes for each version of each model, and for each model's default version. `stateful` are those that keep a
+    state.
+    """
     by_message: dict[str, Matcher.OnMatch] = {}
     by_header: dict[str, Matcher.OnMatch] = {}
     for model, of_model in versions.items():
-        explicit = {version: _to_model(model, version, version) for version in of_model}
-        default = _to_model(model, defaults[model], "") if model in defaults else _to_brain()
+        to = {version: _to_steps if (model, version) in stateful else _to_model for version in of_model}
+        explicit = {version: to[version](model, version, version) for version in of_model}
+        default = to[defaults[model]](model, defaults[model], "") if model in defaults else _to_brain()
         by_message |= {message_key(model, version): route for version, route in explicit.items()}
         by_message[message_key(model, "")] = default
         other = _nested(_unless_named(VERSION_HEADER, default))
@@ -124,17 +131,31 @@ def _to_brain() -> Matcher.OnMatch:
     return _on_match(Route(name=BRAIN_CLUSTER, match=RouteMatch(prefix="/"), route=_action(BRAIN_CLUSTER)))
 
 
+def _to_steps(model: str, version: str, asked_version: str) -> Matcher.OnMatch:
+    """To the endpoint of `version` that keeps the sequence's state; the brain sees to a header that is missing."""
+    # Never tried again: a step whose answer was lost may have counted, and no other endpoint has the state.
+    action = _action(cluster_name(model, version))
+    action.hash_policy.add(header=RouteAction.HashPolicy.Header(header_name=SEQUENCE_HEADER))
+    to_endpoint = _on_match(_routed(model, version, asked_version, action))
+    named = Matcher.MatcherList.FieldMatcher(predicate=header_matches(SEQUENCE_HEADER, ".+"), on_match=to_endpoint)
+    return _nested(Matcher(matcher_list=Matcher.MatcherList(matchers=[named]), on_no_match=_to_brain()))
+
+
 def _to_model(model: str, version: str, asked_version: str) -> Matcher.OnMatch:
-    """To the cluster of `version`; the service is told what was routed, whatever the caller's headers said."""
+    """To the cluster of `version`."""
+    return _on_match(_routed(model, version, asked_version, _action(cluster_name(model, version), _retry_policy())))
+
+
+def _routed(model: str, version: str, asked_version: str, action: RouteAction) -> Route:
+    """The service is told what was routed, whatever the caller's headers said."""
     headers = {MODEL_HEADER: model, VERSION_HEADER: asked_version}
-    route = Route(
+    return Route(
         name=cluster_name(model, version),
         match=RouteMatch(prefix="/"),
-        route=_action(cluster_name(model, version), _retry_policy()),
+        route=action,
         request_headers_to_add=[overwritten(name, value) for name, value in headers.items() if value],
         request_headers_to_remove=[FORWARDED_HEADER, *(name for name, value in headers.items() if not value)],
     )
-    return _on_match(route)
 
 
 def _on_match(route: Route) -> Matcher.OnMatch:

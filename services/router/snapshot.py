@@ -50,18 +50,20 @@ def snapshot(sockets: Sockets, inventory: Inventory) -> Snapshot:
     """What Envoy is to know while `inventory` is what there is."""
     ready = inventory.ready_addresses()
     names = {clusters.cluster_name(*key): addresses for key, addresses in ready.items()}
+    stateful = inventory.stateful_versions()
+    with_state = {clusters.cluster_name(*key) for key in stateful}
     versions: dict[str, list[str]] = {}
     for model, version in ready:
         versions.setdefault(model, []).append(version)
     messages = {
-        CLUSTER_TYPE: {name: clusters.model_cluster(name) for name in names}
+        CLUSTER_TYPE: {name: clusters.model_cluster(name, stateful=name in with_state) for name in names}
         | {BRAIN_CLUSTER: clusters.brain_cluster(sockets.brain_path)},
         ENDPOINT_TYPE: {name: clusters.load_assignment(name, addresses) for name, addresses in names.items()},
         LISTENER_TYPE: {
             listener.PUBLIC: listener.public_listener(sockets.public_address),
             listener.INNER: listener.inner_listener(sockets.inner_path),
         },
-        ROUTE_TYPE: {ROUTES: routes.route_configuration(versions, inventory.default_versions())},
+        ROUTE_TYPE: {ROUTES: routes.route_configuration(versions, inventory.default_versions(), stateful)},
     }
     return _of_messages(messages)
 

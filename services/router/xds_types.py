@@ -20,6 +20,8 @@ ADS_CLUSTER = "argosy-ads"
 ROUTES = "argosy-routes"
 MODEL_HEADER = "argosy-model"
 VERSION_HEADER = "argosy-version"
+# Which sequence a call is a step of: what it is hashed by where the model keeps a state.
+SEQUENCE_HEADER = "argosy-sequence"
 # Marks what the brain has forwarded: it must not come back to the brain to be forwarded again.
 FORWARDED_HEADER = "argosy-forwarded"
 

@@ -41,6 +41,7 @@ class Entry:
             tasks=self.manifest.tasks if self.manifest is not None else (),
             execution_provider=self.provider,
             ready_endpoint_count=int(self.state == READY),
+            stateful=self.manifest is not None and len(self.manifest.states) > 0,
         )
 
     def _reason(self) -> str:

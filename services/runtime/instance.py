@@ -15,6 +15,7 @@ from services.runtime.errors import Cause, DeviceFaultError, ServingError, unava
 from services.runtime.faults import unforeseen
 from services.runtime.front import Array, Batch, Queue
 from services.runtime.places import in_request
+from services.runtime.sequence_steps import StepRunner
 from services.runtime.session import Run
 from services.runtime.shaping import RunOnce, run_by_length, run_padded
 from services.runtime.stages import COMPUTE, POSTPROCESS, PREPROCESS, StageClock
@@ -156,19 +157,31 @@ def _answer_tensors(batch: Batch, version: LoadedVersion, run: Run, clock: Stage
     if not left:
         return
     try:
-        # With the rows of those that failed: what they are answered is settled, and no row looks at another.
-        outputs = _shaped(run, version)(inputs)
-    except DeviceFaultError:
-        raise
-    except Exception:
+        outputs = _outputs(batch, inputs, left, version, run)
+    finally:
         clock.end(COMPUTE)
-        if run.terminated:
-            raise
-        outputs = _run_each(batch, inputs, left, version)
-    clock.end(COMPUTE)
     if outputs:
         batch.reply_tensors(outputs)
     clock.end(POSTPROCESS)
+
+
+def _outputs(
+    batch: Batch, inputs: Mapping[str, Array], left: Mapping[int, slice], version: LoadedVersion, run: Run
+) -> dict[str, Array]:
+    """The outputs of the whole batch, blank for the requests that have failed; empty where all have."""
+    if version.sequences is not None:
+        runner = StepRunner(version.session, version.sequences, version.config.preferred_batch_rows)
+        parts = runner.run(batch, {index: _rows(inputs, rows) for index, rows in left.items()}, run)
+        return _assembled(parts, batch.row_counts) if parts else {}
+    try:
+        # With the rows of those that failed: what they are answered is settled, and no row looks at another.
+        return _shaped(run, version)(inputs)
+    except DeviceFaultError:
+        raise
+    except Exception:
+        if run.terminated:
+            raise
+        return _run_each(batch, inputs, left, version)
 
 
 def _checked(batch: Batch, inputs: Mapping[str, Array], version: LoadedVersion) -> dict[int, slice]:

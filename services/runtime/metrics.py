@@ -50,6 +50,10 @@ class ServiceMetrics(Collector):
             refusals.add_metric((reason,), count)
         yield refusals
         yield from self._models()
+        kept = GaugeMetricFamily("argosy_sequences", "Sequences whose state is kept", labels=_LABELS)
+        for labels, number in self._repository.sequences().items():
+            kept.add_metric(labels, number)
+        yield kept
         front = GaugeMetricFamily("argosy_front_info", "The front that serves", labels=("front",))
         front.add_metric((self._front,), 1)
         yield front

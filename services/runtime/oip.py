@@ -145,7 +145,7 @@ def _config(loaded: LoadedVersion) -> ModelConfig:
             priority_levels=loaded.config.priority_levels,
             default_priority_level=loaded.config.default_priority_level,
         ),
-        instance_group=[ModelInstanceGroup(name=loaded.manifest.name, kind=kind, count=loaded.config.instances)],
+        instance_group=[ModelInstanceGroup(name=loaded.manifest.name, kind=kind, count=loaded.instances)],
         default_model_filename="model.onnx",
     )
 

@@ -118,6 +118,11 @@ class ModelRepository:
         """Of a version that is ready, without bringing it back. Raises as `loaded` does."""
         return self._table.resident(model, version).manifest
 
+    def sequences(self) -> dict[tuple[str, str], int]:
+        """(model, version) -> the sequences that it keeps, of those that are ready and keep states."""
+        kept = [(model, version, resident.sequences) for model, version, resident in self._table.ready()]
+        return {(model, version): sequences.count() for model, version, sequences in kept if sequences is not None}
+
     def stages(self) -> list[StageStats]:
         """Where the batches of every version that is ready have spent their time."""
         return [resident.stages.read(model, version) for model, version, resident in self._table.ready()]
@@ -208,7 +213,7 @@ class ModelRepository:
         workers = start_instances(
             queue,
             f"{model}/{version}",
-            config.instances,
+            loaded.instances,
             lambda: self._residency.use(resident),
             self._on_fault,
         )

@@ -23,6 +23,7 @@ import structlog
 from argosy.v1.manifest_pb2 import ModelManifest
 from services.runtime.errors import ServingError, refused_load
 from services.runtime.front import MEBIBYTE
+from services.runtime.sequences import Sequences
 from services.runtime.stages import StageCounts
 from services.runtime.version import LoadedVersion
 
@@ -39,6 +40,7 @@ class Resident:
     loaded: LoadedVersion | None = None
     last_use: int = 0
     stages: StageCounts = field(default_factory=StageCounts)
+    sequences: Sequences | None = None  # their states outlive its leaving too
 
     @property
     def name(self) -> str:
@@ -99,7 +101,9 @@ class Residency:
             if resident.loaded is not None:  # by who was here first
                 return resident.loaded
             self._make_room(resident.size_bytes, keep=resident)
-            loaded = replace(resident.load(), stages=resident.stages)
+            loaded = resident.load()
+            resident.sequences = resident.sequences or loaded.sequences
+            loaded = replace(loaded, stages=resident.stages, sequences=resident.sequences)
             resident.loaded = loaded
             self._residents.append(resident)
         _log.info("in memory", version=resident.name, size_bytes=resident.size_bytes)

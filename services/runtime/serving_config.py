@@ -27,6 +27,9 @@ class ServingConfig(BaseModel):
     max_wait_us: Annotated[int, Field(ge=0, le=1_000_000)] = 0
     # What answers that are kept for equal requests may take, with their keys; 0: none is kept.
     cache_bytes: Annotated[int, Field(ge=0, le=1 << 40)] = 0
+    # Of a model that keeps a state: how many sequences, and how long one may be idle before it is dropped.
+    max_sequences: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+    sequence_idle_s: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     # How many priorities there are, 1 first, and which one a request has that asks for none; as Triton has them.
     priority_levels: Annotated[int, Field(ge=1, le=100)] = 1
     default_priority_level: Annotated[int, Field(ge=1, le=100)] = 1

@@ -15,10 +15,12 @@ from services.runtime.devices import Execution, device_name
 from services.runtime.disk import GRAPH, check_version
 from services.runtime.errors import ServingError, refused_load
 from services.runtime.front import Array, QueuePolicy, QueueSpec, Signature, TensorSignature
+from services.runtime.sequences import Sequences
 from services.runtime.serving_config import ServingConfig
 from services.runtime.session import Session
 from services.runtime.specs import datatype_name
 from services.runtime.stages import StageCounts
+from services.runtime.stateful import check_stateful, state_signatures, without_states
 from services.runtime.tensors import DTYPES
 from services.runtime.typed_method import TaskCode, TensorCheck, TypedMethod
 
@@ -39,6 +41,12 @@ class LoadedVersion:
     check: TensorCheck
     stages: StageCounts = field(default_factory=StageCounts)
     others: tuple[Session, ...] = ()  # of further instances, where they do not share `session`
+    sequences: Sequences | None = None  # of a model that keeps a state
+
+    @property
+    def instances(self) -> int:
+        """Workers: one for a model that keeps a state, whose steps must not overtake each other."""
+        return self.config.instances if self.sequences is None else 1
 
     def of_instance(self, index: int) -> "LoadedVersion":
         """The version with the session that this instance runs."""
@@ -53,11 +61,14 @@ def load_version(
 ) -> LoadedVersion:
     """Load and warm up the version in `folder`. Raises ServingError (REFUSED_LOAD) that says what is wrong with it."""
     check_version(folder, manifest)
-    signature = Signature(_signatures(manifest.inputs), _signatures(manifest.outputs))
+    graph = Signature(_signatures(manifest.inputs), _signatures(manifest.outputs))
+    states = state_signatures(manifest, graph)
+    check_stateful(config, states)
     sessions = [Session(folder / GRAPH, execution, _row_limit(manifest, config)) for execution in wanted]
-    _check_graph(sessions[0], signature)
+    _check_graph(sessions[0], graph)
     try:
-        methods = tuple(task_code.typed_methods(manifest, folder))
+        # A typed request has no sequence to be a step of.
+        methods = () if states else tuple(task_code.typed_methods(manifest, folder))
         check = task_code.tensor_checks(manifest)
     except ServingError:
         raise
@@ -66,9 +77,17 @@ def load_version(
             "MODEL_UNLOADABLE", f"the manifest's preprocessing cannot be set up: {type(error).__name__}"
         ) from error
     for session in sessions:
-        _warm_up(session, signature, config)
+        _warm_up(session, graph, config)
     return LoadedVersion(
-        manifest, config, sessions[0], methods, signature, device_name(wanted), check, others=tuple(sessions[1:])
+        manifest,
+        config,
+        sessions[0],
+        methods,
+        without_states(graph, states),
+        device_name(wanted),
+        check,
+        others=tuple(sessions[1:]),
+        sequences=Sequences(states, config.max_sequences, config.sequence_idle_s) if states else None,
     )
 
 
@@ -79,8 +98,9 @@ def queue_spec(loaded: LoadedVersion) -> QueueSpec:
         max_batch_rows=config.max_batch_rows,
         capacity_rows=config.capacity_rows,
         max_wait_us=config.max_wait_us,
-        instances=config.instances,
-        max_request_rows=config.max_request_rows,
+        instances=loaded.instances,
+        # A step is one row.
+        max_request_rows=1 if loaded.sequences is not None else config.max_request_rows,
         cache_bytes=config.cache_bytes,
         priority_levels=config.priority_levels,
         default_priority_level=config.default_priority_level,

@@ -121,6 +121,8 @@ class _OutputRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutputRole
     """[N, objects]: the index of each object's class."""
     OUTPUT_ROLE_LANDMARKS: _OutputRole.ValueType  # 11
     """[N, objects, points, 2]: x, y, in pixels of the network's input."""
+    OUTPUT_ROLE_STATE: _OutputRole.ValueType  # 12
+    """The state after a row, for the next row of its sequence: `states` says which input takes it."""
 
 class OutputRole(_OutputRole, metaclass=_OutputRoleEnumTypeWrapper): ...
 
@@ -147,6 +149,8 @@ OUTPUT_ROLE_CLASSES: OutputRole.ValueType  # 10
 """[N, objects]: the index of each object's class."""
 OUTPUT_ROLE_LANDMARKS: OutputRole.ValueType  # 11
 """[N, objects, points, 2]: x, y, in pixels of the network's input."""
+OUTPUT_ROLE_STATE: OutputRole.ValueType  # 12
+"""The state after a row, for the next row of its sequence: `states` says which input takes it."""
 Global___OutputRole: _TypeAlias = OutputRole  # noqa: Y015
 
 class _ColorSpace:
@@ -311,6 +315,7 @@ class ModelManifest(_message.Message):
     DETECTION_FIELD_NUMBER: _builtins.int
     CONFUSION_FIELD_NUMBER: _builtins.int
     OPTIMISATION_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Lower-case letters, digits and '-', beginning with a letter; the name of the model's folder."""
     version: _builtins.str
@@ -359,6 +364,10 @@ class ModelManifest(_message.Message):
     def optimisation(self) -> Global___Optimisation:
         """Where the graph was made smaller or faster than its converter left it."""
 
+    @_builtins.property
+    def states(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateTensor]:
+        """Recurrent models: what a service keeps between the requests of a sequence. Neither end of it is on the wire."""
+
     def __init__(
         self,
         *,
@@ -380,10 +389,11 @@ class ModelManifest(_message.Message):
         detection: Global___DetectionPostprocessing | None = ...,
         confusion: Global___ConfusionMatrix | None = ...,
         optimisation: Global___Optimisation | None = ...,
+        states: _abc.Iterable[Global___StateTensor] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "detection", b"detection", "image", b"image", "optimisation", b"optimisation", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "table", b"table", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "description", b"description", "detection", b"detection", "files", b"files", "image", b"image", "inputs", b"inputs", "labels", b"labels", "licence", b"licence", "metrics", b"metrics", "name", b"name", "optimisation", b"optimisation", "outputs", b"outputs", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "table", b"table", "tasks", b"tasks", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "description", b"description", "detection", b"detection", "files", b"files", "image", b"image", "inputs", b"inputs", "labels", b"labels", "licence", b"licence", "metrics", b"metrics", "name", b"name", "optimisation", b"optimisation", "outputs", b"outputs", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "states", b"states", "table", b"table", "tasks", b"tasks", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_preprocessing: _TypeAlias = _typing.Literal["image", "text", "table"]  # noqa: Y015
     _WhichOneofArgType_preprocessing: _TypeAlias = _typing.Literal["preprocessing", b"preprocessing"]  # noqa: Y015
@@ -916,6 +926,31 @@ class OutputParity(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OutputParity: _TypeAlias = OutputParity  # noqa: Y015
+
+@_typing.final
+class StateTensor(_message.Message):
+    """One state: the output of a step that is an input of the next. Zero before the first step."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    input: _builtins.str
+    """Names of an input and of an output of the same type and shape, [N, ...] with all but N fixed."""
+    output: _builtins.str
+    def __init__(
+        self,
+        *,
+        input: _builtins.str = ...,
+        output: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "output", b"output"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StateTensor: _TypeAlias = StateTensor  # noqa: Y015
 
 @_typing.final
 class ConfusionMatrix(_message.Message):

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from argosy.v1 import manifest_pb2 as argosy_dot_v1_dot_manifest__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61rgosy/v1/model.proto\x12\targosy.v1\x1a\x18\x61rgosy/v1/manifest.proto\"3\n\x11ListModelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"K\n\x12ListModelsResponse\x12&\n\x06models\x18\x01 \x03(\x0b\x32\x16.argosy.v1.ModelStatus\x12\r\n\x05\x66ront\x18\x02 \x01(\t\"\xd6\x01\n\x0bModelStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.argosy.v1.ModelState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x05 \x01(\x08\x12\x1e\n\x05tasks\x18\x06 \x03(\x0e\x32\x0f.argosy.v1.Task\x12\x1a\n\x12\x65xecution_provider\x18\x07 \x01(\t\x12\x1c\n\x14ready_endpoint_count\x18\x08 \x01(\r\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"f\n\x10GetModelResponse\x12*\n\x08manifest\x18\x01 \x01(\x0b\x32\x18.argosy.v1.ModelManifest\x12&\n\x06status\x18\x02 \x01(\x0b\x32\x16.argosy.v1.ModelStatus\"4\n\x12WatchModelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"a\n\x13WatchModelsResponse\x12&\n\x06models\x18\x01 \x03(\x0b\x32\x16.argosy.v1.ModelStatus\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x10\n\x08services\x18\x03 \x03(\t*\xa7\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x03\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x04\x12\x18\n\x14MODEL_STATE_UNLOADED\x10\x05\x32\xee\x01\n\x0cModelService\x12I\n\nListModels\x12\x1c.argosy.v1.ListModelsRequest\x1a\x1d.argosy.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.argosy.v1.GetModelRequest\x1a\x1b.argosy.v1.GetModelResponse\x12N\n\x0bWatchModels\x12\x1d.argosy.v1.WatchModelsRequest\x1a\x1e.argosy.v1.WatchModelsResponse0\x01\x42\x30\n\rdev.argosy.v1P\x01Z\x1d\x61rgosy.dev/argosy/v1;argosyv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15\x61rgosy/v1/model.proto\x12\targosy.v1\x1a\x18\x61rgosy/v1/manifest.proto\"3\n\x11ListModelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"K\n\x12ListModelsResponse\x12&\n\x06models\x18\x01 \x03(\x0b\x32\x16.argosy.v1.ModelStatus\x12\r\n\x05\x66ront\x18\x02 \x01(\t\"\xe8\x01\n\x0bModelStatus\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x15.argosy.v1.ModelState\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x17\n\x0f\x64\x65\x66\x61ult_version\x18\x05 \x01(\x08\x12\x1e\n\x05tasks\x18\x06 \x03(\x0e\x32\x0f.argosy.v1.Task\x12\x1a\n\x12\x65xecution_provider\x18\x07 \x01(\t\x12\x1c\n\x14ready_endpoint_count\x18\x08 \x01(\r\x12\x10\n\x08stateful\x18\t \x01(\x08\"1\n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"f\n\x10GetModelResponse\x12*\n\x08manifest\x18\x01 \x01(\x0b\x32\x18.argosy.v1.ModelManifest\x12&\n\x06status\x18\x02 \x01(\x0b\x32\x16.argosy.v1.ModelStatus\"4\n\x12WatchModelsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"a\n\x13WatchModelsResponse\x12&\n\x06models\x18\x01 \x03(\x0b\x32\x16.argosy.v1.ModelStatus\x12\x10\n\x08\x64raining\x18\x02 \x01(\x08\x12\x10\n\x08services\x18\x03 \x03(\t*\xa7\x01\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x19\n\x15MODEL_STATE_UNLOADING\x10\x03\x12\x17\n\x13MODEL_STATE_REFUSED\x10\x04\x12\x18\n\x14MODEL_STATE_UNLOADED\x10\x05\x32\xee\x01\n\x0cModelService\x12I\n\nListModels\x12\x1c.argosy.v1.ListModelsRequest\x1a\x1d.argosy.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.argosy.v1.GetModelRequest\x1a\x1b.argosy.v1.GetModelResponse\x12N\n\x0bWatchModels\x12\x1d.argosy.v1.WatchModelsRequest\x1a\x1e.argosy.v1.WatchModelsResponse0\x01\x42\x30\n\rdev.argosy.v1P\x01Z\x1d\x61rgosy.dev/argosy/v1;argosyv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,22 +33,22 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'argosy.v1.model_pb2', _glob
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\rdev.argosy.v1P\001Z\035argosy.dev/argosy/v1;argosyv1'
-  _globals['_MODELSTATE']._serialized_start=718
-  _globals['_MODELSTATE']._serialized_end=885
+  _globals['_MODELSTATE']._serialized_start=736
+  _globals['_MODELSTATE']._serialized_end=903
   _globals['_LISTMODELSREQUEST']._serialized_start=62
   _globals['_LISTMODELSREQUEST']._serialized_end=113
   _globals['_LISTMODELSRESPONSE']._serialized_start=115
   _globals['_LISTMODELSRESPONSE']._serialized_end=190
   _globals['_MODELSTATUS']._serialized_start=193
-  _globals['_MODELSTATUS']._serialized_end=407
-  _globals['_GETMODELREQUEST']._serialized_start=409
-  _globals['_GETMODELREQUEST']._serialized_end=458
-  _globals['_GETMODELRESPONSE']._serialized_start=460
-  _globals['_GETMODELRESPONSE']._serialized_end=562
-  _globals['_WATCHMODELSREQUEST']._serialized_start=564
-  _globals['_WATCHMODELSREQUEST']._serialized_end=616
-  _globals['_WATCHMODELSRESPONSE']._serialized_start=618
-  _globals['_WATCHMODELSRESPONSE']._serialized_end=715
-  _globals['_MODELSERVICE']._serialized_start=888
-  _globals['_MODELSERVICE']._serialized_end=1126
+  _globals['_MODELSTATUS']._serialized_end=425
+  _globals['_GETMODELREQUEST']._serialized_start=427
+  _globals['_GETMODELREQUEST']._serialized_end=476
+  _globals['_GETMODELRESPONSE']._serialized_start=478
+  _globals['_GETMODELRESPONSE']._serialized_end=580
+  _globals['_WATCHMODELSREQUEST']._serialized_start=582
+  _globals['_WATCHMODELSREQUEST']._serialized_end=634
+  _globals['_WATCHMODELSRESPONSE']._serialized_start=636
+  _globals['_WATCHMODELSRESPONSE']._serialized_end=733
+  _globals['_MODELSERVICE']._serialized_start=906
+  _globals['_MODELSERVICE']._serialized_end=1144
 # @@protoc_insertion_point(module_scope)

@@ -107,6 +107,7 @@ class ModelStatus(_message.Message):
     TASKS_FIELD_NUMBER: _builtins.int
     EXECUTION_PROVIDER_FIELD_NUMBER: _builtins.int
     READY_ENDPOINT_COUNT_FIELD_NUMBER: _builtins.int
+    STATEFUL_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     version: _builtins.str
     state: Global___ModelState.ValueType
@@ -118,6 +119,8 @@ class ModelStatus(_message.Message):
     """The execution provider that runs it, as ONNX Runtime names it; empty while it is not loaded."""
     ready_endpoint_count: _builtins.int
     """How many endpoints have the version ready: 1 on a service."""
+    stateful: _builtins.bool
+    """Whether its requests are steps of sequences, whose state one endpoint keeps."""
     @_builtins.property
     def tasks(self) -> _containers.RepeatedScalarFieldContainer[_manifest_pb2.Task.ValueType]: ...
     def __init__(
@@ -131,10 +134,11 @@ class ModelStatus(_message.Message):
         tasks: _abc.Iterable[_manifest_pb2.Task.ValueType] | None = ...,
         execution_provider: _builtins.str = ...,
         ready_endpoint_count: _builtins.int = ...,
+        stateful: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_version", b"default_version", "execution_provider", b"execution_provider", "model", b"model", "ready_endpoint_count", b"ready_endpoint_count", "reason", b"reason", "state", b"state", "tasks", b"tasks", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_version", b"default_version", "execution_provider", b"execution_provider", "model", b"model", "ready_endpoint_count", b"ready_endpoint_count", "reason", b"reason", "state", b"state", "stateful", b"stateful", "tasks", b"tasks", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

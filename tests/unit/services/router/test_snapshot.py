@@ -21,7 +21,7 @@ from services.router.snapshot import (
     snapshot,
 )
 from services.router.xds_types import BRAIN_CLUSTER, ROUTES
-from tests.unit.services.router.builders import endpoint, inventory
+from tests.unit.services.router.builders import endpoint, inventory, version
 
 SOCKETS = Sockets("127.0.0.1:8500", "/run/inner.sock", "/run/brain.sock")
 TWO = inventory(endpoint("10.0.0.1:1", "small:1", "small:2*"), endpoint("10.0.0.2:1", "small:1*"))
@@ -149,3 +149,14 @@ def test_the_public_port_is_not_shared_with_another_router() -> None:
 def test_only_plain_names_are_routed() -> None:
     assert is_routable("all-MiniLM_L6.v2", "1")
     assert not any(is_routable(name, "1") for name in ("", 'a"b', "a/b", "a b", "é", "x" * 129, "-a"))
+
+
+def test_a_step_goes_to_the_endpoint_that_its_sequence_hashes_to_and_is_not_tried_again() -> None:
+    of = snapshot(SOCKETS, inventory(endpoint("h:1", replace(version("small:1*"), stateful=True), "large:1*")))
+    steps = tree(of).matcher_tree.exact_match_map.map["small"].matcher.matcher_tree.exact_match_map.map["1"].matcher
+    step = route(steps.matcher_list.matchers[0].on_match)
+    assert [policy.header.header_name for policy in step.route.hash_policy] == ["argosy-sequence"]
+    assert not step.route.HasField("retry_policy")
+    assert route(steps.on_no_match).route.cluster == BRAIN_CLUSTER
+    policies = {name: Cluster.FromString(r.body).lb_policy for name, r in of.resources[CLUSTER_TYPE].items()}
+    assert (policies["small/1"], policies["large/1"]) == (Cluster.LbPolicy.MAGLEV, Cluster.LbPolicy.LEAST_REQUEST)

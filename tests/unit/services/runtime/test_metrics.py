@@ -7,6 +7,7 @@ import grpc
 import pytest
 
 from services.runtime.metrics import ServiceMetrics, serve_metrics
+from tests.unit.services.runtime.recurrent import MANIFEST, step, summing_graph
 from tests.unit.services.runtime.served import Served, code
 from tests.unit.services.runtime.tiny import write_version
 
@@ -91,6 +92,15 @@ def test_hits_and_misses_of_a_cache_are_counted_and_a_hit_is_an_answer(
     assert found[f"argosy_requests_total{{{labels.format('succeeded')}}}"] == 3
     assert found['argosy_cache_entries{model="tiny",version="1"}'] == 1
     assert 0 < found['argosy_cache_bytes{model="tiny",version="1"}'] <= 100_000
+
+
+def test_sequences_are_counted_where_a_model_keeps_them(served: Served, read: Callable[[], dict[str, float]]) -> None:
+    write_version(served.models, "summing", graph=summing_graph(), **MANIFEST)
+    served.repository.load("summing")
+    for sequence in (1, 2):
+        step(served, 1, sequence, start=True, model="summing")
+    found = {name: value for name, value in read().items() if name.startswith("argosy_sequences")}
+    assert found == {'argosy_sequences{model="summing",version="1"}': 2}
 
 
 def test_errors_are_counted_by_reason(served: Served, read: Callable[[], dict[str, float]]) -> None:

@@ -17,7 +17,7 @@ TENSORS_ONLY = TaskCode(lambda _manifest, _folder: ())
 
 def scaling_graph(factor: float = 2.0) -> bytes:
     """y = factor * x, FP32 [N, 3]."""
-    return _model(
+    return model_of(
         [helper.make_node("Mul", ["x", "factor"], ["y"])],
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 3])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 3])],
@@ -28,7 +28,7 @@ def scaling_graph(factor: float = 2.0) -> bytes:
 def lookup_graph() -> bytes:
     """y = one of three vectors by its index, INT64 [N, 1] -> FP32 [N, 1, 2]; another index is an error."""
     table = np.arange(6, dtype=np.float32).reshape(3, 2)
-    return _model(
+    return model_of(
         [helper.make_node("Gather", ["table", "x"], ["y"])],
         [helper.make_tensor_value_info("x", TensorProto.INT64, ["rows", 1])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 1, 2])],
@@ -38,7 +38,7 @@ def lookup_graph() -> bytes:
 
 def echo_graph() -> bytes:
     """y = x, strings [N, 1]."""
-    return _model(
+    return model_of(
         [helper.make_node("Identity", ["x"], ["y"])],
         [helper.make_tensor_value_info("x", TensorProto.STRING, ["rows", 1])],
         [helper.make_tensor_value_info("y", TensorProto.STRING, ["rows", 1])],
@@ -59,7 +59,7 @@ def slow_graph() -> bytes:
         helper.make_node("ReduceMax", ["x"], ["scale"], keepdims=0),
     ]
     weights = np.full((512, 512), 1 / 512, np.float32)
-    return _model(
+    return model_of(
         [*reversed(seed), *nodes],
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", 3])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 3])],
@@ -99,7 +99,7 @@ def digest(path: Path) -> pb.FileDigest:
     return pb.FileDigest(path=path.name, sha256=hashlib.sha256(contents).hexdigest(), size_bytes=len(contents))
 
 
-def _model(nodes: list[object], inputs: list[object], outputs: list[object], initializers: list[object]) -> bytes:
+def model_of(nodes: list[object], inputs: list[object], outputs: list[object], initializers: list[object]) -> bytes:
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     return bytes(model.SerializeToString())
