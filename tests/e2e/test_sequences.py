@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
+from services.runtime.fronts import FRONTS
 from tests.contract.harness import refusal_of
 from tests.e2e.conftest import wait_until_ready, wait_until_routed
 from tests.e2e.harness import ROOT, Processes, Server
@@ -81,8 +82,11 @@ def infer(channel: grpc.Channel, row: Sequence[float], sequence: str, *, start: 
     return float(np.frombuffer(ModelInferResponse.FromString(reply).raw_output_contents[0], "<f4")[0])
 
 
-def test_served_sequences_are_those_of_the_source(processes: Processes, models: Path, tmp_path: Path) -> None:
-    check(asked_by_triton(processes.service("tabular", models), tmp_path, headers=False))
+@pytest.mark.parametrize("front", sorted(FRONTS))
+def test_served_sequences_are_those_of_the_source(
+    front: str, processes: Processes, models: Path, tmp_path: Path
+) -> None:
+    check(asked_by_triton(processes.service("tabular", models, "--front", front), tmp_path, headers=False))
 
 
 @pytest.mark.parametrize("headers", [True, False])
