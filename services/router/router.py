@@ -54,7 +54,9 @@ class Router:
         self._fleet = Fleet()
         self._metrics = RouterMetrics()
         self._channels = Channels()
-        self._inner = grpc.aio.insecure_channel(f"unix:{self._sockets.inner_path}", options=OPTIONS)
+        # Otherwise the authority is the socket's path, escaped, which strict servers refuse: Envoy passes it on.
+        options = (*OPTIONS, ("grpc.default_authority", "argosy"))
+        self._inner = grpc.aio.insecure_channel(f"unix:{self._sockets.inner_path}", options=options)
         self._settled = asyncio.Event()
         self._bound_address = config.address
         first = snapshot(self._sockets, self._fleet.inventory)
