@@ -54,6 +54,7 @@ def infer_once(served: Served, queue: Queue, request: ModelInferRequest | bytes)
 def test_an_equal_request_is_answered_without_a_worker(served: Served, queue: Queue) -> None:
     first = served.send(embed("text"))
     answer(queue.take(), b"answered ")
+    assert first.result() == b"answered " + embed("text")
     again = served.send(embed("text"))
     assert again.result() == first.result()
     assert (told(first), told(again)) == ("miss", "hit")
