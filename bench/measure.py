@@ -27,6 +27,8 @@ from tests.e2e.harness import Processes
 # An open loop is asked only of who answers this much more in a closed one: else its latency says nothing but that.
 HEADROOM = 1.3
 WARM_UP_S = 0.2
+# Of a round that answers each request in flight twice.
+LONGEST_S = 15.0
 MOST_GROWTH = 10
 
 
@@ -84,15 +86,27 @@ def _warmed_up(
         for contender, server in running.items():
             if contender.routed and not load.is_routed_too:
                 continue
-            if not sender.can_send(case.requests, load):
-                left_out[load.name] = f"{sender.name} cannot send it"
-            elif load.rate_per_s is not None and best_rates.get(contender.name, 0.0) < HEADROOM * load.rate_per_s:
-                left_out[f"{contender.name}, {load.name}"] = "it does not answer that many"
-            else:
-                found = load.rate_per_s or rate(server, case, load, sender)
-                best_rates[contender.name] = max(found, best_rates.get(contender.name, 0.0))
-                cells[contender.name, load] = Cell(server, load, max(2 * load.in_flight, int(found * plan.seconds)))
+            best = best_rates.get(contender.name)
+            if why := _why_not(case, load, sender, best):
+                left_out[f"{contender.name}, {load.name}"] = why
+                continue
+            found = load.rate_per_s or rate(server, case, load, sender)
+            best_rates[contender.name] = max(found, best or 0.0)
+            cells[contender.name, load] = Cell(server, load, max(2 * load.in_flight, int(found * plan.seconds)))
     return cells
+
+
+def _why_not(case: Case, load: Load, sender: Generator, best_rate: float | None) -> str:
+    """Why a contender that has answered so many a second at best is not put to the load; '' where it is."""
+    if not sender.can_send(case.requests, load):
+        return f"{sender.name} cannot send it"
+    if best_rate is None:
+        return ""
+    if load.rate_per_s is not None and best_rate < HEADROOM * load.rate_per_s:
+        return f"it answers {best_rate:.3g} a second at best"
+    if 2 * load.in_flight > LONGEST_S * best_rate:
+        return f"at {best_rate:.2g} a second each round would take more than {LONGEST_S:.0f} s"
+    return ""
 
 
 def rate(running: Running, case: Case, load: Load, sender: Generator) -> float:
