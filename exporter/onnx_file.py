@@ -18,7 +18,11 @@ def load(path: Path) -> onnx.ModelProto:
     """The model of a file with its external data brought in. Raises SourceError where the file is none."""
     try:
         return onnx.load(path)
-    except (OSError, DecodeError, onnx.checker.ValidationError) as error:
+    except onnx.checker.ValidationError as error:
+        raise SourceError(
+            f"{path.name} cannot be read as ONNX: its weights lie in a file that is missing or outside its folder"
+        ) from error
+    except (OSError, DecodeError) as error:
         raise SourceError(f"{path.name} cannot be read as ONNX") from error
 
 

@@ -124,6 +124,8 @@ def _with_weights(topology: Json, weights: Mapping[str, Array]) -> tf.compat.v1.
     for node in graph.node:
         if node.op == "Const" and node.name in weights:
             node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(weights[node.name]))
+        if node.op in _FUSED and "TArgs" not in node.attr:  # TF.js knows an older form of these
+            node.attr["TArgs"].list.type.extend([node.attr["T"].type] * (len(node.input) - 2))
     return graph
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from exporter.__main__ import main
@@ -106,6 +107,41 @@ def test_a_broken_onnx_file_is_one_line(folder: Path, capsys: pytest.CaptureFixt
     (folder / "broken.onnx").write_bytes(b"\xff\xff\xff\xff")
     assert exported(folder, "broken.onnx") == 1
     assert capsys.readouterr().err == "not exported: broken.onnx cannot be read as ONNX\n"
+
+
+@pytest.mark.parametrize("location", ["../weights.bin", "/etc/passwd", "absent.bin"])
+def test_weights_outside_the_models_folder_are_refused(
+    tiny, folder: Path, capsys: pytest.CaptureFixture[str], location: str
+) -> None:
+    model = tiny.converted()
+    (weights,) = model.graph.initializer
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=location)
+    (folder.parent / "weights.bin").write_bytes(bytes(48))
+    (folder / "net.onnx").write_bytes(model.SerializeToString())
+    assert exported(folder, "net.onnx") == 1
+    assert "its weights lie in a file that is missing or outside its folder" in capsys.readouterr().err
+    assert not (folder / "models").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x08\x09\x3a\xff"], ids=["empty", "truncated"])
+def test_an_onnx_file_that_is_empty_or_cut_short_is_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    (folder / "net.onnx").write_bytes(content)
+    assert exported(folder, "net.onnx") == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (folder / "models").exists()
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "a/b", ".."])
+def test_a_name_that_leaves_the_models_folder_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert exported(folder, "net.onnx", "--name", name) == 1
+    assert "lower-case letters, digits and '-'" in capsys.readouterr().err
+    assert not (folder / "models").exists()
 
 
 def test_a_description_with_an_unknown_field_names_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
