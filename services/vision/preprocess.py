@@ -24,10 +24,15 @@ from argosy.v1.manifest_pb2 import (
 )
 from services.runtime.errors import empty_request, invalid_input
 from services.runtime.front import Array
-from services.vision.images import check_pixels, decode
+from services.vision.images import Picture, check_pixels, decode
 
 # A few bytes of PNG become a row of hundreds of kilobytes: what one request may become is bounded apart from its size.
 MAX_REQUEST_BYTES = 256 << 20
+
+# A JPEG is decoded at a reduced size that is still so many times what a picture's shorter side becomes: measured with
+# photos (docs/performance.md), the label stays. Only where the middle is cut out, as classifiers are trained; detectors
+# see small things, and networks of a few pixels were not measured.
+_REDUCED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,12 @@ class ImageReader:
         return self.spec.height, self.spec.width, channels
 
     def _fill(self, row: Array, data: bytes, field: str) -> Placement:
-        picture = decode(data, "L" if self.spec.color == COLOR_SPACE_GRAY else "RGB", field)
+        mode = "L" if self.spec.color == COLOR_SPACE_GRAY else "RGB"
+        least_side = _REDUCED * self.spec.shorter_side if self.spec.resize == RESIZE_MODE_CROP else 0
+        return self.fill(row, decode(data, mode, field, least_side), field)
+
+    def fill(self, row: Array, picture: Picture, field: str) -> Placement:
+        """Bring a picture to the network's input, one row of it. Raises ServingError as `read` does."""
         fitted, placement = _fitted(picture, self.spec, field)
         pixels = np.asarray(fitted)
         if pixels.ndim == 2:
@@ -113,7 +123,7 @@ class ImageReader:
             np.divide(row, np.array(self.spec.std, np.float32), out=row)
 
 
-def _fitted(picture: Image.Image, spec: ImagePreprocessing, field: str) -> tuple[Image.Image, Placement]:
+def _fitted(picture: Picture, spec: ImagePreprocessing, field: str) -> tuple[Image.Image, Placement]:
     """The picture on the network's input: stretched, cut out, or at the upper left of a black one."""
     if spec.resize == RESIZE_MODE_STRETCH:
         size = (spec.width, spec.height)
@@ -122,14 +132,14 @@ def _fitted(picture: Image.Image, spec: ImagePreprocessing, field: str) -> tuple
         return _cropped(picture, spec, field)
     ratio = min(spec.width / picture.width, spec.height / picture.height)
     size = (max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio)))
-    canvas = Image.new(picture.mode, (spec.width, spec.height))
+    canvas = Image.new(picture.pixels.mode, (spec.width, spec.height))
     canvas.paste(_resized(picture, size, spec))
     return canvas, _placement(picture, size)
 
 
-def _cropped(picture: Image.Image, spec: ImagePreprocessing, field: str) -> tuple[Image.Image, Placement]:
+def _cropped(picture: Picture, spec: ImagePreprocessing, field: str) -> tuple[Image.Image, Placement]:
     """Rounded as torchvision's Resize and CenterCrop do, with which the networks were evaluated."""
-    shorter = min(picture.size)
+    shorter = min(picture.width, picture.height)
     size = (picture.width * spec.shorter_side // shorter, picture.height * spec.shorter_side // shorter)
     # A strip of 2 x 25,000,000 is small until its shorter side is made 256.
     check_pixels(*size, field)
@@ -139,13 +149,13 @@ def _cropped(picture: Image.Image, spec: ImagePreprocessing, field: str) -> tupl
     return cut, _placement(picture, size, -left, -top)
 
 
-def _resized(picture: Image.Image, size: tuple[int, int], spec: ImagePreprocessing) -> Image.Image:
-    if picture.size == size:
-        return picture
+def _resized(picture: Picture, size: tuple[int, int], spec: ImagePreprocessing) -> Image.Image:
+    if picture.pixels.size == size:
+        return picture.pixels
     bicubic = spec.interpolation == INTERPOLATION_BICUBIC
-    return picture.resize(size, Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR)
+    return picture.pixels.resize(size, Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR)
 
 
-def _placement(picture: Image.Image, size: tuple[int, int], offset_x: int = 0, offset_y: int = 0) -> Placement:
-    width, height = picture.size
-    return Placement(width, height, size[0] / width, size[1] / height, offset_x, offset_y)
+def _placement(picture: Picture, size: tuple[int, int], offset_x: int = 0, offset_y: int = 0) -> Placement:
+    scale_x, scale_y = size[0] / picture.width, size[1] / picture.height
+    return Placement(picture.width, picture.height, scale_x, scale_y, offset_x, offset_y)

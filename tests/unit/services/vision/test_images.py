@@ -13,7 +13,8 @@ import skimage.data
 from PIL import Image, ImageOps
 
 from services.runtime.errors import Cause, ServingError
-from services.vision.images import MAX_PIXELS, decode
+from services.vision import images
+from services.vision.images import MAX_PIXELS
 
 FORMATS = ["JPEG", "PNG", "WEBP", "BMP"]
 
@@ -22,6 +23,11 @@ def encoded(image: Image.Image, file_format: str = "PNG", **options: object) -> 
     out = BytesIO()
     image.save(out, file_format, **options)
     return out.getvalue()
+
+
+def decode(data: bytes, mode: str, field: str) -> Image.Image:
+    """The pixels of a picture that is decoded whole."""
+    return images.decode(data, mode, field).pixels
 
 
 def astronaut() -> Image.Image:
@@ -234,3 +240,23 @@ def test_a_png_in_pieces_of_one_kilobyte_is_decoded() -> None:
     header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 512, 512, 8, 2, 0, 0, 0))
     data = b"".join([b"\x89PNG\r\n\x1a\n", header, *pieces, png_chunk(b"IEND", b"")])
     assert np.array_equal(np.asarray(decode(data, "RGB", "images[0]")), photo)
+
+
+@pytest.mark.parametrize(("least_side", "side"), [(0, 512), (257, 512), (256, 256), (100, 128), (1, 64)])
+def test_a_jpeg_is_decoded_at_the_smallest_size_that_is_large_enough(least_side: int, side: int) -> None:
+    found = images.decode(encoded(astronaut(), "JPEG"), "RGB", "images[0]", least_side)
+    assert found.pixels.size == (side, side)
+    assert (found.width, found.height) == (512, 512)
+
+
+def test_a_reduced_jpeg_that_lies_on_its_side_has_the_size_of_what_is_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    photo = Image.fromarray(skimage.data.coffee())  # 600 x 400
+    found = images.decode(encoded(photo, "JPEG", exif=exif), "RGB", "images[0]", 200)
+    assert (found.width, found.height) == (400, 600)
+    assert found.pixels.size == (200, 300)
+
+
+def test_another_format_is_decoded_whole() -> None:
+    assert images.decode(encoded(astronaut(), "PNG"), "RGB", "images[0]", 1).pixels.size == (512, 512)

@@ -166,3 +166,24 @@ def test_more_images_than_a_request_may_become_are_refused_before_any_is_decoded
     with pytest.raises(ServingError, match=r"^images: expected at most 445 a request, got 100000$") as raised:
         read(preprocessing(), *[b"no image"] * 100_000)
     assert raised.value.reason == "TOO_MANY_IMAGES"
+
+
+def jpeg(side: int) -> bytes:
+    out = BytesIO()
+    Image.fromarray(skimage.data.astronaut()).resize((side, side)).save(out, "JPEG", quality=90)
+    return out.getvalue()
+
+
+def test_a_large_jpeg_becomes_nearly_the_pixels_that_it_would_become_whole() -> None:
+    spec = preprocessing(scale=1, mean=[], std=[])
+    whole = Image.open(BytesIO(jpeg(1600))).resize((256, 256), Image.Resampling.BILINEAR).crop((16, 16, 240, 240))
+    found = read(spec, jpeg(1600))[0].transpose(1, 2, 0)
+    difference = np.abs(found - np.asarray(whole, np.float32))
+    assert 0 < difference.mean() < 0.5
+
+
+@pytest.mark.parametrize("resize", [pb.RESIZE_MODE_STRETCH, pb.RESIZE_MODE_LETTERBOX])
+def test_a_jpeg_is_decoded_whole_where_the_middle_is_not_cut_out(resize: "pb.ResizeMode.ValueType") -> None:
+    spec = preprocessing(resize=resize, scale=1, mean=[], std=[])
+    whole = Image.open(BytesIO(jpeg(1600))).resize((224, 224), Image.Resampling.BILINEAR)
+    assert np.array_equal(read(spec, jpeg(1600))[0].transpose(1, 2, 0), np.asarray(whole, np.float32))
