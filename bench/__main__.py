@@ -5,6 +5,7 @@ answer, measure, print tables, write .cache/bench/bench.json. `--markdown` print
 """
 
 import argparse
+import signal
 import sys
 
 from bench import headroom, report, start_up
@@ -24,6 +25,8 @@ QUICK = Plan(rounds=1, seconds=0.4)
 
 
 def main() -> int:
+    # So that the servers end with it, as they do on Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options = _parser().parse_args()
     if options.markdown:
         print(table(read(REPORT)))
