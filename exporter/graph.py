@@ -65,6 +65,7 @@ def finish(
             _set_dimensions(value, dimensions[value.name])
         if not one_row_at_a_time:
             _name_batch(value)
+    _name_dimensions(graph)
     strip_notes(graph)
     check(finished)
     return bytes(finished.SerializeToString())
@@ -119,6 +120,15 @@ def parameter_count(graph: bytes) -> int:
         total += count if tensor.data_type in floating else 0
     learned = (attribute for node in parse(graph).graph.node for attribute in node.attribute)
     return total + sum(len(attribute.floats) for attribute in learned if attribute.name in _LEARNED_ATTRIBUTES)
+
+
+def _name_dimensions(graph: onnx.GraphProto) -> None:
+    """A size with a made-up name is called after the first tensor that has it, throughout the graph."""
+    names: dict[str, str] = {}
+    for value in [*graph_inputs(graph), *graph.output, *graph.value_info]:
+        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
+            if _CONVERTER_NAME.match(dimension.dim_param):
+                dimension.dim_param = names.setdefault(dimension.dim_param, f"{value.name}_axis_{axis}")
 
 
 def _positional(values: Sequence[onnx.ValueInfoProto], names: Sequence[str], kind: str) -> dict[str, str]:

@@ -32,9 +32,9 @@ def convert(
     `specs` state the inputs of a model that does not tell them: a subclassed one. None leaves an output out.
     Raises SourceError for a model without a known input shape, GraphError for one that cannot be named.
     """
-    if not specs and (not model.built or not model.inputs):
+    if not specs and (not model.built or not inputs_of(model)):
         raise SourceError("the Keras model has no inputs yet: build it, or begin with keras.Input")
-    own = [tf.TensorSpec((None, *given.shape[1:]), given.dtype) for given in model.inputs or ()]
+    own = [tf.TensorSpec((None, *given.shape[1:]), given.dtype) for given in inputs_of(model)]
     return tf_function.convert(_predicting(model), specs or own, inputs, outputs, opset)
 
 
@@ -44,9 +44,14 @@ def predict(model: keras.Model, rows: Sequence[Array], batch_rows: int = 256) ->
     return [np.asarray(answer) for answer in keras.tree.flatten(answers)]
 
 
+def inputs_of(model: keras.Model) -> Sequence[keras.KerasTensor]:
+    """None where the model does not tell them: a subclassed one does not even have the attribute."""
+    return getattr(model, "inputs", None) or ()
+
+
 def packed(model: keras.Model, tensors: Sequence[object]) -> object:
     """The tensors in the structure that the model is called with."""
-    if not model.inputs or isinstance(model, keras.Sequential):
+    if not inputs_of(model) or isinstance(model, keras.Sequential):
         return tensors[0] if len(tensors) == 1 else list(tensors)
     return keras.tree.pack_sequence_as(model.input, list(tensors))
 

@@ -8,6 +8,7 @@ it is read is read only where the user says that the code is trusted.
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from argosy.v1 import manifest_pb2 as pb
 from exporter.apart import Limits, convert_apart
 from exporter.arrays import Array
-from exporter.comparison import compare_all
+from exporter.comparison import Outcome, compare_all
 from exporter.conversion import Conversion, Request
-from exporter.errors import ManifestError, ParityError, SourceError
+from exporter.errors import GraphError, ManifestError, ParityError, SourceError
 from exporter.found_out import described_manifest, stated_inputs
 from exporter.graph import check, parse
 from exporter.judge import judged
@@ -121,19 +122,24 @@ def _completed(order: Order) -> Order:
 def _proven(order: Order) -> tuple[Conversion, Conversion, pb.ParityReport]:
     """The first of the source's ways to a graph whose graph, after the steps, answers as the source; before and after.
 
-    Raises ParityError if none does.
+    Raises ParityError if none does: it tells what the first way got wrong, since the others are ways around that.
     """
-    way, ways = 0, 1
-    while True:
-        converted = _convert(order, way)
-        conversion = replace(converted, graph=taken(converted.graph, order.steps))
-        ways = conversion.findings.ways
-        report = compare_all(conversion, _class_outputs(order), order.tolerance)
-        if report.passed:
-            return converted, conversion, report.report
-        way += 1
-        if way == ways:
-            raise ParityError(report.what_is_wrong(conversion.findings.hazards))
+    converted, conversion, outcome = _tried(order, way=0)
+    if outcome.passed:
+        return converted, conversion, outcome.report
+    for way in range(1, conversion.findings.ways):
+        with suppress(SourceError, GraphError):
+            other, finished, found = _tried(order, way)
+            if found.passed:
+                return other, finished, found.report
+    raise ParityError(outcome.what_is_wrong(conversion.findings.hazards))
+
+
+def _tried(order: Order, way: int) -> tuple[Conversion, Conversion, Outcome]:
+    """What one way comes to: converted, after the steps, compared."""
+    converted = _convert(order, way)
+    conversion = replace(converted, graph=taken(converted.graph, order.steps))
+    return converted, conversion, compare_all(conversion, _class_outputs(order), order.tolerance)
 
 
 def _convert(order: Order, way: int) -> Conversion:

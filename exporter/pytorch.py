@@ -3,7 +3,8 @@
 The dynamo exporter freezes the length of a recurrent network without a word from the second export in a process on,
 and an example of one row freezes the batch. So the tracing exporter (`dynamo=False`) is used, which keeps every
 dimension that is named dynamic, with an example of at least two rows. Tracing records one path through Python code: a
-model that branches on its values is not for it, and the comparison with its source shows it.
+model that branches on its values is not for it, and a layer of attention is frozen at the length of the example. The
+comparison with the source shows both; for the latter there is `convert_exported`.
 """
 
 import tempfile
@@ -56,6 +57,20 @@ def convert(
         )
         traced = onnx.load(path)
     return finish(traced, list(example), outputs)
+
+
+def convert_exported(
+    model: torch.nn.Module,
+    example: Mapping[str, Array],
+    outputs: Sequence[str],
+    dynamic: Mapping[str, Mapping[int, str]],
+    opset: int = OPSET,
+) -> bytes:
+    """As `convert`, by torch.export, which knows sizes as symbols: for the first export in a process alone."""
+    open_axes = tuple(dict.fromkeys([0, *dynamic.get(name, {})], torch.export.Dim.DYNAMIC) for name in example)
+    arguments = tuple(torch.from_numpy(np.ascontiguousarray(values)) for values in example.values())
+    program = torch.export.export(model.eval(), arguments, dynamic_shapes=open_axes)
+    return convert_program(program, list(example), outputs, opset)
 
 
 def predict(model: torch.nn.Module, rows: Sequence[Array], batch_rows: int = 256) -> list[Array]:

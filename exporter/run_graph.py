@@ -27,7 +27,7 @@ _RUNTIME_ERRORS = (
 def open_session(graph: bytes) -> onnxruntime.InferenceSession:
     """A session on the CPU. Raises GraphError where ONNX Runtime does not take the graph."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # what converters leave unused is no news to a person
+    options.log_severity_level = 4  # what is wrong is in the exception; what converters leave unused is no news
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except _RUNTIME_ERRORS as error:

@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier
 from sklearn.ensemble._forest import ForestClassifier, ForestRegressor
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -61,6 +62,9 @@ def remedied(estimator: BaseEstimator) -> tuple[BaseEstimator, tuple[str, ...]]:
         done.append(
             "scaling by division, as scikit-learn does: a product with the inverse moves values over thresholds"
         )
+    unflattened = [_unflattened(part) for part in parts(changed)]
+    if any(unflattened):
+        done.append("a vote with flatten_transform=False, which its transform alone would show")
     if _mark_zeros(changed):
         done.append("zeros before XGBoost made missing, as it reads the sparse matrix of the pipeline")
     if any(isinstance(part, CountVectorizer) and part.lowercase for part in parts(changed)):
@@ -154,6 +158,14 @@ def _round_down(thresholds: NDArray[np.float64]) -> bool:
     changed = bool((below != thresholds).any())
     thresholds[...] = below
     return changed
+
+
+def _unflattened(part: object) -> bool:
+    """skl2onnx refuses a vote for a setting that its prediction does not use."""
+    if not isinstance(part, VotingClassifier) or not part.flatten_transform:
+        return False
+    part.flatten_transform = False
+    return True
 
 
 def _mark_zeros(estimator: BaseEstimator) -> bool:

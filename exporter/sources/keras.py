@@ -31,7 +31,9 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:  # no
 
     def to_graph(naming: Naming) -> bytes:
         specs = [tf.TensorSpec((None, *_open(entry.shape)), entry.dtype) for entry in naming.inputs]
-        return keras_export.convert(network, naming.input_names, naming.outputs, specs=() if network.inputs else specs)
+        return keras_export.convert(
+            network, naming.input_names, naming.outputs, specs=() if keras_export.inputs_of(network) else specs
+        )
 
     return Source(
         framework=keras_export.FRAMEWORK,
@@ -52,7 +54,7 @@ def _answers(network: keras.Model, rows: Sequence[Array]) -> list[Array]:
 
 def _inputs(network: keras.Model) -> Iterator[Input]:
     ranges = _ranges(network)
-    for given in network.inputs or ():
+    for given in keras_export.inputs_of(network):
         shape = tuple(size if size is not None else f"axis_{axis}" for axis, size in enumerate(given.shape[1:], 1))
         dtype = TEXT if given.dtype == "string" else given.dtype
         yield Input(given.name, dtype, shape, whole_numbers=ranges.get(given.name))
@@ -61,7 +63,8 @@ def _inputs(network: keras.Model) -> Iterator[Input]:
 def _ranges(network: keras.Model) -> dict[str, tuple[int, int]]:
     """The whole numbers that an embedding reads straight from an input."""
     by_name: dict[str, tuple[int, int]] = {}
-    single = network.inputs[0].name if len(network.inputs or ()) == 1 else ""
+    inputs = keras_export.inputs_of(network)
+    single = inputs[0].name if len(inputs) == 1 else ""
     for layer in network.layers:
         if isinstance(layer, keras.layers.Embedding):
             source = single or getattr(keras.tree.flatten(layer.input)[0], "name", "")
@@ -72,7 +75,7 @@ def _ranges(network: keras.Model) -> dict[str, tuple[int, int]]:
 
 def _output_names(network: keras.Model) -> tuple[str, ...]:
     """Those of a dictionary, in Keras' order; else those of the layers that answer."""
-    if not network.inputs or isinstance(network, keras.Sequential):
+    if not keras_export.inputs_of(network) or isinstance(network, keras.Sequential):
         return ()
     answered = network.output
     return tuple(sorted(answered)) if isinstance(answered, dict) else tuple(network.output_names)

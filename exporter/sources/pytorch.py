@@ -24,13 +24,16 @@ _FROZEN_LENGTH = (
     " package.module:name, or a TorchScript file"
 )
 
+_ONE_PATH = "tracing records one path through the code: a model that branches on its values is not for it"
+_EXPORTED = "converted by torch.export, since a trace froze what varies"
+
 
 def from_file(path: Path, request: Request, samples: Rows) -> Source:
     with zipfile.ZipFile(path) as archive:
         members = {name.split("/", 1)[-1] for name in archive.namelist()}
     try:
         if "constants.pkl" in members and any(name.startswith("code/") for name in members):
-            return _of_module(torch.jit.load(path, map_location="cpu"), ())  # type: ignore[no-untyped-call]
+            return _of_module(torch.jit.load(path, map_location="cpu"))  # type: ignore[no-untyped-call]
         if "data.pkl" in members and "archive_format" not in members:
             return from_object(torch.load(path, map_location="cpu", weights_only=False), request, samples)
         return _of_program(torch.export.load(path))
@@ -44,20 +47,17 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:  # no
         raise SourceError("the file holds weights and no model: give their module, as package.module:name")
     if not isinstance(model, torch.nn.Module):
         raise SourceError(f"a {type(model).__name__} is no torch.nn.Module")
-    hazards = (
-        ("pack_padded_sequence freezes what it is traced with: pool under a mask instead",) if _packs(model) else ()
-    )
-    return _of_module(model, hazards)
+    if _packs(model):
+        raise SourceError("pack_padded_sequence cannot be exported: run over the padding and pool under a mask instead")
+    return _of_module(model)
 
 
-def _of_module(module: torch.nn.Module, hazards: tuple[str, ...]) -> Source:
-    def to_graph(naming: Naming) -> bytes:
-        return torch_export.convert(
-            module,
-            dict(zip(naming.input_names, naming.example.values(), strict=True)),
-            naming.output_names,
-            naming.dynamic_axes,
-        )
+def _of_module(module: torch.nn.Module) -> Source:
+    def traced(naming: Naming) -> bytes:
+        return torch_export.convert(module, _example(naming), naming.output_names, naming.dynamic_axes)
+
+    def exported(naming: Naming) -> bytes:
+        return torch_export.convert_exported(module, _example(naming), naming.output_names, naming.dynamic_axes)
 
     return Source(
         framework=torch_export.FRAMEWORK,
@@ -65,13 +65,8 @@ def _of_module(module: torch.nn.Module, hazards: tuple[str, ...]) -> Source:
         converter=torch_export.CONVERTER,
         inputs=None,
         answer=lambda rows: torch_export.predict(module, rows),
-        ways=(Way(to_graph),),
-        findings=Findings(
-            hazards=(
-                *hazards,
-                "tracing records one path through the code: a model that branches on its values is not for it",
-            )
-        ),
+        ways=(Way(traced), Way(exported, (_EXPORTED,))) if _can_be_exported(module) else (Way(traced),),
+        findings=Findings(hazards=(_ONE_PATH,)),
         parameter_count=torch_export.parameter_count(module),
     )
 
@@ -116,6 +111,15 @@ def _program_inputs(program: torch.export.ExportedProgram) -> Iterator[Input]:
             )
         shape = tuple(size if isinstance(size, int) else f"axis_{axis}" for axis, size in enumerate(sizes, 1))
         yield Input(node.name, str(value.dtype).removeprefix("torch."), shape)
+
+
+def _example(naming: Naming) -> dict[str, Array]:
+    return dict(zip(naming.input_names, naming.example.values(), strict=True))
+
+
+def _can_be_exported(module: torch.nn.Module) -> bool:
+    """A script is no Python that torch.export could read; its branches are in its graph anyway."""
+    return not isinstance(module, torch.jit.ScriptModule)
 
 
 def _packs(module: torch.nn.Module) -> bool:

@@ -20,6 +20,13 @@ def test_the_batch_is_dynamic_and_called_batch(tiny) -> None:
         assert value.type.tensor_type.shape.dim[0].dim_param == "batch"
 
 
+def test_a_size_with_a_made_up_name_is_called_after_its_tensor(tiny) -> None:
+    model = tiny.converted()
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "unk__98"
+    graph = parse(finish(model, ["features"], ["probabilities"])).graph
+    assert graph.input[0].type.tensor_type.shape.dim[1].dim_param == "features_axis_1"
+
+
 def test_a_frozen_batch_is_refused(tiny) -> None:
     with pytest.raises(GraphError, match="'features' is frozen at a batch of 8"):
         finish(tiny.converted(batch=8), ["features"], ["probabilities"])
