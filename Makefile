@@ -17,13 +17,13 @@ cargo_tool = @cargo $(2) --version >/dev/null 2>&1 || { echo "cargo $(2) is not 
 # One run of each fuzz target, in seconds.
 FUZZ_S ?= 60
 
-.PHONY: demo test lint types unit e2e models matrix k8s-test front rust-lint rust-test fuzz protos released-protos bench soak \
-  clients-test clean help
+.PHONY: demo test lint types unit e2e models matrix matrix-fast k8s-test front rust-lint rust-test fuzz protos \
+  released-protos bench soak clients-test clean help
 
 demo: $(READY) $(BUILT)  ## train what is missing, start the fleet, show real answers
 	@$(BIN)/argosy demo
 
-test: lint types rust-test unit e2e  ## everything that must hold before a change lands
+test: lint types rust-test unit matrix-fast e2e  ## everything that must hold before a change lands
 
 lint: $(READY) rust-lint  ## style, import rules and protos
 	$(BIN)/ruff check .
@@ -43,9 +43,12 @@ e2e: models $(BUILT)  ## real processes, real models, real gRPC
 models: $(READY)  ## train and export the reference models into models/
 	@$(BIN)/argosy train
 
-matrix: $(READY)  ## export every source model of tests/matrix, judge it on unseen rows
+matrix: $(READY)  ## export every source model of tests/matrix, judge it on unseen rows, write docs/matrix.md
+	$(BIN)/python -m tests.matrix --page docs/matrix.md
+
+matrix-fast: $(READY)  ## the part of the matrix that has every framework and every known trap
 	$(BIN)/pytest tests/matrix
-	$(BIN)/python -m tests.matrix
+	$(BIN)/python -m tests.matrix --fast
 
 k8s-test: $(READY) models  ## the manifests on a real Kubernetes control plane, the fleet's processes in its pods
 	@$(BIN)/python -m k8s.testing.tools

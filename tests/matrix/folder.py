@@ -60,6 +60,11 @@ class CaseFolder:
         """Every version that the exporter left, whole or not."""
         return sorted(path for path in self.models.glob("*/*") if path.is_dir())
 
+    def remedies(self, version: Path) -> tuple[str, ...]:
+        """What the manifest of a version says that the exporter changed."""
+        manifest = yaml.safe_load((version / "model.yaml").read_text(encoding="utf-8"))
+        return tuple(manifest["source"].get("remedies", ()))
+
     @property
     def _order(self) -> Path:
         return self.path / "order.json"

@@ -16,6 +16,7 @@ from tests.matrix.case import Case, Equal, Group, Refused
 from tests.matrix.folder import CaseFolder
 from tests.matrix.judge import Judgement, judge
 
+_ROOT = Path(__file__).parents[2]
 _JOBS = 2
 _MAKE_LIMIT_S = 120
 _REFUSED = "not exported: "
@@ -36,10 +37,11 @@ class Attempt:
     """What the exporter's process said and left behind."""
 
     code: int | None  # None: it was ended at its time limit
-    output: str
     error: str
-    published: int
-    judgement: Judgement | None
+    published: int = 0
+    judgement: Judgement | None = None
+    # What the published manifest says that the exporter changed.
+    remedies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class Runner:
         """Make the group's sources; returns what went wrong, for the cases that are missing then."""
         names = [case.name for case in group.cases]
         command = ["tests.matrix.make", group.sources, str(self.folder), str(_MAKE_LIMIT_S), *names]
-        done = self._python(command, Path.cwd(), None)
+        done = self._python(command, _ROOT, None)
         return "" if done.returncode == 0 else done.stderr.strip() or f"the maker ended with {done.returncode}"
 
     def _one(self, case: Case, framework: str, making: str) -> Verdict:
@@ -95,10 +97,12 @@ class Runner:
         try:
             done = self._python(["exporter", *folder.order(), "--output", "models"], folder.path, case.limit_s)
         except subprocess.TimeoutExpired:
-            return Attempt(None, "", "", len(folder.published()), None)
+            return Attempt(None, "", len(folder.published()))
         versions = folder.published()
-        judgement = _judged(case, folder, versions[0]) if len(versions) == 1 else None
-        return Attempt(done.returncode, done.stdout, done.stderr, len(versions), judgement)
+        if len(versions) != 1:
+            return Attempt(done.returncode, done.stderr, len(versions))
+        judgement = _judged(case, folder, versions[0])
+        return Attempt(done.returncode, done.stderr, 1, judgement, folder.remedies(versions[0]))
 
     def _python(self, command: Sequence[str], cwd: Path, limit_s: float | None) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -124,8 +128,7 @@ def _outcome(attempt: Attempt) -> tuple[Outcome, str]:
     if attempt.code == 0 and attempt.judgement is not None:
         if attempt.judgement.fault:
             return Outcome.WRONG, attempt.judgement.fault
-        remedies = _remedies(attempt.output)
-        return (Outcome.REMEDIED, "; ".join(remedies)) if remedies else (Outcome.EQUAL, "")
+        return (Outcome.REMEDIED, "; ".join(attempt.remedies)) if attempt.remedies else (Outcome.EQUAL, "")
     lines = attempt.error.strip().splitlines()
     if attempt.code == 0 or attempt.published:
         return Outcome.BROKEN, f"exit code {attempt.code} with {attempt.published} version(s) published"
@@ -143,11 +146,6 @@ def _problem(case: Case, outcome: Outcome, note: str) -> str:
         case Refused(reason=words), Outcome.REFUSED if words in note:
             return ""
     return f"expected {case.expected}, came {outcome}: {note}"
-
-
-def _remedies(output: str) -> list[str]:
-    """The exporter names each remedy on a line of its own."""
-    return [line.removeprefix("remedy: ").strip() for line in output.splitlines() if line.startswith("remedy: ")]
 
 
 def _judged(case: Case, folder: CaseFolder, version: Path) -> Judgement:

@@ -1,4 +1,4 @@
-"""The list of cases: wide enough, and complete."""
+"""The list of cases: wide enough, complete, and the one that docs/matrix.md shows."""
 
 import ast
 from collections import Counter
@@ -41,3 +41,10 @@ def test_every_known_trap_has_a_case_in_the_fast_part(trap: Trap) -> None:
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: group.framework)
 def test_every_framework_has_a_case_in_the_fast_part(group: Group) -> None:
     assert any(case.fast for case in group.cases)
+
+
+def test_the_page_shows_the_declared_cases_in_their_order() -> None:
+    page = (ROOT / "docs" / "matrix.md").read_text(encoding="utf-8")
+    shown = ["|".join(line.split("|")[:4]) + "|" for line in page.splitlines() if line.startswith("|")][2:]
+    declared = [(case.name, group.framework, case.network) for group in GROUPS for case in group.cases]
+    assert shown == [f"| {' | '.join(cells)} |" for cells in declared], "the page is old: make matrix"

@@ -10,7 +10,7 @@ GROUP = Group(
         Case("keras-h5", "Sequential from .h5"),
         Case("keras-functional", "functional: residual, LayerNorm, two outputs"),
         Case("keras-subclassed", "subclassed model, as an object"),
-        Case("keras-custom-layer", "a layer whose code the file lacks", Refused("Scaled")),
+        Case("keras-custom-layer", "a layer whose code the file lacks", Refused("a layer of your own")),
         Case("keras-normalised", "Normalization → dense, regressor"),
         Case("keras-convolution", "convolution, BatchNorm", fast=True),
         Case("keras-separable", "strided, depthwise, separable, transposed convolution"),

@@ -16,8 +16,10 @@ GROUP = Group(
         ),
         Case("pytorch-weights-alone", "a file of weights without its module", Refused("package.module:name")),
         Case("pytorch-output-name", "dense, output named like an inner value", Equal(), Trap.OUTPUT_NAME, fast=True),
-        Case("pytorch-branching", "a branch on values, as an object", Refused("source")),
-        Case("pytorch-branching-script", "a branch on values, TorchScript"),
+        Case("pytorch-branching", "a branch on the batch's values, as an object", Refused("branches on its values")),
+        Case(
+            "pytorch-branching-script", "a branch on the batch's values, TorchScript", Refused("branches on its values")
+        ),
         Case("pytorch-script", "dense, TorchScript"),
         Case("pytorch-program", "dense, .pt2"),
         Case("pytorch-frozen-program", "dense, .pt2 of one row", Refused("batch")),
@@ -28,6 +30,6 @@ GROUP = Group(
         Case("pytorch-lstm-script", "embedding → LSTM, any length, TorchScript"),
         Case("pytorch-frozen-length", "embedding → LSTM, .pt2 of one length", Refused("length")),
         Case("pytorch-packed", "GRU over packed sequences", Refused("pack"), Trap.PACKED_SEQUENCE, fast=True),
-        Case("pytorch-attention", "transformer layer with a padding mask, any length"),
+        Case("pytorch-attention", "transformer layer with a padding mask, any length", Equal(remedy="torch.export")),
     ),
 )

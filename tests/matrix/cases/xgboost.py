@@ -1,6 +1,6 @@
 """The cases of XGBoost."""
 
-from tests.matrix.case import Case, Group, Refused, Trap
+from tests.matrix.case import Case, Equal, Group, Refused, Trap
 
 GROUP = Group(
     "XGBoost",
@@ -11,7 +11,7 @@ GROUP = Group(
         Case("xgboost-regressor", "regressor"),
         Case("xgboost-logistic-base", "classifier with a base score of its own"),
         Case("xgboost-counts", "Poisson regressor"),
-        Case("xgboost-dropout", "classifier of dropped trees (DART)"),
+        Case("xgboost-dropout", "classifier of dropped trees (DART)", Refused("'dart' cannot be converted")),
         Case("xgboost-forest", "random forest regressor"),
         Case("xgboost-early-stopped", "classifier that was stopped early"),
         Case("xgboost-ranker", "ranker"),
@@ -19,7 +19,7 @@ GROUP = Group(
         Case(
             "xgboost-sparse-one-hot",
             "mixed columns: sparse one-hot → classifier",
-            Refused("sparse"),
+            Equal(remedy="zeros before XGBoost made missing"),
             Trap.SPARSE_ONE_HOT,
             fast=True,
         ),
@@ -27,7 +27,7 @@ GROUP = Group(
         Case(
             "xgboost-scaled",
             "StandardScaler → classifier",
-            Refused("StandardScaler"),
+            Equal(remedy="scaling by division"),
             Trap.SCALER_BEFORE_XGBOOST,
             fast=True,
         ),

@@ -35,6 +35,10 @@ def onnx_one_row(folder: Path) -> Made:
     return replace(_saved(folder, model), flags=("--one-row",))
 
 
+def onnx_one_row_unsaid(folder: Path) -> Made:
+    return replace(onnx_one_row(folder), flags=())
+
+
 def onnx_weights_as_inputs(folder: Path) -> Made:
     """Files of IR version 3 list their weights among the inputs."""
     model = graph(_weights(), ir_version=3, opset=9)

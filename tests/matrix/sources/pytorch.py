@@ -55,7 +55,7 @@ def pytorch_branching(folder: Path) -> Made:
 
 
 def pytorch_branching_script(folder: Path) -> Made:
-    """A script keeps both branches, where a trace keeps one."""
+    """A script keeps both branches; a row is still answered by whom it shares the batch with."""
     return _of_wine(networks.Branching(), lambda module: as_script(folder, module))
 
 
