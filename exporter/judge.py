@@ -6,9 +6,8 @@ from argosy.v1 import manifest_pb2 as pb
 from evaluation import figures
 from exporter.arrays import Array, Rows
 from exporter.errors import ManifestError
+from exporter.manifest import CLASS_ROLES
 from exporter.run_graph import run_graph
-
-_CLASS_ROLES = (pb.OUTPUT_ROLE_PROBABILITIES, pb.OUTPUT_ROLE_LOGITS)
 
 
 def judged(manifest: pb.ModelManifest, graph: bytes, rows: Rows, truth: Array, split: str) -> list[pb.Metric]:
@@ -20,7 +19,7 @@ def judged(manifest: pb.ModelManifest, graph: bytes, rows: Rows, truth: Array, s
     answers = run_graph(graph, rows, 1 if one_row else 256)
     right = truth.reshape(len(truth), -1)[:, 0]
     for output in manifest.outputs:
-        if output.role in _CLASS_ROLES and answers[output.name].ndim == 2:
+        if output.role in CLASS_ROLES and answers[output.name].ndim == 2:
             scores = _probabilities(answers[output.name], output.role)
             labels = list(manifest.labels) or [str(index) for index in range(scores.shape[1])]
             classes = np.array([_class_of(answer, labels) for answer in right.tolist()])
