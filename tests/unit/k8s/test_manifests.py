@@ -6,6 +6,8 @@ import pytest
 
 from argosy.v1 import model_pb2, tabular_pb2, text_pb2, vision_pb2
 from argosy_cli.programs import DEFAULT_PORTS
+from exporter.manifest import GRAPH_FILE, MANIFEST_FILE
+from exporter.parity_rows import PARITY_FILE
 from services.router.config import load_config
 from services.runtime.settings import ServiceSettings
 
@@ -157,3 +159,21 @@ def test_images_are_named_after_stages_of_the_dockerfile_and_have_the_version_of
     pods = [item["spec"]["template"]["spec"] for item in overlay if item["kind"] == "Deployment"]
     images = {c["image"] for pod in pods for c in (*pod["containers"], *pod.get("initContainers", ()))}
     assert images <= {f"argosy/{stage}:{version}" for stage in stages}
+
+
+def test_the_images_wheel_is_built_from_every_package_of_the_project():
+    project = tomllib.loads((K8S.parent / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    copied = {line.split()[1] for line in (K8S / "Dockerfile").read_text().splitlines() if line[:5] == "COPY "}
+    context = {line[1:] for line in (K8S / "Dockerfile.dockerignore").read_text().splitlines() if line[:1] == "!"}
+    needed = {"protos" if package.startswith("protos/") else package for package in packages}
+    assert needed <= copied & context
+
+
+def test_a_version_from_a_config_map_has_every_file_that_its_manifest_lists(overlays):
+    deployments = [item for item in overlays["local"] if item["kind"] == "Deployment"]
+    volumes = [volume for item in deployments for volume in item["spec"]["template"]["spec"]["volumes"]]
+    sources = [source for volume in volumes for source in volume.get("projected", {"sources": []})["sources"]]
+    assert sources
+    for config_map in (source["configMap"] for source in sources):
+        assert {item["key"] for item in config_map["items"]} == {GRAPH_FILE, MANIFEST_FILE, PARITY_FILE}
