@@ -5,6 +5,7 @@ import sys
 
 from argosy.v1 import text_pb2
 from argosy.v1.manifest_pb2 import Task
+from services.runtime.ending import end_process
 from services.runtime.service import ServiceKind, main
 from services.runtime.typed_method import TaskCode, erased
 from services.text.methods import typed_methods
@@ -20,4 +21,4 @@ TEXT = ServiceKind(
 )
 
 if __name__ == "__main__":
-    sys.exit(main(TEXT, sys.argv[1:], os.environ))
+    end_process(main(TEXT, sys.argv[1:], os.environ))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from argosy.v1.manifest_pb2 import ModelManifest
 from argosy.v1.text_pb2 import TextServiceClassifyRequest
+from services.runtime.ending import end_process
 from services.runtime.errors import DeviceFaultError
 from services.runtime.front import Array, TypedRoute
 from services.runtime.service import main
@@ -57,4 +58,4 @@ def faulty_methods(manifest: ModelManifest, directory: Path) -> tuple[TypedMetho
 
 
 if __name__ == "__main__":
-    sys.exit(main(replace(TEXT, task_code=TaskCode(erased(faulty_methods))), sys.argv[1:], os.environ))
+    end_process(main(replace(TEXT, task_code=TaskCode(erased(faulty_methods))), sys.argv[1:], os.environ))

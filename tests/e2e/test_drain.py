@@ -97,3 +97,11 @@ def health_watch(server: Server) -> list[int]:
     threading.Thread(target=read, daemon=True).start()
     assert first.wait(GRACE_S)
     return states
+
+
+def test_a_service_ends_with_0_whatever_its_workers_do_meanwhile(processes: Processes, tmp_path: Path) -> None:
+    models = copy_models(tmp_path / "models", "digits")
+
+    codes = [processes.service("vision", models, "--drain-notice-s", "0").process.terminate() for _ in range(6)]
+
+    assert codes == [0] * 6
