@@ -22,7 +22,7 @@ import (
 	"argosy.dev/inference"
 )
 
-const callsAtOnce = 8
+const callsAtOnce = 16
 
 // A step is one of the eight things; its lines are the same in every language.
 type step struct {

@@ -19,7 +19,7 @@ from argosy.v1.vision_pb2 import VisionServiceClassifyRequest
 from argosy_client import ArgosyError, DeadlineExceededError, Fleet, InvalidInputError, Options, Row
 from argosy_client.methods import CLASSIFY_IMAGES
 
-CALLS_AT_ONCE = 8
+CALLS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)

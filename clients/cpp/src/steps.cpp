@@ -14,7 +14,7 @@ namespace v1 = argosy::v1;
 
 namespace {
 
-constexpr int kCallsAtOnce = 8;
+constexpr int kCallsAtOnce = 16;
 constexpr int kEdge = 28;
 // Tensors are little-endian on the wire, and are copied here as they are.
 static_assert(std::endian::native == std::endian::little);

@@ -19,7 +19,7 @@ use crate::stubs::inference::model_infer_request::InferInputTensor;
 use crate::stubs::inference::ModelInferRequest;
 
 const TEXT_MODEL: &str = "minilm";
-const CALLS_AT_ONCE: usize = 8;
+const CALLS_AT_ONCE: usize = 16;
 const EDGE: usize = 28;
 
 type Lines = Result<Vec<String>, Error>;

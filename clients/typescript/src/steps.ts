@@ -8,7 +8,7 @@ import { ModelInferRequest, ModelInferResponse_InferOutputTensor } from "./gen/i
 import { detailsOf, isServiceError } from "./errors.js";
 import { Fleet } from "./fleet.js";
 
-const CALLS_AT_ONCE = 8;
+const CALLS_AT_ONCE = 16;
 
 type Step = (fleet: Fleet) => Promise<string[]>;
 

@@ -12,7 +12,7 @@ import java.util.concurrent.Future;
 
 /** What became of more calls than the fleet's queue takes at once. */
 final class Refusal {
-  private static final int CALLS_AT_ONCE = 8;
+  private static final int CALLS_AT_ONCE = 16;
 
   private Refusal() {}
 
