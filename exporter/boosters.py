@@ -10,6 +10,11 @@ from exporter.sources.inputs import Input
 
 # The newest that onnxmltools 1.16 writes for trees without a warning.
 MLTOOLS_OPSET = 15
+# Alone and at the end of a pipeline.
+NO_CATEGORIES = (
+    "XGBoost with enable_categorical cannot be converted: encode the categories with"
+    " OneHotEncoder(sparse_output=False) and train anew"
+)
 _MOST_THRESHOLDS = 60
 
 

@@ -19,7 +19,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, RobustScaler, StandardScaler
 from sklearn.tree import BaseDecisionTree
 
-from exporter.boosters import round_down
+from exporter.boosters import NO_CATEGORIES, round_down
 from exporter.errors import SourceError
 from exporter.sklearn_converters import ZeroIsMissing
 from exporter.sources.estimators import parts
@@ -38,10 +38,7 @@ def refuse_what_cannot_be_converted(estimator: BaseEstimator) -> None:
         if isinstance(part, HashingVectorizer):
             raise SourceError("HashingVectorizer cannot be converted: train with TfidfVectorizer(max_features=...)")
         if getattr(part, "enable_categorical", False) and _has_categories(part):
-            raise SourceError(
-                "XGBoost with enable_categorical cannot be converted: encode the categories with"
-                " OneHotEncoder(sparse_output=False) and train anew"
-            )
+            raise SourceError(NO_CATEGORIES)
         if np.any(getattr(part, "is_categorical_", False)):
             raise SourceError(
                 "the categorical_features of HistGradientBoosting cannot be converted: encode them with"

@@ -12,7 +12,7 @@ from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from exporter.arrays import Array, Rows, first_line
-from exporter.boosters import MLTOOLS_OPSET, class_outputs, tree_input, with_default_operators
+from exporter.boosters import MLTOOLS_OPSET, NO_CATEGORIES, class_outputs, tree_input, with_default_operators
 from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
 from exporter.graph import finish
@@ -55,10 +55,7 @@ def _plain(model: xgboost.Booster) -> xgboost.Booster:
     if kind != "gbtree":
         raise SourceError(f"XGBoost's booster '{kind}' cannot be converted: train with booster='gbtree'")
     if "c" in (model.feature_types or ()):
-        raise SourceError(
-            "XGBoost with enable_categorical cannot be converted: encode the categories with"
-            " OneHotEncoder(sparse_output=False) and train anew"
-        )
+        raise SourceError(NO_CATEGORIES)
     best = model.attr("best_iteration")
     booster = model[: int(best) + 1] if best is not None else model.copy()
     booster.feature_names = booster.feature_types = None
