@@ -215,3 +215,11 @@ def answers(model: keras.Model, rows: Rows, given: str, outputs: Sequence[str]) 
         name: np.asarray(answer)
         for name, answer in zip(outputs, found if isinstance(found, list) else [found], strict=True)
     }
+
+
+def dense(hidden: int = 16, activation: str = "relu") -> keras.Model:
+    """A fitted network of one hidden layer, for the file formats that Keras models become."""
+    table = wine(scaled=True)
+    model = keras.Sequential([keras.Input((13,)), layers.Dense(hidden, activation), layers.Dense(3, "softmax")])
+    fit(model, table.fit_rows, table.fit_targets, "sparse_categorical_crossentropy")
+    return model

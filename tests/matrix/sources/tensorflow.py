@@ -14,7 +14,7 @@ from tests.matrix.data import digits, patients, wine
 from tests.matrix.describe import FEATURES, IDS, IMAGE, PROBABILITIES, TEXT, VALUE
 from tests.matrix.letters import VOCABULARY
 from tests.matrix.sources import tfjs_files
-from tests.matrix.sources.keras import fit
+from tests.matrix.sources.keras import dense, fit
 from tests.matrix.texts import as_rows, sentences, words
 
 _SAVED, _SCRIPTED = "saved_model", "tfjs"
@@ -63,7 +63,7 @@ def tensorflow_strings(folder: Path) -> Made:
 
 
 def tensorflow_dense(folder: Path) -> Made:
-    model = _dense()
+    model = dense()
     model.export(folder / _SAVED, verbose=False)
     return _numbers(_SAVED, model)
 
@@ -87,7 +87,7 @@ def tensorflow_masked_gru(folder: Path) -> Made:
 
 
 def tfjs_dense(folder: Path) -> Made:
-    model = _dense()
+    model = dense()
     tfjs_files.save(folder / _SCRIPTED, _concrete(model, (None, 13)), FEATURES, PROBABILITIES)
     return _numbers(f"{_SCRIPTED}/model.json", model)
 
@@ -103,13 +103,6 @@ def tfjs_missing_weights(folder: Path) -> Made:
     made = tfjs_dense(folder)
     next((folder / _SCRIPTED).glob("*.bin")).unlink()
     return made
-
-
-def _dense() -> keras.Model:
-    table = wine(scaled=True)
-    model = keras.Sequential([keras.Input((13,)), layers.Dense(16, "relu"), layers.Dense(3, "softmax")])
-    fit(model, table.fit_rows, table.fit_targets, "sparse_categorical_crossentropy")
-    return model
 
 
 def _convolution() -> keras.Model:

@@ -14,19 +14,19 @@ from tests.matrix.case import Made, Rows
 from tests.matrix.data import digits, wine
 from tests.matrix.describe import FEATURES, IDS, IMAGE, PROBABILITIES
 from tests.matrix.letters import VOCABULARY
-from tests.matrix.sources.keras import fit
+from tests.matrix.sources.keras import dense, fit
 from tests.matrix.texts import WORD_LETTERS, words
 
 FILE = "model.tflite"
 
 
 def tflite_dense(folder: Path) -> Made:
-    return _numbers(folder, tf.lite.TFLiteConverter.from_keras_model(_dense()))
+    return _numbers(folder, tf.lite.TFLiteConverter.from_keras_model(dense()))
 
 
 def tflite_dynamic_range(folder: Path) -> Made:
     """Weights in 8 bits, activations quantised as they come."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(_dense(hidden=64))
+    converter = tf.lite.TFLiteConverter.from_keras_model(dense(hidden=64))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     return _numbers(folder, converter)
 
@@ -50,7 +50,7 @@ def tflite_whole_int8(folder: Path) -> Made:
 
 def tflite_half(folder: Path) -> Made:
     """Weights in 16 bits."""
-    converter = tf.lite.TFLiteConverter.from_keras_model(_dense())
+    converter = tf.lite.TFLiteConverter.from_keras_model(dense())
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_types = [tf.float16]
     return _numbers(folder, converter)
@@ -72,7 +72,7 @@ def tflite_embedding(folder: Path) -> Made:
 
 def tflite_unsupported(folder: Path) -> Made:
     """GELU is an operator of TFLite's own that tf2onnx passes over with exit code 0."""
-    return _numbers(folder, tf.lite.TFLiteConverter.from_keras_model(_dense(activation="gelu")))
+    return _numbers(folder, tf.lite.TFLiteConverter.from_keras_model(dense(activation="gelu")))
 
 
 def tflite_truncated(folder: Path) -> Made:
@@ -80,13 +80,6 @@ def tflite_truncated(folder: Path) -> Made:
     content = (folder / FILE).read_bytes()
     (folder / FILE).write_bytes(content[: len(content) // 2])
     return made
-
-
-def _dense(hidden: int = 16, activation: str = "relu") -> keras.Model:
-    table = wine(scaled=True)
-    model = keras.Sequential([keras.Input((13,)), layers.Dense(hidden, activation), layers.Dense(3, "softmax")])
-    fit(model, table.fit_rows, table.fit_targets, "sparse_categorical_crossentropy")
-    return model
 
 
 def _convolution() -> keras.Model:
