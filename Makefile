@@ -107,8 +107,9 @@ $(READY): pyproject.toml constraints.txt
 
 $(VENV)/.front-native: $(wildcard front/*.toml front/src/*.rs) | $(READY)
 	@echo "building the native front (a minute the first time)"
+	@touch $@.begun  # what is edited while it builds is newer than this
 	@CARGO_TARGET_DIR=$(CURDIR)/.cache/front-target $(BIN)/python -m pip install --quiet --disable-pip-version-check ./front
-	@touch $@
+	@mv $@.begun $@
 
 # Made every time, so that it is said every time.
 .PHONY: $(VENV)/.front-portable
