@@ -2,7 +2,7 @@
 
 The wheel has the server's binary, the Python backend and its libraries, and no other backend: ONNX Runtime runs inside
 the Python backend here, over whole batches that Triton's dynamic batcher has made. The backend reads arrays right only
-with numpy before 2. Its shared memory is under /dev/shm.
+with numpy before 2. Its shared memory is under /dev/shm; one that is killed leaves it there, so the next one clears it.
 """
 
 import os
@@ -12,17 +12,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime as ort
+import psutil
 
 from bench.cases import Case
 from bench.peers.install import PeerUnavailableError, environment, site_packages
 
 NAME = "triton"
 MAX_BATCH = 64
+SHARED_MEMORY = Path("/dev/shm")
+_REGION = "argosy-bench-"
 _TYPES = {"tensor(float)": "TYPE_FP32", "tensor(int64)": "TYPE_INT64", "tensor(string)": "TYPE_STRING"}
 
 
 def command(case: Case, port: int, folder: Path) -> list[str]:
     """What starts it for the case's model, with everything that it reads written into `folder`."""
+    clear_leftovers(SHARED_MEMORY)
     packages = site_packages(environment(NAME))
     backends = _backends(packages, folder)
     _write_repository(case, folder / "repository")
@@ -39,8 +43,16 @@ def command(case: Case, port: int, folder: Path) -> list[str]:
         "--allow-http=false",
         "--allow-metrics=false",
         "--log-info=false",
-        f"--backend-config=python,shm-region-prefix-name=argosy-bench-{os.getpid()}-",
+        f"--backend-config=python,shm-region-prefix-name={_REGION}{os.getpid()}-",
     ]
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove the shared memory of Tritons whose benchmark has ended: a region's name has the benchmark's process id."""
+    for region in folder.glob(f"{_REGION}*"):
+        owner = region.name.removeprefix(_REGION).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            region.unlink(missing_ok=True)
 
 
 def _backends(packages: Path, folder: Path) -> Path:
