@@ -8,6 +8,7 @@ HistogramParts: TypeAlias = tuple[list[int], list[int], int]
 RareAnswer: TypeAlias = Callable[[bytes], bytes | ErrorParts]
 
 __version__: str
+INTERFACE: int
 
 class QueueFigures(TypedDict):
     model: str

@@ -239,6 +239,9 @@ fn rare(answer: Py<PyAny>) -> RareAnswer {
     })
 }
 
+/// Raised by one with every change of what this module offers or takes, as in `services/runtime/native_interface.py`.
+const INTERFACE: u32 = 1;
+
 /// The module `argosy_front`.
 #[pymodule]
 fn argosy_front(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -247,6 +250,7 @@ fn argosy_front(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NativeBatch>()?;
     module.add_class::<Rows>()?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("INTERFACE", INTERFACE)?;
     Ok(())
 }
 

@@ -27,6 +27,7 @@ from services.runtime.front import (
     TypedRoute,
     UnaryAnswer,
 )
+from services.runtime.native_interface import check_interface
 from services.runtime.native_reflection import REFLECTION, reflection_answer
 from services.runtime.tensors import DTYPES, datatype_of
 
@@ -35,7 +36,10 @@ _ErrorParts: TypeAlias = tuple[int, str, str, str, float | None]
 
 
 class NativeFront:
-    """A gRPC server in this process; see `front.Front` and, for the arguments, `portable_front.PortableFront`."""
+    """A gRPC server in this process; see `front.Front` and, for the arguments, `portable_front.PortableFront`.
+
+    Raises OSError where the wheel that is installed is of another version than this module.
+    """
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class NativeFront:
         tls: Tls | None = None,
         reflection_names: Sequence[str] = (),
     ) -> None:
+        check_interface(getattr(argosy_front, "INTERFACE", 0))
         limits = limits or Limits()
         self._methods = (MODEL_INFER, *(route.method for route in typed_routes))
         self._front = argosy_front.Front(
