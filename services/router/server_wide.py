@@ -23,8 +23,8 @@ from services.router.calls import Context, RpcHandler, unary
 from services.router.fleet import Fleet
 from services.router.inventory import Inventory
 from services.router.model_service import fleet_models
+from services.runtime.extensions import EXTENSIONS
 
-_EXTENSIONS = ("model_repository", "model_configuration", "statistics")
 _INDEX_STATES = {
     MODEL_STATE_READY: "READY",
     MODEL_STATE_LOADING: "LOADING",
@@ -62,7 +62,7 @@ class ServerWide:
         return ServerReadyResponse(ready=serving and fleet_is_ready(self._fleet.inventory, self._services))
 
     async def _metadata(self, _request: ServerMetadataRequest, _context: Context) -> ServerMetadataResponse:
-        return ServerMetadataResponse(name="argosy", version=_package_version(), extensions=_EXTENSIONS)
+        return ServerMetadataResponse(name="argosy", version=_package_version(), extensions=EXTENSIONS)
 
     async def _index(self, request: RepositoryIndexRequest, _context: Context) -> RepositoryIndexResponse:
         models = fleet_models(self._fleet.inventory)

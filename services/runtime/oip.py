@@ -1,6 +1,6 @@
 """The Open Inference Protocol's calls about a server and its models; ModelInfer itself is the front's.
 
-Extensions are Triton's: model repository, model configuration, statistics. Their states and the semantics of an empty
+Extensions are Triton's (`extensions.py`). Their states and the semantics of an empty
 name or version are Triton's too, so that its own clients work unchanged.
 """
 
@@ -18,17 +18,21 @@ from inference.model_config_pb2 import (
     ModelInput,
     ModelInstanceGroup,
     ModelOutput,
+    ModelResponseCache,
+    ModelSequenceBatching,
 )
 from services.runtime.errors import ServingError
+from services.runtime.extensions import EXTENSIONS
 from services.runtime.front import CacheStats, FrontStats, Histogram, QueueStats, TensorSignature, UnaryAnswer
 from services.runtime.messages import parse
 from services.runtime.repository import ModelRepository
+from services.runtime.sequences import Sequences
+from services.runtime.serving_config import ServingConfig
 from services.runtime.stages import COMPUTE, POSTPROCESS, PREPROCESS, BatchTotals, StageStats
 from services.runtime.version import LoadedVersion
 
 OIP_SERVICE = "inference.GRPCInferenceService"
 PLATFORM = "onnxruntime_onnx"
-EXTENSIONS = ("model_repository", "model_configuration", "statistics", "binary_tensor_data")
 
 _STATES = {
     ModelState.MODEL_STATE_READY: "READY",
@@ -132,21 +136,50 @@ def _metadata(tensor: TensorSignature) -> pb.ModelMetadataResponse.TensorMetadat
 
 def _config(loaded: LoadedVersion) -> ModelConfig:
     kind = ModelInstanceGroup.KIND_CPU if loaded.device == "cpu" else ModelInstanceGroup.KIND_GPU
-    return ModelConfig(
+    config = ModelConfig(
         name=loaded.manifest.name,
         platform=PLATFORM,
         backend="onnxruntime",
         max_batch_size=loaded.config.max_batch_rows,
         input=[ModelInput(name=t.name, data_type=_data_type(t), dims=t.shape[1:]) for t in loaded.signature.inputs],
         output=[ModelOutput(name=t.name, data_type=_data_type(t), dims=t.shape[1:]) for t in loaded.signature.outputs],
-        dynamic_batching=ModelDynamicBatching(
-            preferred_batch_size=loaded.config.preferred_batch_rows,
-            max_queue_delay_microseconds=loaded.config.max_wait_us,
-            priority_levels=loaded.config.priority_levels,
-            default_priority_level=loaded.config.default_priority_level,
-        ),
         instance_group=[ModelInstanceGroup(name=loaded.manifest.name, kind=kind, count=loaded.instances)],
         default_model_filename="model.onnx",
+        response_cache=ModelResponseCache(enable=loaded.config.cache_bytes > 0),
+    )
+    if loaded.sequences is None:
+        config.dynamic_batching.CopyFrom(_dynamic_batching(loaded.config))
+    else:
+        config.sequence_batching.CopyFrom(_sequence_batching(loaded.config, loaded.sequences))
+    return config
+
+
+def _dynamic_batching(config: ServingConfig) -> ModelDynamicBatching:
+    return ModelDynamicBatching(
+        preferred_batch_size=config.preferred_batch_rows,
+        max_queue_delay_microseconds=config.max_wait_us,
+        priority_levels=config.priority_levels,
+        default_priority_level=config.default_priority_level,
+    )
+
+
+def _sequence_batching(config: ServingConfig, sequences: Sequences) -> ModelSequenceBatching:
+    return ModelSequenceBatching(
+        max_sequence_idle_microseconds=int(config.sequence_idle_s * 1e6),
+        oldest=ModelSequenceBatching.StrategyOldest(
+            max_candidate_sequences=config.max_sequences,
+            preferred_batch_size=config.preferred_batch_rows,
+            max_queue_delay_microseconds=config.max_wait_us,
+        ),
+        state=[
+            ModelSequenceBatching.State(
+                input_name=state.input.name,
+                output_name=state.output,
+                data_type=_data_type(state.input),
+                dims=state.input.shape[1:],
+            )
+            for state in sequences.states
+        ],
     )
 
 

@@ -46,7 +46,7 @@ def test_a_server_lives_and_is_ready_while_a_model_is(ask: Ask, served: Served) 
 def test_a_server_names_itself_and_its_extensions(ask: Ask) -> None:
     found = pb.ServerMetadataResponse.FromString(ask("ServerMetadata", pb.ServerMetadataRequest()))
     assert (found.name, found.version) == ("argosy-tabular", "1.2")
-    assert "model_repository" in found.extensions
+    assert {"sequence", "model_repository"} <= set(found.extensions)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +68,22 @@ def test_a_models_config_leaves_the_batch_out_of_its_dimensions(ask: Ask) -> Non
     config = pb.ModelConfigResponse.FromString(ask("ModelConfig", pb.ModelConfigRequest(name="tiny"))).config
     assert (config.name, config.max_batch_size, config.instance_group[0].count) == ("tiny", 32, 2)
     assert [(t.name, t.data_type, list(t.dims)) for t in config.input] == [("x", TYPE_FP32, [3])]
+
+
+def test_a_models_config_tells_how_its_batches_are_made_and_that_answers_are_kept(ask: Ask, served: Served) -> None:
+    settings = "cache_bytes: 1000\npreferred_batch_rows: [4, 8]\nmax_wait_us: 50\npriority_levels: 2"
+    (served.models / "tiny" / "serving.yaml").write_text(settings)
+    served.repository.load("tiny")
+    config = pb.ModelConfigResponse.FromString(ask("ModelConfig", pb.ModelConfigRequest(name="tiny"))).config
+    batching = config.dynamic_batching
+    assert config.response_cache.enable
+    assert (list(batching.preferred_batch_size), batching.max_queue_delay_microseconds) == ([4, 8], 50)
+    assert (batching.priority_levels, batching.default_priority_level) == (2, 1)
+
+
+def test_a_models_config_says_that_no_answers_are_kept(ask: Ask) -> None:
+    config = pb.ModelConfigResponse.FromString(ask("ModelConfig", pb.ModelConfigRequest(name="tiny"))).config
+    assert not config.response_cache.enable
 
 
 def test_the_index_tells_why_a_version_is_not_ready(ask: Ask) -> None:
