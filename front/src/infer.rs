@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::error::{empty_request, invalid_input, malformed, shown, ServingError};
 use crate::infer_contents::{from_contents, from_raw, wrong, Elements, MODEL_INFER_REQUEST};
-use crate::infer_message::{read_infer, RawInfer, RawTensor, MAX_RANK};
+use crate::infer_message::{read_infer, Choice, RawInfer, RawTensor, MAX_RANK};
 use crate::tensors::{Signature, TensorSignature};
 
 /// A request that is as the signature wants it.
@@ -72,6 +72,7 @@ pub fn parse_infer(message: &Bytes, signature: &Signature) -> Result<InferCall, 
         });
     }
     let requested = requested(&request, signature)?;
+    check_empty_final_response(&request)?;
     let rows = row_count(&request, &places)?;
     let (id, priority) = (message.slice_ref(request.id.as_bytes()), priority(&request)?);
     Ok(InferCall { id, inputs, open_dimensions, rows, requested, raw, priority })
@@ -167,12 +168,25 @@ fn row_count(request: &RawInfer, places: &[usize]) -> Result<u64, ServingError> 
 }
 
 fn priority(request: &RawInfer) -> Result<u64, ServingError> {
-    request.priority.map_or(Ok(0), |value| {
-        value.ok_or_else(|| {
+    match request.priority {
+        None => Ok(0),
+        Some(Choice::Whole(level)) => Ok(level),
+        Some(_) => {
             let text = "parameters.priority: a whole number is needed, 1 for the first level or 0 for the model's own";
-            invalid_input(text.to_owned(), "parameters.priority")
-        })
-    })
+            Err(invalid_input(text.to_owned(), "parameters.priority"))
+        }
+    }
+}
+
+/// Every request has one answer here, which is its last: what is asked for is so already, and only has to be a bool.
+fn check_empty_final_response(request: &RawInfer) -> Result<(), ServingError> {
+    match request.empty_final_response {
+        None | Some(Choice::Bool) => Ok(()),
+        Some(_) => {
+            let field = "parameters.triton_enable_empty_final_response";
+            Err(invalid_input(format!("{field}: true or false is needed"), field))
+        }
+    }
 }
 
 fn listed(tensors: &[TensorSignature]) -> String {

@@ -1,7 +1,7 @@
 //! A ModelInferRequest as it stands on the wire: fields found, nothing believed.
 //!
 //! Everything here is a slice of the message. Parameters are walked so that bytes that are no message are found; of
-//! them all only `priority` is kept.
+//! a request's own those that the front acts on are kept.
 
 use crate::proto::{text, Malformed, Reader, Value};
 
@@ -54,8 +54,25 @@ pub struct RawInfer<'a> {
     pub outputs: Vec<&'a str>,
     /// `raw_input_contents`.
     pub raw: Vec<&'a [u8]>,
-    /// The parameter of that name, if it came; None within where it is no whole number of 0 or more.
-    pub priority: Option<Option<u64>>,
+    /// The parameter of that name, if it came.
+    pub priority: Option<Choice<'a>>,
+    /// The parameter of that name, if it came.
+    pub sequence_id: Option<Choice<'a>>,
+    /// The parameter `triton_enable_empty_final_response`, if it came.
+    pub empty_final_response: Option<Choice<'a>>,
+}
+
+/// The value of a parameter, as far as somebody asks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice<'a> {
+    /// bool_param.
+    Bool,
+    /// int64_param of 0 or more, or uint64_param.
+    Whole(u64),
+    /// string_param.
+    Text(&'a str),
+    /// Anything else.
+    Other,
 }
 
 /// Find the fields of a ModelInferRequest.
@@ -67,8 +84,11 @@ pub fn read_infer(message: &[u8]) -> Result<RawInfer<'_>, Malformed> {
             (3, Value::Bytes(bytes)) => request.id = text(bytes)?,
             (4, Value::Bytes(bytes)) => {
                 let (key, choice) = read_parameter(bytes)?;
-                if key == "priority" {
-                    request.priority = Some(choice);
+                match key {
+                    "priority" => request.priority = Some(choice),
+                    "sequence_id" => request.sequence_id = Some(choice),
+                    "triton_enable_empty_final_response" => request.empty_final_response = Some(choice),
+                    _ => {}
                 }
             }
             (5, Value::Bytes(bytes)) => request.inputs.push(read_tensor(bytes)?),
@@ -115,9 +135,9 @@ fn read_output(bytes: &[u8]) -> Result<&str, Malformed> {
     Ok(name)
 }
 
-/// An entry of map<string, InferParameter>: its key, and its value where that is a whole number of 0 or more.
-fn read_parameter(bytes: &[u8]) -> Result<(&str, Option<u64>), Malformed> {
-    let (mut key, mut choice) = ("", None);
+/// An entry of map<string, InferParameter>: its key and its value.
+fn read_parameter(bytes: &[u8]) -> Result<(&str, Choice<'_>), Malformed> {
+    let (mut key, mut choice) = ("", Choice::Other);
     let mut entry = Reader::new(bytes);
     while let Some((number, value)) = entry.field()? {
         match (number, value) {
@@ -129,16 +149,19 @@ fn read_parameter(bytes: &[u8]) -> Result<(&str, Option<u64>), Malformed> {
     Ok((key, choice))
 }
 
-fn read_choice(bytes: &[u8]) -> Result<Option<u64>, Malformed> {
-    let mut choice = None;
+fn read_choice(bytes: &[u8]) -> Result<Choice<'_>, Malformed> {
+    let mut choice = Choice::Other;
     let mut reader = Reader::new(bytes);
     while let Some((number, value)) = reader.field()? {
         choice = match (number, value) {
-            // int64_param, where negative numbers have the highest bit, and uint64_param.
-            (2, Value::Varint(number)) => i64::try_from(number).ok().map(i64::unsigned_abs),
-            (5, Value::Varint(number)) => Some(number),
-            (3, Value::Bytes(string)) => text(string).map(|_| None)?,
-            (1..=5, _) => None,
+            (1, Value::Varint(_)) => Choice::Bool,
+            // int64_param, where negative numbers have the highest bit.
+            (2, Value::Varint(number)) => {
+                i64::try_from(number).map_or(Choice::Other, |n| Choice::Whole(n.unsigned_abs()))
+            }
+            (5, Value::Varint(number)) => Choice::Whole(number),
+            (3, Value::Bytes(string)) => Choice::Text(text(string)?),
+            (1..=5, _) => Choice::Other,
             _ => choice,
         }
     }

@@ -43,6 +43,7 @@ pub mod race;
 pub mod refusals;
 pub mod request;
 pub mod room;
+pub mod sequence;
 pub mod server;
 pub mod service_time;
 pub mod status;

@@ -15,6 +15,7 @@ use crate::infer::{parse_infer, InferCall};
 use crate::infer_contents::MODEL_INFER_REQUEST;
 use crate::queue::ModelQueue;
 use crate::request::{MethodIndex, Request};
+use crate::sequence::check_sequence;
 use crate::server::Server;
 use crate::sync::lock;
 use crate::wire::{read_envelope, Envelope};
@@ -61,6 +62,7 @@ pub fn place(
     let queue = lock(&server.table).find(envelope.model, &version)?;
     let mut placed = if method == MODEL_INFER {
         let call = parse_infer(message, &queue.spec.signature)?;
+        check_sequence(message, headers)?;
         let level = level(&queue, call.priority, headers)?;
         Placed { queue, rows: call.rows, call: Some(call), level, key: None }
     } else {

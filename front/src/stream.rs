@@ -1,6 +1,7 @@
 //! Streams of requests: ModelStreamInfer, and rare methods that answer message by message.
 //!
 //! ModelStreamInfer answers in the order of the requests; a request's error is an answer and does not end the stream.
+//! Every request has one answer, which therefore says, as Triton's do, that it is the last.
 //! At most `WINDOW` requests of a stream are under way and about one message limit of bytes: beyond that it is read no
 //! further, so a caller who sends and does not read fills no memory.
 
@@ -22,8 +23,9 @@ use crate::infer_message::read_infer;
 use crate::infer_reply::encode_head;
 use crate::outgoing::{Gone, OutgoingStream};
 use crate::predict::{admit, place, MODEL_INFER};
-use crate::proto::{bytes_field_length, put_bytes, Malformed, Reader};
+use crate::proto::{bytes_field_length, put_bytes, put_head, put_number, Malformed, Reader};
 use crate::race::{race, Either};
+use crate::sequence::SEQUENCE;
 use crate::server::{reached, Phase, RareAnswer, Server};
 use crate::status::bounded_message;
 use crate::wire::read_envelope;
@@ -101,6 +103,8 @@ async fn read(
         let Ok(room) = room.clone().acquire_many_owned(size).await else { return None };
         call.arrived = Instant::now();
         let element = begin(&server, &call, message, room);
+        // It says where the stream goes, by its first request; the sequences of later ones go there too.
+        call.headers.remove(SEQUENCE);
         if window.send(element).await.is_err() {
             return None;
         }
@@ -155,11 +159,25 @@ async fn answer(server: &Server, mut element: Element, out: &mut OutgoingStream)
 fn reply_element(frame: Bytes) -> Result<Bytes, ServingError> {
     let response = frame.get(HEAD..).unwrap_or(&[]);
     check_message(response)?;
-    let length = bytes_field_length(response.len());
+    let last = final_response();
+    let response_length = response.len() + last.len();
+    let length = bytes_field_length(response_length);
     let mut out = Vec::with_capacity(HEAD + length);
     put_frame_head(&mut out, length);
-    put_bytes(&mut out, 2, response);
+    put_head(&mut out, 2, response_length);
+    out.extend_from_slice(response);
+    out.extend_from_slice(&last);
     Ok(out.into())
+}
+
+/// The parameter of a ModelInferResponse that says that no other follows.
+fn final_response() -> Vec<u8> {
+    let (mut choice, mut entry, mut out) = (Vec::new(), Vec::new(), Vec::new());
+    put_number(&mut choice, 1, 1);
+    put_bytes(&mut entry, 1, b"triton_final_response");
+    put_bytes(&mut entry, 2, &choice);
+    put_bytes(&mut out, 4, &entry);
+    out
 }
 
 /// A worker may have answered with anything; in a stream it would spoil what is around it.
@@ -183,6 +201,7 @@ fn error_element(message: &[u8], error: &ServingError) -> Vec<u8> {
         if !request.id.is_empty() {
             put_bytes(&mut response, 3, request.id.as_bytes());
         }
+        response.extend_from_slice(&final_response());
         put_bytes(&mut out, 2, &response);
     }
     out

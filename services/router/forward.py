@@ -87,7 +87,8 @@ class Forwarder:
             return
         self._metrics.fallback_requests.labels("forwarded").inc()
         if (model, chosen) in self._fleet.inventory.stateful_versions() and not dict(metadata).get(SEQUENCE_HEADER):
-            metadata = (*metadata, (SEQUENCE_HEADER, sequence_header(method, first)))
+            others = (pair for pair in metadata if pair[0] != SEQUENCE_HEADER)  # empty ones
+            metadata = (*others, (SEQUENCE_HEADER, sequence_header(method, first)))
         onward: Onward = self._inner.stream_stream(method.path)
         call = onward(
             _again(first, requests), timeout=context.time_remaining(), metadata=_routed(metadata, model, version)

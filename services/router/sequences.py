@@ -5,29 +5,21 @@ steps of a sequence is served by one endpoint for as long as the endpoints stay 
 the brain makes it from the message. Nothing here keeps a state.
 """
 
-from urllib.parse import quote
-
 from google.protobuf.message import DecodeError
 
 from inference.grpc_service_pb2 import ModelInferRequest
 from services.router.methods import ModelMethod
+from services.runtime.sequence_header import step_header
 
 # What a call is hashed by that is no step of any sequence.
 _NO_SEQUENCE = "-"
-_LONGEST = 512
 
 
 def sequence_header(method: ModelMethod, message: bytes) -> str:
-    """The header's value for a call whose first message is this: the sequence's id, percent-encoded. Never empty."""
+    """The header's value for a call whose first message is this. Never empty."""
     if method.request is not ModelInferRequest:
         return _NO_SEQUENCE
     try:
-        parameters = ModelInferRequest.FromString(message).parameters
+        return step_header(ModelInferRequest.FromString(message)) or _NO_SEQUENCE
     except DecodeError:
         return _NO_SEQUENCE
-    if "sequence_id" not in parameters:
-        return _NO_SEQUENCE
-    parameter = parameters["sequence_id"]
-    kind = parameter.WhichOneof("parameter_choice")
-    sequence = parameter.string_param or parameter.uint64_param or parameter.int64_param if kind else ""
-    return quote(str(sequence), safe="")[:_LONGEST] or _NO_SEQUENCE

@@ -15,7 +15,6 @@ from services.runtime.errors import (
     empty_request,
     exhausted,
     invalid_input,
-    shown,
     too_late,
     unavailable,
     without_frames,
@@ -27,11 +26,10 @@ from services.runtime.portable_cache import key_of
 from services.runtime.portable_parts import Outcome
 from services.runtime.portable_queue import PortableQueue
 from services.runtime.portable_refusals import Context, Refusals, Trailers
+from services.runtime.portable_routing import Routing, routing_of
 from services.runtime.portable_table import QueueTable
 from services.runtime.tensors import MODEL_INFER_REQUEST, parse_infer
 from services.runtime.wire import Envelope, read_envelope, request_name
-
-PRIORITY = "argosy-priority"
 
 # Above this a message is read on a thread. Reading 64 KiB takes the loop about as long as an RPC does.
 _INLINE_BYTES = 64 * 1024
@@ -67,18 +65,23 @@ class Predictions:
 
     async def _outcome(self, method: str, message: bytes, context: Context) -> tuple[Outcome, Trailers]:
         try:
-            queue, answer = await self.predict(method, message, context)
+            queue, answer = await self.predict(method, message, context, routing_of(context))
         except ServingError as error:
             return without_frames(error), ()
         return self.sendable(answer.outcome), _trailers(queue, answer)
 
     async def predict(
-        self, method: str, message: bytes, context: Context, queued: Callable[[], object] = lambda: None
+        self,
+        method: str,
+        message: bytes,
+        context: Context,
+        routing: Routing,
+        queued: Callable[[], object] = lambda: None,
     ) -> tuple[PortableQueue, Answer]:
         """Check, admit, say so, and wait. Raises ServingError where the request was not admitted."""
         with foreseen("the front failed on a request"):
             try:
-                queue, request = await self._admit(method, message, context)
+                queue, request = await self._admit(method, message, context, routing)
             finally:
                 queued()
             try:
@@ -99,10 +102,12 @@ class Predictions:
     def close(self) -> None:
         self._readers.shutdown(wait=False, cancel_futures=True)
 
-    async def _admit(self, method: str, message: bytes, context: Context) -> tuple[PortableQueue, Pending]:
+    async def _admit(
+        self, method: str, message: bytes, context: Context, routing: Routing
+    ) -> tuple[PortableQueue, Pending]:
         arrived, deadline = self._clock(), self._deadline(context)
         for _ in range(3):  # a queue may be replaced between the look and the admission
-            queue, request = await self._read(method, message, _routed(context))
+            queue, request = await self._read(method, message, routing)
             request.arrived, request.deadline = arrived, deadline
             if self._hits(queue, request) or queue.admit(request):
                 return queue, request
@@ -129,41 +134,42 @@ class Predictions:
             queue.cache.keep(request.key, outcome, request.call)
         return replace(answer, cache="miss")
 
-    async def _read(self, method: str, message: bytes, routed: "Routed") -> tuple[PortableQueue, Pending]:
+    async def _read(self, method: str, message: bytes, routing: Routing) -> tuple[PortableQueue, Pending]:
         loop = asyncio.get_running_loop()
-        work = partial(self._placed, method, message, routed, loop.create_future())
+        work = partial(self._placed, method, message, routing, loop.create_future())
         if len(message) <= _INLINE_BYTES:
             return work()
         return await loop.run_in_executor(self._readers, work)
 
     def _placed(
-        self, method: str, message: bytes, routed: "Routed", answer: asyncio.Future[Answer]
+        self, method: str, message: bytes, routing: Routing, answer: asyncio.Future[Answer]
     ) -> tuple[PortableQueue, Pending]:
         """The request as a queue wants it, and the queue. Raises ServingError."""
         route = self._routes.get(method)
-        queue, envelope = self._place(route, method, message, routed)
+        queue, envelope = self._place(route, method, message, routing)
         request = Pending(method, message, envelope.row_count, arrived=0.0, deadline=None, answer=answer)
         priority = 0
         if route is None:
             request.call = parse_infer(message, queue.spec.signature)
+            routing.check_sequence(message)
             request.rows, priority = request.call.row_count, request.call.priority
         else:
             request.rows_field = route.rows_field
-        request.level = queue.spec.policy.level(priority or _asked_priority(routed))
+        request.level = queue.spec.policy.level(priority or routing.asked_priority())
         _check_rows(request.rows, queue.spec, "inputs" if route is None else route.rows_name)
         if queue.cache is not None:
             request.key = key_of(method, message, request.call)
         return queue, request
 
     def _place(
-        self, route: TypedRoute | None, method: str, message: bytes, routed: "Routed"
+        self, route: TypedRoute | None, method: str, message: bytes, routing: Routing
     ) -> tuple[PortableQueue, Envelope]:
         check_size(message, self._limits)
         if route is None:
             envelope = read_envelope(message, 0, MODEL_INFER_REQUEST)
         else:
             envelope = read_envelope(message, route.rows_field, request_name(method))
-        queue = self._table.find(envelope.model, _checked_version(envelope, routed))
+        queue = self._table.find(envelope.model, routing.version_of(envelope))
         if route is not None:
             if method not in queue.methods:
                 raise _not_offered(queue.spec, method)
@@ -176,9 +182,6 @@ class Predictions:
         return None if left_s is None else self._clock() + left_s
 
 
-Routed = tuple[tuple[str, str], ...]
-
-
 def check_size(message: bytes, limits: Limits) -> None:
     """Raise ServingError (EXHAUSTED) for a message over the limit."""
     if len(message) > (limit := limits.max_message_bytes):
@@ -188,44 +191,6 @@ def check_size(message: bytes, limits: Limits) -> None:
 def _check_rows(rows: int, spec: QueueSpec, field: str) -> None:
     if rows > (limit := spec.policy.max_request_rows):
         raise invalid_input(f"{field}: at most {limit} rows a request, got {rows}", field, "TOO_MANY_ROWS")
-
-
-def _routed(context: Context) -> Routed:
-    """What the headers say of the model and the version that the request was routed to, and of its priority."""
-    return tuple(
-        (key, value)
-        for key, value in context.invocation_metadata() or ()
-        if key in ("argosy-model", "argosy-version", PRIORITY) and isinstance(value, str)
-    )
-
-
-def _checked_version(envelope: Envelope, routed: Routed) -> str:
-    """The version asked for. A router sends and authorises by its own reading of the message, which it states in
-    headers: it must have read what we read. For a message that names no version the router may choose one.
-    """
-    version = envelope.version
-    for header, value in routed:
-        if header == PRIORITY:
-            continue
-        if header == "argosy-version":
-            version = version or value
-        own = envelope.model if header == "argosy-model" else version
-        if value and value != own:
-            raise invalid_input(
-                f"the header {header} says '{shown(value)}', the message says '{shown(own)}'", header, "MODEL_MISMATCH"
-            )
-    return version
-
-
-def _asked_priority(routed: Routed) -> int:
-    """The priority that the headers ask for, 0 for none. Raises ServingError (INVALID_INPUT)."""
-    for header, value in routed:
-        if header == PRIORITY:
-            if not (value.isascii() and value.isdecimal()):
-                text = f"the header {PRIORITY}: a whole number is needed, got '{shown(value)}'"
-                raise invalid_input(text, PRIORITY)
-            return int(value)
-    return 0
 
 
 def _trailers(queue: PortableQueue, answer: Answer) -> Trailers:

@@ -1,6 +1,7 @@
 """ModelStreamInfer in the portable front: answers in the order of the requests, errors inside the answers.
 
-A request's error is an answer and does not end the stream. Of one stream at most `_WINDOW` requests are under way and
+A request's error is an answer and does not end the stream. Every request has one answer, which therefore says, as
+Triton's do, that it is the last. Of one stream at most `_WINDOW` requests are under way and
 about one message limit of bytes: beyond that it is read no further, so a caller who sends and does not read fills no
 memory. As Triton does it: https://github.com/triton-inference-server/common/blob/main/protobuf/grpc_service.proto
 """
@@ -19,11 +20,13 @@ from services.runtime.faults import foreseen
 from services.runtime.front import MODEL_INFER
 from services.runtime.portable_predictions import Predictions
 from services.runtime.portable_refusals import Context, Refusals
+from services.runtime.portable_routing import Routing, routing_of
 from services.runtime.status import bounded_message
 
 MODEL_STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 
 _WINDOW = 64
+_FINAL_RESPONSE = "triton_final_response"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +110,17 @@ class InferStreams:
             reading.cancel()
 
     async def _read(self, messages: AsyncIterator[bytes], context: Context, window: _Window) -> None:
+        routing = routing_of(context)
         async for message in messages:
             queued = asyncio.Event()
-            answer = asyncio.create_task(self._element(message, context, queued))
+            answer = asyncio.create_task(self._element(message, context, routing, queued))
+            routing = routing.without_sequence()
             await window.add(_Element(answer, len(message)))
             await queued.wait()  # a small message must not overtake a large one, which takes longer to be read
 
-    async def _element(self, message: bytes, context: Context, queued: asyncio.Event) -> bytes:
+    async def _element(self, message: bytes, context: Context, routing: Routing, queued: asyncio.Event) -> bytes:
         try:
-            _, answer = await self._predictions.predict(MODEL_INFER, message, context, queued.set)
+            _, answer = await self._predictions.predict(MODEL_INFER, message, context, routing, queued.set)
             outcome = self._predictions.sendable(answer.outcome)
             if not isinstance(outcome, ServingError):
                 return _wrapped(outcome)
@@ -127,7 +132,9 @@ class InferStreams:
 
 def _wrapped(message: bytes) -> bytes:
     with foreseen("an answer is no ModelInferResponse"):
-        return ModelStreamInferResponse(infer_response=ModelInferResponse.FromString(message)).SerializeToString()
+        response = ModelInferResponse.FromString(message)
+        response.parameters[_FINAL_RESPONSE].bool_param = True
+        return ModelStreamInferResponse(infer_response=response).SerializeToString()
 
 
 def _error_answer(message: bytes, error: ServingError) -> ModelStreamInferResponse:
@@ -137,4 +144,5 @@ def _error_answer(message: bytes, error: ServingError) -> ModelStreamInferRespon
         answer.infer_response.id = request.id
         answer.infer_response.model_name = request.model_name
         answer.infer_response.model_version = request.model_version
+        answer.infer_response.parameters[_FINAL_RESPONSE].bool_param = True
     return answer

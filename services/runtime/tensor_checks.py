@@ -108,3 +108,13 @@ def priority(request: ModelInferRequest) -> int:
         text = "parameters.priority: a whole number is needed, 1 for the first level or 0 for the model's own"
         raise invalid_input(text, "parameters.priority")
     return value
+
+
+def check_empty_final_response(request: ModelInferRequest) -> None:
+    """Every request has one answer here, which is its last: what is asked for is so already, and only has to be a bool.
+
+    Triton's parameter for models that answer several times and end with an empty answer.
+    """
+    name = "triton_enable_empty_final_response"
+    if name in request.parameters and request.parameters[name].WhichOneof("parameter_choice") != "bool_param":
+        raise invalid_input(f"parameters.{name}: true or false is needed", f"parameters.{name}")

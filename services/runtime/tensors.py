@@ -18,6 +18,7 @@ from inference.grpc_service_pb2 import InferTensorContents, ModelInferRequest, M
 from services.runtime.front import Array, Signature
 from services.runtime.tensor_checks import (
     InputTensor,
+    check_empty_final_response,
     check_names,
     check_raw,
     checked_shape,
@@ -117,6 +118,7 @@ def parse_infer(message: bytes, signature: Signature) -> InferCall:
         else:
             inputs[expected.name] = _from_contents(tensor, shape)
     outputs = requested_outputs(request, signature)
+    check_empty_final_response(request)
     return InferCall(request.id, inputs, row_count(inputs), outputs, raw, priority(request))
 
 

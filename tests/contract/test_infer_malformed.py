@@ -167,6 +167,15 @@ def test_a_long_name_of_an_output_is_shown_short(served: Served) -> None:
     assert len(refused(served.infer(request)).field) < 100
 
 
+def test_what_triton_takes_as_a_boolean_is_no_number(served: Served) -> None:
+    served.open()
+    request = ModelInferRequest.FromString(raw_infer())
+    request.parameters["triton_enable_empty_final_response"].int64_param = 1
+    error = refused(served.infer(request))
+    assert error.message == "parameters.triton_enable_empty_final_response: true or false is needed"
+    assert error.field == "parameters.triton_enable_empty_final_response"
+
+
 def nested(depth: int) -> bytes:
     """A field no message has, of messages inside each other."""
     message = b""

@@ -71,6 +71,20 @@ def test_each_request_has_its_answer(served: Served, stream: Stream) -> None:
     assert response.infer_response.raw_output_contents[0] == np.float32(2).tobytes()
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_every_answer_says_that_it_is_its_requests_last(served: Served, stream: Stream, asked: bool) -> None:
+    queue = served.open()
+    request = ModelInferRequest.FromString(raw_infer())
+    request.parameters["triton_enable_empty_final_response"].bool_param = asked
+    stream.send(request.SerializeToString())
+    answer_infer(queue.take())
+    assert stream.next().infer_response.parameters["triton_final_response"].bool_param
+    stream.send(raw_infer(model="nonesuch"))
+    assert stream.next().infer_response.parameters["triton_final_response"].bool_param
+    stream.end()
+    assert stream.rest() == []
+
+
 def test_the_stream_ends_when_the_caller_has_ended_it_and_all_is_answered(served: Served, stream: Stream) -> None:
     queue = served.open()
     stream.send(raw_infer())

@@ -17,8 +17,10 @@ GET_MODEL = model_methods()["/argosy.v1.ModelService/GetModel"]
         (InferParameter(int64_param=7), "7"),
         (InferParameter(uint64_param=1 << 63), str(1 << 63)),
         (InferParameter(string_param="a b/é"), "a%20b%2F%C3%A9"),
-        (InferParameter(string_param=""), "0"),
-        (InferParameter(bool_param=True), "0"),
+        (InferParameter(string_param="x" * 600), "x" * 512),
+        (InferParameter(string_param=""), "-"),
+        (InferParameter(int64_param=-1), "-"),
+        (InferParameter(bool_param=True), "-"),
     ],
 )
 def test_a_step_is_hashed_by_its_sequence(parameter: InferParameter, value: str) -> None:

@@ -7,10 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import numpy as np
 import pytest
+from google.protobuf.message import Message
 
-from inference.grpc_service_pb2 import ModelMetadataRequest, ModelMetadataResponse
+from inference.grpc_service_pb2 import (
+    ModelConfigRequest,
+    ModelConfigResponse,
+    ModelMetadataRequest,
+    ModelMetadataResponse,
+    ModelStreamInferResponse,
+)
+from inference.model_config_pb2 import TYPE_FP32
 from services.runtime.errors import ServingError
 from services.runtime.front import TensorSignature
+from services.runtime.fronts import FRONTS
 from services.runtime.oip import InferenceProtocol
 from services.runtime.sequence_steps import waves
 from services.runtime.sequences import Sequences, StateSignature, Step
@@ -46,9 +55,9 @@ def run(sequences: Sequences, step_: Step) -> float:
     return float(before[0, 0])
 
 
-@pytest.fixture
-def served(serve: Callable[..., Served]) -> Served:
-    found = serve()
+@pytest.fixture(params=sorted(FRONTS))
+def served(request: pytest.FixtureRequest, serve: Callable[..., Served]) -> Served:
+    found = serve(request.param)
     write_version(found.models, graph=summing_graph(), **MANIFEST)
     found.repository.load_all()
     return found
@@ -146,18 +155,32 @@ def test_steps_sent_before_the_answers_have_come_run_in_their_order(served: Serv
     stream = served.channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")(
         iter(requests), timeout=20
     )
-    sums = [np.frombuffer(message[-4:], "<f4")[0] for message in stream]
+    answers = [ModelStreamInferResponse.FromString(message).infer_response for message in stream]
+    sums = [np.frombuffer(answer.raw_output_contents[0], "<f4")[0] for answer in answers]
     assert sums == list(itertools.accumulate(range(1, 9)))
 
 
-def test_states_are_hidden_from_callers(served: Served) -> None:
+def told(served: Served, method: str, request: Message) -> bytes:
+    """What the Open Inference Protocol's method says."""
     protocol = InferenceProtocol(
         name="", version="", repository=served.repository, stats=served.front.stats, ready=lambda: True
     )
-    reply = protocol.answers()["/inference.GRPCInferenceService/ModelMetadata"](
-        ModelMetadataRequest(name="tiny").SerializeToString()
-    )
-    found = ModelMetadataResponse.FromString(reply)
+    return protocol.answers()[f"/inference.GRPCInferenceService/{method}"](request.SerializeToString())
+
+
+def test_a_models_config_tells_its_states_and_how_many_sequences_are_kept(served: Served) -> None:
+    (served.models / "tiny" / "serving.yaml").write_text("max_sequences: 9\nsequence_idle_s: 2.5")
+    served.repository.load("tiny")
+    config = ModelConfigResponse.FromString(told(served, "ModelConfig", ModelConfigRequest(name="tiny"))).config
+    assert config.WhichOneof("scheduling_choice") == "sequence_batching"
+    batching = config.sequence_batching
+    assert (batching.oldest.max_candidate_sequences, batching.max_sequence_idle_microseconds) == (9, 2_500_000)
+    states = [(s.input_name, s.output_name, s.data_type, list(s.dims)) for s in batching.state]
+    assert states == [("sum", "new_sum", TYPE_FP32, [1])]
+
+
+def test_states_are_hidden_from_callers(served: Served) -> None:
+    found = ModelMetadataResponse.FromString(told(served, "ModelMetadata", ModelMetadataRequest(name="tiny")))
     assert ([t.name for t in found.inputs], [t.name for t in found.outputs]) == (["x"], ["y"])
     assert served.repository.statuses()[0].stateful
 
