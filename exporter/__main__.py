@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from argosy.v1.manifest_pb2 import ModelManifest
 from exporter.command_line import order_of, parse
 from exporter.errors import ExportError
+from exporter.judge import SHOWN
 from exporter.own_model import export_and_report
 
 
@@ -37,6 +38,10 @@ def _report(manifest: ModelManifest) -> Iterator[str]:
         yield f"  {kind.kind}: " + (kind.not_applicable or f"{kind.row_count} rows")
     for remedy in manifest.source.remedies:
         yield f"  mended: {remedy}"
+    for metric in manifest.metrics:
+        if metric.name in SHOWN and not metric.label:
+            spread = f" ± {metric.standard_deviation:.4f}" if metric.HasField("standard_deviation") else ""
+            yield f"{metric.name} {metric.value:.4f}{spread} ({metric.split}, {metric.row_count} rows)"
 
 
 if __name__ == "__main__":

@@ -15,12 +15,23 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.arrays import Rows
-from exporter.conversion import Conversion, Request, ran_out_of_memory, read_conversion, write_request
+from exporter.conversion import (
+    Conversion,
+    Fold,
+    Request,
+    Split,
+    ran_out_of_memory,
+    read_conversion,
+    read_folds,
+    write_request,
+    write_split,
+)
 from exporter.errors import SourceError
 
 # Puts this very package, and nothing else of this environment, where the other interpreter finds it.
@@ -47,24 +58,46 @@ class Limits:
     memory_mib: int = 8192
 
 
-def convert_apart(
-    request: Request, samples: Rows, limits: Limits, interpreter: str = sys.executable, *, show_log: bool = False
-) -> Conversion:
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """How conversions run: their limits, and the interpreter of the environment that has the framework."""
+
+    limits: Limits = field(default_factory=Limits)
+    interpreter: str = sys.executable
+    # Copy what the framework printed to standard error.
+    show_log: bool = False
+
+
+def convert_apart(request: Request, samples: Rows, apart: Apart) -> Conversion:
     """What the process made of the request.
 
     Raises SourceError where it was too slow, too large, died or left nothing, and whatever it refused with.
-    `show_log` copies what the framework printed to standard error.
     """
+    with _done(request, samples, None, apart) as folder:
+        return read_conversion(folder)
+
+
+def folds_apart(request: Request, samples: Rows, split: Split, apart: Apart) -> list[Fold]:
+    """The source fitted again for each fold. Raises as `convert_apart`."""
+    with _done(request, samples, split, apart) as folder:
+        return read_folds(folder, split.count())
+
+
+@contextmanager
+def _done(request: Request, samples: Rows, split: Split | None, apart: Apart) -> Iterator[Path]:
+    """The folder in which a process has left what it was asked for, as long as somebody reads it."""
     with tempfile.TemporaryDirectory(prefix="argosy-export-") as name:
         folder = Path(name)
         write_request(folder, request, samples)
+        if split is not None:
+            write_split(folder, split)
         try:
-            status = _run(folder, limits, interpreter)
+            status = _run(folder, apart.limits, apart.interpreter)
             if status != 0:
-                raise SourceError(_what_ended_it(status, folder / _LOG, limits))
-            return read_conversion(folder)
+                raise SourceError(_what_ended_it(status, folder / _LOG, apart.limits))
+            yield folder
         finally:
-            if show_log:
+            if apart.show_log:
                 sys.stderr.write("\n".join(_last_lines(folder / _LOG, _TOLD_LINES)) + "\n")
 
 

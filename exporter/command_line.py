@@ -10,12 +10,12 @@ import yaml
 from google.protobuf import json_format
 
 from argosy.v1 import manifest_pb2 as pb
-from exporter.apart import Limits
+from exporter.apart import Apart, Limits
 from exporter.arrays import Array, read_arrays
 from exporter.errors import ManifestError, SourceError
 from exporter.found_out import DTYPES
 from exporter.optimise_model import add_steps, read_steps, taken_out
-from exporter.own_model import Apart, Order
+from exporter.own_model import Order
 from exporter.parity import DEFAULT_TOLERANCE, Tolerance
 from exporter.signing import read_private_key
 from exporter.sniff import FRAMEWORKS
@@ -39,6 +39,8 @@ the description is a YAML file with the fields of argosy.v1.ModelManifest that n
 examples:
   argosy export trees.ubj --name churn --task tabular-classification --labels stays,leaves
   argosy export iris.joblib --trust-code --name iris --task tabular-classification --columns sepal,petal,w,h
+  argosy export churn.joblib --trust-code --name churn --task tabular-classification --samples rows.npz --target left \\
+      --folds 5
   argosy export net.keras --name shapes --task image-classification --samples held_out.npz --describe shapes.yaml
   argosy export my_package.networks:trained --trust-code --name mine --task text-embedding \\
       --input 'ids=int64[batch,tokens]' --range ids=0:29999 --describe mine.yaml --file tokenizer.json
@@ -50,6 +52,10 @@ _SAMPLES = (
 )
 _INPUT = "an input in the model's order, like ids=int64[batch,tokens] or x=float32[batch,10]; a word varies"
 _PYTHON = "interpreter of another virtual environment that has the model's framework, its converter, numpy and onnx"
+_FOLDS = (
+    "fit the model anew without each of K parts of the samples, export it, judge it on that part: mean ± standard"
+    " deviation of the figures; scikit-learn and the scikit-learn classes of XGBoost and LightGBM, with --target"
+)
 _RELATIVE = "and this share of the source's answer (%(default)s)"
 _STATED_INPUT = re.compile(r"([A-Za-z][\w.\-]*)(?:=(\w+)\[(\w+(?:,\w+)*)\])?")
 _STATED_RANGE = re.compile(r"([A-Za-z][\w.\-]*)=(-?\d+):(-?\d+)")
@@ -77,7 +83,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     _add_how_it_is_compared(parser)
     add_steps(parser)
     _add_how_it_runs(parser)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.folds and not options.target:
+        parser.error("--folds needs the right answers: --target names their array in the samples")
+    if options.target and not options.samples:
+        parser.error("--target names an array of --samples")
+    return options
 
 
 def _add_what_it_reads(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +109,7 @@ def _add_how_it_is_compared(parser: argparse.ArgumentParser) -> None:
     add("--relative-tolerance", type=float, default=DEFAULT_TOLERANCE.relative, help=_RELATIVE)
     add("--other-labels", type=int, default=0, metavar="N", help="rows that may have another likeliest class (0)")
     add("--target", default="", metavar="NAME", help="the array of the samples that has the right answers, for figures")
+    add("--folds", type=int, default=0, metavar="K", help=_FOLDS)
 
 
 def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
@@ -128,6 +140,8 @@ def order_of(options: argparse.Namespace) -> Order:
         key=read_private_key(options.sign) if options.sign else None,
         steps=read_steps(options),
         truth=truth,
+        folds=options.folds,
+        unlabelled=options.unlabelled,
         apart=Apart(Limits(options.timeout, options.memory), options.python, options.traceback),
         ranges=dict(map(_range, options.range)),
         columns=tuple(options.columns),

@@ -10,12 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exporter.arrays import Rows, read_arrays, write_arrays
+from exporter.arrays import Array, Rows, read_arrays, write_arrays
 from exporter.errors import ExportError, GraphError, ParityError, SourceError
 
-_REQUEST, _SAMPLES = "request.json", "samples.npz"
+_REQUEST, _SAMPLES, _SPLIT = "request.json", "samples.npz", "split.npz"
 _RESULT, _REFUSAL, _GRAPH = "result.json", "refusal.json", "graph.onnx"
 _REFUSALS: Mapping[str, type[ExportError]] = {kind.__name__: kind for kind in (SourceError, GraphError, ParityError)}
+_LEFT_NOTHING = "the converter ended as if all were well and left no result that can be read"
 # How Python, C++, PyTorch and TensorFlow say that they asked for more memory than they may have.
 _OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "not enough memory", "OOM when allocating", "Cannot allocate memory")
 
@@ -80,6 +81,8 @@ class Findings:
     hazards: tuple[str, ...] = ()
     # How many ways to a graph the source has.
     ways: int = 1
+    # Whether the source is an estimator that can be fitted to other rows.
+    fits_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,25 @@ class Conversion:
     findings: Findings = field(default_factory=Findings)
 
 
+@dataclass(frozen=True, slots=True)
+class Split:
+    """For a K-fold: the right answer to each of the samples (class indices or numbers) and the fold that it is in."""
+
+    truth: Array
+    fold: Array
+
+    def count(self) -> int:
+        return int(self.fold.max()) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """The graph of what was fitted without the rows of a fold, and the fitted source's answers to these rows."""
+
+    graph: bytes
+    answers: Rows
+
+
 def write_request(folder: Path, request: Request, samples: Rows) -> None:
     (folder / _REQUEST).write_text(json.dumps(asdict(request)))
     write_arrays(folder / _SAMPLES, samples)
@@ -114,6 +136,30 @@ def read_request(folder: Path) -> tuple[Request, Rows]:
     fields = _tuples(json.loads((folder / _REQUEST).read_text()))
     stated = tuple(Stated(**statement) for statement in fields.pop("stated"))
     return Request(**fields, stated=stated), read_arrays(folder / _SAMPLES)
+
+
+def write_split(folder: Path, split: Split) -> None:
+    write_arrays(folder / _SPLIT, {"truth": split.truth, "fold": split.fold})
+
+
+def read_split(folder: Path) -> Split | None:
+    """None: the request is for the model as it is, not for a K-fold."""
+    return Split(**read_arrays(folder / _SPLIT)) if (folder / _SPLIT).is_file() else None
+
+
+def write_fold(folder: Path, number: int, fold: Fold) -> None:
+    (folder / f"fold-{number}.onnx").write_bytes(fold.graph)
+    write_arrays(folder / f"fold-{number}.npz", fold.answers)
+
+
+def read_folds(folder: Path, count: int) -> list[Fold]:
+    """What a process left of a K-fold. Raises as `read_conversion`."""
+    try:
+        _raise_refusal(folder)
+        graphs = [(folder / f"fold-{number}.onnx").read_bytes() for number in range(count)]
+        return [Fold(graph, read_arrays(folder / f"fold-{number}.npz")) for number, graph in enumerate(graphs)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(_LEFT_NOTHING) from error
 
 
 def write_conversion(folder: Path, conversion: Conversion) -> None:
@@ -133,12 +179,9 @@ def write_conversion(folder: Path, conversion: Conversion) -> None:
 
 def read_conversion(folder: Path) -> Conversion:
     """What a process left. Raises the refusal that it wrote instead, or SourceError where it left neither."""
-    refusal, result = folder / _REFUSAL, folder / _RESULT
     try:
-        if refusal.is_file():
-            said = json.loads(refusal.read_text())
-            raise _REFUSALS[said["kind"]](said["message"])
-        fields = _tuples(json.loads(result.read_text()))
+        _raise_refusal(folder)
+        fields = _tuples(json.loads((folder / _RESULT).read_text()))
         return Conversion(
             graph=(folder / _GRAPH).read_bytes(),
             row_sets=tuple(_row_set(folder, position, kind) for position, kind in enumerate(fields["kinds"])),
@@ -147,7 +190,14 @@ def read_conversion(folder: Path) -> Conversion:
             findings=Findings(**fields["findings"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError("the converter ended as if all were well and left no result that can be read") from error
+        raise SourceError(_LEFT_NOTHING) from error
+
+
+def _raise_refusal(folder: Path) -> None:
+    refusal = folder / _REFUSAL
+    if refusal.is_file():
+        said = json.loads(refusal.read_text())
+        raise _REFUSALS[said["kind"]](said["message"])
 
 
 def write_refusal(folder: Path, error: ExportError) -> None:

@@ -13,9 +13,18 @@ import sys
 import traceback
 from pathlib import Path
 
-from exporter.arrays import first_line
-from exporter.conversion import ran_out_of_memory, read_request, write_conversion, write_refusal
+from exporter.arrays import Rows, first_line
+from exporter.conversion import (
+    Request,
+    ran_out_of_memory,
+    read_request,
+    read_split,
+    write_conversion,
+    write_fold,
+    write_refusal,
+)
 from exporter.errors import ExportError, SourceError
+from exporter.sources.folds import folds
 from exporter.sources.load import load
 from exporter.sources.source import convert
 
@@ -30,7 +39,7 @@ def main(folder: str, memory_bytes: int, parent: int) -> None:
     place = Path(folder)
     request, samples = read_request(place)
     try:
-        write_conversion(place, convert(load(request, samples), request, samples))
+        _do(place, request, samples)
     except ExportError as error:
         traceback.print_exc()
         write_refusal(place, error)
@@ -44,6 +53,15 @@ def main(folder: str, memory_bytes: int, parent: int) -> None:
     sys.stderr.flush()
     # Some frameworks' threads crash while an interpreter is taken down; the result is on disk by now.
     os._exit(0)
+
+
+def _do(place: Path, request: Request, samples: Rows) -> None:
+    source, split = load(request, samples), read_split(place)
+    if split is None:
+        write_conversion(place, convert(source, request, samples))
+        return
+    for number, fold in enumerate(folds(source, request, samples, split)):
+        write_fold(place, number, fold)
 
 
 def _end_with(parent: int) -> None:

@@ -14,11 +14,13 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from argosy.v1 import manifest_pb2 as pb
+from exporter import labelled as labelled_rows
 from exporter import parity_rows
 from exporter.arrays import Array, Rows
 from exporter.errors import ManifestError
 from exporter.graph import opset_of, parse
-from exporter.judge import judged
+from exporter.judge import Judged, judged, judged_output
+from exporter.labelled import Labelled
 from exporter.manifest import CLASS_ROLES, GRAPH_FILE
 from exporter.parity import Tolerance, merge
 from exporter.parity_rows import PARITY_FILE, Comparison
@@ -30,13 +32,17 @@ from exporter.steps import Steps, taken
 from exporter.verify import compare
 
 _TIMED_PAIRS = 40
+# Why no figures stand beside each other.
+_UNLABELLED = "the user states that no rows with right answers exist"
+_NO_RIGHT_ANSWERS = "no output can be right or wrong"
 
 
 @dataclass(frozen=True, slots=True)
 class OptimiseOrder:
     """What to do to the version in `folder`.
 
-    `samples` are rows to compare on besides those that were kept; `truth` are the right answers to them.
+    `samples` are rows to compare on besides those that were kept; `truth` are the right answers to them. `unlabelled`
+    is the user's word that there are no rows whose right answers are known.
     """
 
     folder: Path
@@ -44,21 +50,23 @@ class OptimiseOrder:
     tolerance: Tolerance
     samples: Rows | None = None
     truth: Array | None = None
+    unlabelled: bool = False
     key: Ed25519PrivateKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Optimised:
-    """The version that came out, and the figures of the one that it is from, on the same rows."""
+    """The version that came out; its manifest has the figures of the one that it is from, on the same rows."""
 
     folder: Path
     manifest: pb.ModelManifest
-    before: Sequence[pb.Metric]
 
 
 def optimise(order: OptimiseOrder, models_dir: Path) -> Optimised:
     """Take the steps, compare, judge, publish. Raises ExportError and leaves nothing."""
     published = read_published(order.folder)
+    labelled = _labelled(published, order)
+    require_labelled(published.manifest, is_labelled=labelled is not None, unlabelled=order.unlabelled)
     before = published.graph()
     after = taken(before, order.steps)
     comparisons = _comparisons(published, before, order.samples)
@@ -67,29 +75,44 @@ def optimise(order: OptimiseOrder, models_dir: Path) -> Optimised:
     manifest.version = next_version(models_dir, manifest.name)
     manifest.source.opset = opset_of(parse(after))
     manifest.parity.CopyFrom(_parity(manifest, after, comparisons, order.tolerance))
-    figures_before = _judge(manifest, before, order)
-    del manifest.metrics[:]
-    manifest.metrics.extend(_judge(manifest, after, order))
-    manifest.ClearField("confusion")  # it was the other graph's
-    made = optimisation(order.steps, before, after, comparisons[0][1].rows, figures_before)
+    (Judged(()) if labelled is None else judged(manifest, after, labelled)).keep(manifest)
+    made = optimisation(manifest, order.steps, before, after, timed=comparisons[0][1].rows, labelled=labelled)
     made.from_version = order.folder.name
     manifest.optimisation.CopyFrom(made)
     files = {**_others(published.files), PARITY_FILE: parity_rows.kept([comparison for _, comparison in comparisons])}
-    folder = publish(manifest, after, files, models_dir, order.key)
-    return Optimised(folder, manifest, figures_before)
+    return Optimised(publish(manifest, after, files, models_dir, order.key), manifest)
+
+
+def require_labelled(manifest: pb.ModelManifest, *, is_labelled: bool, unlabelled: bool) -> None:
+    """Raises ManifestError where a change of the graph could be judged, and nobody gave the rows to judge it by."""
+    if judged_output(manifest) is None or is_labelled or unlabelled:
+        return
+    raise ManifestError(
+        "what the step costs in accuracy or error is not known: give rows with --samples and their right answers with"
+        " --target, or say --unlabelled if there are none"
+    )
 
 
 def optimisation(
-    steps: Steps, before: bytes, after: bytes, rows: Rows, figures_before: Sequence[pb.Metric]
+    manifest: pb.ModelManifest, steps: Steps, before: bytes, after: bytes, *, timed: Rows, labelled: Labelled | None
 ) -> pb.Optimisation:
-    """What the manifest says of the steps that made `after` of `before`."""
+    """What the manifest says of the steps that made `after` of `before`. One row of `timed` is timed."""
+    excuse = _NO_RIGHT_ANSWERS if judged_output(manifest) is None else _UNLABELLED
     return pb.Optimisation(
         steps=steps.names(),
         size_bytes_before=len(before),
         size_bytes_after=len(after),
-        latency_ratio=latency_ratio(before, after, rows),
-        metrics_before=figures_before,
+        latency_ratio=latency_ratio(before, after, timed),
+        metrics_before=[] if labelled is None else judged(manifest, before, labelled).metrics,
+        unjudged=excuse if labelled is None else "",
     )
+
+
+def _labelled(published: Published, order: OptimiseOrder) -> Labelled | None:
+    """The rows that were given with their right answers, else those that the version kept."""
+    if order.samples is not None and order.truth is not None:
+        return Labelled(order.samples, order.truth, "the rows that were given")
+    return labelled_rows.read(published.files)
 
 
 def _comparisons(published: Published, before: bytes, samples: Rows | None) -> list[tuple[str, Comparison]]:
@@ -119,12 +142,6 @@ def _parity(
             for described, one in comparisons
         ]
     )
-
-
-def _judge(manifest: pb.ModelManifest, graph: bytes, order: OptimiseOrder) -> list[pb.Metric]:
-    if order.samples is None or order.truth is None:
-        return []
-    return judged(manifest, graph, order.samples, order.truth, "the rows that were given")
 
 
 def _others(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from exporter.arrays import Array, read_arrays
 from exporter.errors import ExportError, ManifestError
+from exporter.judge import SHOWN
 from exporter.optimise import Optimised, OptimiseOrder, optimise
 from exporter.parity import DEFAULT_TOLERANCE, Tolerance
 from exporter.published import model_versions, newest
@@ -24,8 +25,6 @@ examples:
   argosy optimise minilm --int8 --absolute-tolerance 0.2
   argosy optimise mobilenet --optimise
 """
-# What a person is shown; the figures of single classes are in the manifest.
-_SHOWN = ("accuracy", "f1_macro", "roc_auc_macro", "mse", "mae", "r2")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,6 +49,7 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     add("--calibrate", type=Path, metavar="FILE.npz", help="rows that int8 is calibrated on: not those it is judged by")
     add("--opset", type=int, default=0, metavar="N", help="bring the graph to this version of ONNX's operators")
     add("--optimise", action="store_true", help="ONNX Runtime's offline optimisation of the graph")
+    add("--unlabelled", action="store_true", help="no rows with right answers exist: nothing to judge the steps by")
 
 
 def read_steps(options: argparse.Namespace) -> Steps:
@@ -98,6 +98,7 @@ def _order(options: argparse.Namespace) -> OptimiseOrder:
         tolerance=Tolerance(options.absolute_tolerance, options.relative_tolerance, options.other_labels),
         samples=samples,
         truth=truth,
+        unlabelled=options.unlabelled,
         key=read_private_key(options.sign) if options.sign else None,
     )
 
@@ -115,9 +116,11 @@ def _table(done: Optimised) -> Table:
     table.add_row("size", f"{made.size_bytes_before:,} bytes", f"{made.size_bytes_after:,} bytes")
     table.add_row("time of one row", "1", f"{made.latency_ratio:.2f}")
     after = {metric.name: metric for metric in done.manifest.metrics if not metric.label}
-    for metric in done.before:
-        if metric.name in _SHOWN and not metric.label:
+    for metric in made.metrics_before:
+        if metric.name in SHOWN and not metric.label:
             table.add_row(metric.name, f"{metric.value:.4f}", f"{after[metric.name].value:.4f}")
+    if made.unjudged:
+        table.add_row("figures", "", f"none: {made.unjudged}")
     for output in done.manifest.parity.outputs:
         of_rows = f"{output.disagreeing_labels} of {done.manifest.parity.row_count} rows another class"
         table.add_row(f"parity of {output.output}", "", f"off by at most {output.worst_absolute_error:.2g}; {of_rows}")

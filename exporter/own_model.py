@@ -6,7 +6,6 @@ The user says what no file says: a name, a task, what the numbers mean. The sour
 it is read is read only where the user says that the code is trusted.
 """
 
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from argosy.v1 import manifest_pb2 as pb
-from exporter.apart import Limits, convert_apart
+from exporter.apart import Apart, convert_apart
 from exporter.arrays import Array
 from exporter.comparison import Outcome, compare_all
 from exporter.conversion import Conversion, Request
@@ -23,8 +22,11 @@ from exporter.errors import GraphError, ManifestError, ParityError, SourceError
 from exporter.found_out import described_manifest, stated_inputs
 from exporter.graph import check, parse
 from exporter.judge import judged
+from exporter.k_fold import CANNOT_BE_FITTED, Ask, k_fold
+from exporter.labelled import Labelled
+from exporter.labelled import kept as kept_labelled
 from exporter.manifest import CLASS_ROLES
-from exporter.optimise import optimisation
+from exporter.optimise import optimisation, require_labelled
 from exporter.parity import Tolerance
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.publish import next_version, publish
@@ -37,15 +39,6 @@ _USUAL_OUTPUTS: Mapping[str, tuple[str, str, pb.OutputRole.ValueType]] = {
     "REGRESSION": ("value", "the predicted number", pb.OUTPUT_ROLE_VALUE),
     "EMBEDDING": ("embedding", "the vector of a row", pb.OUTPUT_ROLE_EMBEDDING),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Apart:
-    """How conversions run: their limits, and the interpreter of the environment that has the framework."""
-
-    limits: Limits = field(default_factory=Limits)
-    interpreter: str = sys.executable
-    show_log: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +58,12 @@ class Order:
     key: Ed25519PrivateKey | None = None
     # Taken after the conversion; what comes out is compared with the source.
     steps: Steps = field(default_factory=Steps)
-    # The right answers to the samples, where the figures are to be kept: [N].
+    # The right answers to the samples, by which the graph is judged: [N].
     truth: Array | None = None
+    # Fit the source anew for so many folds of the samples and judge each one's graph; 0: do not.
+    folds: int = 0
+    # The user states that there are no rows whose right answers are known.
+    unlabelled: bool = False
     apart: Apart = field(default_factory=Apart)
 
     # Input -> smallest and largest whole number that it takes.
@@ -94,13 +91,15 @@ def export(order: Order, models_dir: Path) -> Path:
 def export_and_report(order: Order, models_dir: Path) -> Export:
     """As `export`, and the manifest besides."""
     order = _completed(order)
-    converted, conversion, report = _proven(order)
-    manifest = described_manifest(order.described, conversion, report, order.columns)
-    _add_figures(manifest, order, converted.graph, conversion)
+    proven = _proven(order)
+    conversion = proven.conversion
+    manifest = described_manifest(order.described, conversion, proven.report, order.columns)
+    labelled = _labelled(order, conversion)
+    _add_figures(manifest, order, proven, labelled)
     if not manifest.version:
         manifest.version = next_version(models_dir, manifest.name)
     compared = kept([Comparison(rows.rows, rows.answers) for rows in conversion.row_sets])
-    files = {**order.files, PARITY_FILE: compared}
+    files = {**order.files, PARITY_FILE: compared, **({} if labelled is None else kept_labelled(labelled))}
     return Export(publish(manifest, conversion.graph, files, models_dir, order.key), manifest)
 
 
@@ -116,39 +115,60 @@ def _completed(order: Order) -> Order:
             raise ManifestError(f"describe the outputs: for {pb.Task.Name(described.tasks[0])} there is no usual one")
         name, meaning, role = _USUAL_OUTPUTS[kind]
         described.outputs.add(name=name, meaning=meaning, role=role)
+    if order.steps.names():
+        require_labelled(described, is_labelled=order.truth is not None, unlabelled=order.unlabelled)
     return replace(order, described=described)
 
 
-def _proven(order: Order) -> tuple[Conversion, Conversion, pb.ParityReport]:
-    """The first of the source's ways to a graph whose graph, after the steps, answers as the source; before and after.
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What one way comes to: as it was converted, after the steps, and how both compare with the source."""
+
+    request: Request
+    converted: bytes
+    conversion: Conversion
+    outcome: Outcome
+
+    @property
+    def report(self) -> pb.ParityReport:
+        return self.outcome.report
+
+
+def _proven(order: Order) -> _Tried:
+    """The first of the source's ways to a graph whose graph, after the steps, answers as the source.
 
     Raises ParityError if none does: it tells what the first way got wrong, since the others are ways around that.
     """
-    converted, conversion, outcome = _tried(order, way=0)
-    if outcome.passed:
-        return converted, conversion, outcome.report
-    for way in range(1, conversion.findings.ways):
+    first = _tried(order, way=0)
+    findings = first.conversion.findings
+    if order.folds and not findings.fits_again:
+        raise SourceError(CANNOT_BE_FITTED)
+    if first.outcome.passed:
+        return first
+    for way in range(1, findings.ways):
         with suppress(SourceError, GraphError):
-            other, finished, found = _tried(order, way)
-            if found.passed:
-                return other, finished, found.report
-    raise ParityError(outcome.what_is_wrong(conversion.findings.hazards))
+            other = _tried(order, way)
+            if other.outcome.passed:
+                return other
+    raise ParityError(first.outcome.what_is_wrong(findings.hazards))
 
 
-def _tried(order: Order, way: int) -> tuple[Conversion, Conversion, Outcome]:
-    """What one way comes to: converted, after the steps, compared."""
-    converted = _convert(order, way)
+def _tried(order: Order, way: int) -> _Tried:
+    request = _request(order, way)
+    converted = convert_apart(request, order.samples, order.apart)
+    check(parse(converted.graph))
     conversion = replace(converted, graph=taken(converted.graph, order.steps))
-    return converted, conversion, compare_all(conversion, _class_outputs(order), order.tolerance)
+    outcome = compare_all(conversion, _class_outputs(order), order.tolerance)
+    return _Tried(request, converted.graph, conversion, outcome)
 
 
-def _convert(order: Order, way: int) -> Conversion:
+def _request(order: Order, way: int) -> Request:
     kind = kind_of(order.source)
     if order.framework:
         kind = Kind(order.framework, kind.runs_code)
     if kind.runs_code and not order.trust_code:
         raise SourceError(f"loading {order.source} runs the code in it: say --trust-code if it is yours")
-    request = Request(
+    return Request(
         source=order.source,
         framework=kind.framework,
         output_names=tuple(output.name for output in order.described.outputs),
@@ -160,22 +180,24 @@ def _convert(order: Order, way: int) -> Conversion:
         without=order.without,
         way=way,
     )
-    apart = order.apart
-    conversion = convert_apart(request, order.samples, apart.limits, apart.interpreter, show_log=apart.show_log)
-    check(parse(conversion.graph))
-    return conversion
 
 
-def _add_figures(manifest: pb.ModelManifest, order: Order, before: bytes, conversion: Conversion) -> None:
-    """What the right answers tell of the graph, and what the steps did to it."""
+def _labelled(order: Order, conversion: Conversion) -> Labelled | None:
+    """The samples as the graph takes them, with their right answers."""
+    return None if order.truth is None else Labelled(conversion.row_sets[0].rows, order.truth, "the sample rows")
 
-    def figures(graph: bytes) -> list[pb.Metric]:
-        return [] if order.truth is None else judged(manifest, graph, order.samples, order.truth, "the sample rows")
 
-    manifest.metrics.extend(figures(conversion.graph))
+def _add_figures(manifest: pb.ModelManifest, order: Order, proven: _Tried, labelled: Labelled | None) -> None:
+    """What the right answers tell of the graph and of its way of training, and what the steps did to it."""
+    if labelled is not None:
+        judged(manifest, proven.conversion.graph, labelled).keep(manifest)
     if order.steps.names():
-        rows = conversion.row_sets[0].rows
-        manifest.optimisation.CopyFrom(optimisation(order.steps, before, conversion.graph, rows, figures(before)))
+        rows = proven.conversion.row_sets[0].rows
+        graphs = proven.converted, proven.conversion.graph
+        manifest.optimisation.CopyFrom(optimisation(manifest, order.steps, *graphs, timed=rows, labelled=labelled))
+    if labelled is not None and order.folds:
+        ask = Ask(proven.request, order.samples, order.apart, order.steps, order.tolerance)
+        manifest.metrics.extend(k_fold(ask, manifest, labelled, order.folds))
 
 
 def _class_outputs(order: Order) -> list[str]:

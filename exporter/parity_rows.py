@@ -36,18 +36,18 @@ class Comparison:
     reference: Rows
 
 
-def kept(comparisons: Sequence[Comparison]) -> bytes:
-    """The contents of PARITY_FILE: at most MAX_ROWS rows in all, at least one a comparison, in MAX_BYTES if it can."""
-    limit = max(1, MAX_ROWS // max(1, len(comparisons)))
+def kept(comparisons: Sequence[Comparison], *, max_rows: int = MAX_ROWS, max_bytes: int = MAX_BYTES) -> bytes:
+    """The contents of PARITY_FILE: at most `max_rows` in all, at least one a comparison, in `max_bytes` if it can."""
+    limit = max(1, max_rows // max(1, len(comparisons)))
     content = _archive(comparisons, limit)
-    while len(content) > MAX_BYTES and limit > 1:
+    while len(content) > max_bytes and limit > 1:
         limit //= 2
         content = _archive(comparisons, limit)
     return content
 
 
-def read(content: bytes) -> list[Comparison]:
-    """The comparisons of a PARITY_FILE. Raises ManifestError where it is none."""
+def read(content: bytes, file: str = PARITY_FILE) -> list[Comparison]:
+    """The comparisons that `kept` put into `file`. Raises ManifestError where it is none."""
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: np.asarray(archive[name]) for name in archive.files}
@@ -56,9 +56,9 @@ def read(content: bytes) -> list[Comparison]:
             Comparison(_tensors(arrays, f"{number}/in/"), _tensors(arrays, f"{number}/out/")) for number in range(count)
         ]
     except (EOFError, OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile) as error:
-        raise ManifestError(f"{PARITY_FILE} cannot be read: export the model again") from error
+        raise ManifestError(f"{file} cannot be read: export the model again") from error
     if not found:
-        raise ManifestError(f"{PARITY_FILE} holds no rows: export the model again")
+        raise ManifestError(f"{file} holds no rows: export the model again")
     return found
 
 

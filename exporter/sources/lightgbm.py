@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import lightgbm
@@ -13,7 +14,14 @@ from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from exporter.arrays import Array, Rows, first_line
-from exporter.boosters import MLTOOLS_OPSET, class_outputs, round_down, tree_input, with_default_operators
+from exporter.boosters import (
+    MLTOOLS_OPSET,
+    class_outputs,
+    fitted_again,
+    round_down,
+    tree_input,
+    with_default_operators,
+)
 from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
 from exporter.graph import finish
@@ -25,19 +33,27 @@ _SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
 _THRESHOLDS = re.compile(r"^threshold=(.*)$", re.MULTILINE)
 
 
-def from_file(path: Path, request: Request, samples: Rows) -> Source:
+def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
     try:
         booster = lightgbm.Booster(model_file=path)
     except lightgbm.basic.LightGBMError as error:
         raise SourceError(f"{path.name} cannot be loaded by LightGBM: {first_line(error)[:160]}") from error
-    return from_object(booster, request, samples)
+    return _of_booster(booster)
 
 
-def from_object(model: object, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
-    labels: tuple[str, ...] = ()
-    if isinstance(model, lightgbm.LGBMModel):
-        labels = tuple(str(label) for label in getattr(model, "classes_", ()))
-        model = model.booster_
+def from_object(model: object, request: Request, samples: Rows) -> Source:
+    if not isinstance(model, lightgbm.LGBMModel):
+        return _of_booster(model)
+
+    def fit_again(rows: Sequence[Array], truth: Array) -> Source:
+        return from_object(fitted_again(model, rows, truth), request, samples)
+
+    source = _of_booster(model.booster_, tuple(str(label) for label in getattr(model, "classes_", ())))
+    # A ranker needs to be told which rows belong together.
+    return source if isinstance(model, lightgbm.LGBMRanker) else replace(source, fit_again=fit_again)
+
+
+def _of_booster(model: object, labels: tuple[str, ...] = ()) -> Source:
     if not isinstance(model, lightgbm.Booster):
         raise SourceError(f"a {type(model).__name__} is no LightGBM model")
     booster, text = model, model.model_to_string(num_iteration=model.best_iteration)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.base import BaseEstimator, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 
 from exporter import sklearn as sklearn_export
 from exporter import sklearn_remedies
@@ -27,7 +27,7 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
     raise SourceError(f"{path.name} is no pickle, and scikit-learn has no other files")
 
 
-def from_object(model: object, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
+def from_object(model: object, request: Request, samples: Rows) -> Source:
     """The samples' names are those of the table's columns, where there are several."""
     if not isinstance(model, BaseEstimator):
         raise SourceError(f"a {type(model).__name__} is no scikit-learn estimator")
@@ -35,6 +35,10 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:  # no
     sklearn_remedies.refuse_what_cannot_be_converted(estimator)
     remedied, remedies = sklearn_remedies.remedied(estimator)
     inputs = table_inputs(estimator, samples)
+
+    def fit_again(rows: Sequence[Array], truth: Array) -> Source:
+        right = estimator.classes_[truth] if is_classifier(estimator) else truth
+        return from_object(clone(estimator).fit(_as_trained(estimator, inputs, rows), right), request, samples)
 
     def to_graph(naming: Naming) -> bytes:
         columns = {name: as_column(values) for name, values in naming.example.items()}
@@ -59,6 +63,7 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:  # no
             remedies=remedies,
             hazards=sklearn_remedies.hazards(estimator),
         ),
+        fit_again=fit_again if is_classifier(estimator) or is_regressor(estimator) else None,
     )
 
 

@@ -70,6 +70,9 @@ class Source:
     outputs: tuple[str, ...] = ()
     findings: Findings = field(default_factory=Findings)
     parameter_count: int | None = None
+    # The same estimator fitted to other rows, in the order of the inputs, and their right answers: class indices [N] or
+    # numbers. None where there is nothing to fit.
+    fit_again: Callable[[Sequence[Array], Array], "Source"] | None = None
 
     def provenance(self) -> Provenance:
         converter_version = metadata.version(self.converter) if self.converter else ""
@@ -87,7 +90,7 @@ def convert(source: Source, request: Request, samples: Rows) -> Conversion:
     inputs = resolve(source.inputs, request.stated, request.ranges, samples)
     rows = {entry.name: as_declared(samples[entry.name], entry) for entry in inputs} if samples else {}
     (_, first), *hard = row_sets(inputs, rows)
-    outputs = _outputs(source, request, len(source.answer(list(_head(first, 2).values()))))
+    outputs = output_names(source, request, first)
     answered = [
         NotApplicable(kind, "left out by --without")
         if kind in request.without
@@ -96,12 +99,13 @@ def convert(source: Source, request: Request, samples: Rows) -> Conversion:
     ]
     base = _row_set(source, "samples" if samples else "ordinary", first, outputs)
     way = source.ways[request.way]
-    graph = way.to_graph(Naming(tuple(inputs), outputs, _head(first, 3)))
+    graph = way.to_graph(Naming(tuple(inputs), outputs, head(first, 3)))
     findings = replace(
         source.findings,
         columns=source.findings.columns or _column_names(inputs),
         remedies=(*source.findings.remedies, *way.remedies),
         ways=len(source.ways),
+        fits_again=source.fit_again is not None,
     )
     return Conversion(
         graph=graph,
@@ -112,9 +116,9 @@ def convert(source: Source, request: Request, samples: Rows) -> Conversion:
     )
 
 
-def _outputs(source: Source, request: Request, count: int) -> tuple[str | None, ...]:
+def output_names(source: Source, request: Request, rows: Rows) -> tuple[str | None, ...]:
     """The names in the source's order: by the source's own names where all of them are its, else by position."""
-    wanted = request.output_names
+    wanted, count = request.output_names, len(source.answer(list(head(rows, 2).values())))
     if wanted and set(wanted) <= set(source.outputs):
         return tuple(name if name in wanted else None for name in source.outputs)
     if len(wanted) == count:
@@ -140,10 +144,15 @@ def _answered(source: Source, kind: str, rows: Rows, outputs: Sequence[str | Non
     return RowSet(kind, _chosen(found.rows, finite), _chosen(found.answers, finite))
 
 
-def _row_set(source: Source, kind: str, rows: Rows, outputs: Sequence[str | None]) -> RowSet:
+def named_answers(source: Source, rows: Rows, outputs: Sequence[str | None]) -> dict[str, Array]:
+    """The source's own answers to rows, by the names of the outputs."""
     answers = source.answer(list(rows.values()))
-    named = {name: values for name, values in zip(outputs, answers, strict=True) if name is not None}
-    return RowSet(kind, {graph_name(name): values for name, values in rows.items()}, named)
+    return {name: values for name, values in zip(outputs, answers, strict=True) if name is not None}
+
+
+def _row_set(source: Source, kind: str, rows: Rows, outputs: Sequence[str | None]) -> RowSet:
+    answers = named_answers(source, rows, outputs)
+    return RowSet(kind, {graph_name(name): values for name, values in rows.items()}, answers)
 
 
 def _column_names(inputs: Sequence[Input]) -> tuple[str, ...]:
@@ -161,5 +170,5 @@ def _chosen(arrays: Rows, rows: Array) -> dict[str, Array]:
     return {name: values[rows] for name, values in arrays.items()}
 
 
-def _head(rows: Rows, count: int) -> dict[str, Array]:
+def head(rows: Rows, count: int) -> dict[str, Array]:
     return {name: values[:count] for name, values in rows.items()}

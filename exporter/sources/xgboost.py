@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,27 +13,42 @@ from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 
 from exporter.arrays import Array, Rows, first_line
-from exporter.boosters import MLTOOLS_OPSET, NO_CATEGORIES, class_outputs, tree_input, with_default_operators
+from exporter.boosters import (
+    MLTOOLS_OPSET,
+    NO_CATEGORIES,
+    class_outputs,
+    fitted_again,
+    tree_input,
+    with_default_operators,
+)
 from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
 from exporter.graph import finish
 from exporter.sources.source import Naming, Source, Way
 
 
-def from_file(path: Path, request: Request, samples: Rows) -> Source:
+def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
     try:
         booster = xgboost.Booster(model_file=path)
     except xgboost.core.XGBoostError as error:
         raise SourceError(f"{path.name} cannot be loaded by XGBoost: {first_line(error)[:160]}") from error
-    return from_object(booster, request, samples)
+    return _of_booster(booster)
 
 
-def from_object(model: object, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
+def from_object(model: object, request: Request, samples: Rows) -> Source:
     """A model that stopped early answers, and is converted, up to its best iteration."""
-    labels: tuple[str, ...] = ()
-    if isinstance(model, xgboost.XGBModel):
-        labels = tuple(str(label) for label in getattr(model, "classes_", ()))
-        model = model.get_booster()
+    if not isinstance(model, xgboost.XGBModel):
+        return _of_booster(model)
+
+    def fit_again(rows: Sequence[Array], truth: Array) -> Source:
+        return from_object(fitted_again(model, rows, truth), request, samples)
+
+    source = _of_booster(model.get_booster(), tuple(str(label) for label in getattr(model, "classes_", ())))
+    # A ranker needs to be told which rows belong together.
+    return source if isinstance(model, xgboost.XGBRanker) else replace(source, fit_again=fit_again)
+
+
+def _of_booster(model: object, labels: tuple[str, ...] = ()) -> Source:
     if not isinstance(model, xgboost.Booster):
         raise SourceError(f"a {type(model).__name__} is no XGBoost model")
     booster = _plain(model)

@@ -705,6 +705,7 @@ class ModelSource(_message.Message):
     PACKAGES_FIELD_NUMBER: _builtins.int
     PARAMETER_COUNT_FIELD_NUMBER: _builtins.int
     REMEDIES_FIELD_NUMBER: _builtins.int
+    GUARDS_FIELD_NUMBER: _builtins.int
     framework: _builtins.str
     """keras, pytorch, scikit-learn, onnx …"""
     framework_version: _builtins.str
@@ -720,7 +721,11 @@ class ModelSource(_message.Message):
 
     @_builtins.property
     def remedies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the exporter changed on the way, so that the graph answers as the source does."""
+        """What the exporter changed on the way, and what the graph is without it: none at all, or one that answers otherwise."""
+
+    @_builtins.property
+    def guards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What it changed besides: on the rows that were tried the graph answers as the source does without it, too."""
 
     def __init__(
         self,
@@ -733,10 +738,11 @@ class ModelSource(_message.Message):
         packages: _abc.Iterable[Global___PackageSource] | None = ...,
         parameter_count: _builtins.int = ...,
         remedies: _abc.Iterable[_builtins.str] | None = ...,
+        guards: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["converter", b"converter", "converter_version", b"converter_version", "framework", b"framework", "framework_version", b"framework_version", "opset", b"opset", "packages", b"packages", "parameter_count", b"parameter_count", "remedies", b"remedies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["converter", b"converter", "converter_version", b"converter_version", "framework", b"framework", "framework_version", b"framework_version", "guards", b"guards", "opset", b"opset", "packages", b"packages", "parameter_count", b"parameter_count", "remedies", b"remedies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -993,6 +999,7 @@ class Optimisation(_message.Message):
     SIZE_BYTES_AFTER_FIELD_NUMBER: _builtins.int
     LATENCY_RATIO_FIELD_NUMBER: _builtins.int
     METRICS_BEFORE_FIELD_NUMBER: _builtins.int
+    UNJUDGED_FIELD_NUMBER: _builtins.int
     from_version: _builtins.str
     """The version that it was made from; empty: at export."""
     size_bytes_before: _builtins.int
@@ -1000,6 +1007,8 @@ class Optimisation(_message.Message):
     size_bytes_after: _builtins.int
     latency_ratio: _builtins.float
     """Time of one row, after / before, on the machine that made it: the median of runs that took turns."""
+    unjudged: _builtins.str
+    """Why there are no figures: the user's word that no rows with right answers exist …; empty where there are."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What was done, in order: fp16; int8, static on 100 rows …"""
@@ -1017,10 +1026,11 @@ class Optimisation(_message.Message):
         size_bytes_after: _builtins.int = ...,
         latency_ratio: _builtins.float = ...,
         metrics_before: _abc.Iterable[Global___Metric] | None = ...,
+        unjudged: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version", "latency_ratio", b"latency_ratio", "metrics_before", b"metrics_before", "size_bytes_after", b"size_bytes_after", "size_bytes_before", b"size_bytes_before", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_version", b"from_version", "latency_ratio", b"latency_ratio", "metrics_before", b"metrics_before", "size_bytes_after", b"size_bytes_after", "size_bytes_before", b"size_bytes_before", "steps", b"steps", "unjudged", b"unjudged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,6 +8,9 @@ import pytest
 from argosy.v1 import manifest_pb2 as pb
 from exporter import optimise_model
 from exporter.__main__ import main as export
+from exporter.labelled import LABELLED_FILE, Labelled
+from exporter.labelled import kept as kept_labelled
+from exporter.labelled import read as read_labelled
 from exporter.manifest import from_yaml
 from exporter.optimise import latency_ratio
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
@@ -46,7 +49,7 @@ def versions(folder: Path) -> list[str]:
 
 
 def test_fp16_is_a_new_version_that_takes_and_answers_what_the_old_one_did(folder: Path) -> None:
-    assert optimised(folder, "--fp16", "--absolute-tolerance", "0.01") == 0
+    assert optimised(folder, "--fp16", "--unlabelled", "--absolute-tolerance", "0.01") == 0
     made = manifest(folder)
     assert [spec.data_type for spec in (*made.inputs, *made.outputs)] == [pb.DATA_TYPE_FP32] * 2
     assert made.parity.passed
@@ -58,7 +61,7 @@ def test_fp16_is_a_new_version_that_takes_and_answers_what_the_old_one_did(folde
 def test_over_the_tolerance_nothing_is_published_and_the_line_says_how_far(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert optimised(folder, "--int8") == 1
+    assert optimised(folder, "--int8", "--unlabelled") == 1
     error = capsys.readouterr().err
     assert error.startswith("not optimised: 'tiny' does not answer as its source: output 'probabilities', row ")
     assert error.count("\n") == 1
@@ -75,11 +78,50 @@ def test_int8_is_judged_beside_the_version_that_it_is_from(folder: Path, calibra
     assert before["accuracy"] == pytest.approx(36 / 40)
     assert after["accuracy"] == pytest.approx(36 / 40, abs=3 / 40)
     assert before.keys() == after.keys()
+    assert made.optimisation.unjudged == ""
+    assert sum(made.confusion.counts) == 40
     assert made.optimisation.steps[0] == ("int8, static on 20 rows" if calibrated else "int8, dynamic")
 
 
+def test_a_step_that_nobody_can_judge_is_refused_until_the_user_says_that_nobody_can(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert optimised(folder, "--fp16", "--absolute-tolerance", "0.01") == 1
+    error = capsys.readouterr().err
+    assert "give rows with --samples and their right answers with --target, or say --unlabelled" in error
+    assert error.count("\n") == 1
+    assert versions(folder) == ["1"]
+    assert optimised(folder, "--fp16", "--absolute-tolerance", "0.01", "--unlabelled") == 0
+    assert manifest(folder).optimisation.unjudged == "the user states that no rows with right answers exist"
+
+
+def test_a_version_that_kept_labelled_rows_is_judged_on_them(tiny, tmp_path: Path) -> None:
+    truth = np.array(["a", "b", "c"], object)[tiny.reference().argmax(axis=1)]
+    compared = Comparison({"features": tiny.rows}, {"probabilities": tiny.reference()})
+    known = kept_labelled(Labelled({"features": tiny.rows}, truth, "test"))
+    publish(tiny.draft(), tiny.graph(), {PARITY_FILE: kept([compared]), **known}, tmp_path / "models")
+    assert optimised(tmp_path, "--fp16", "--absolute-tolerance", "0.01") == 0
+    made = manifest(tmp_path)
+    accuracy = next(metric for metric in made.optimisation.metrics_before if metric.name == "accuracy")
+    assert (accuracy.value, accuracy.row_count, accuracy.split) == (1, 40, "the labelled rows that were kept at export")
+    assert LABELLED_FILE in {listed.path for listed in made.files}
+
+
+def test_a_model_whose_answers_are_neither_right_nor_wrong_needs_no_labelled_rows(tiny, tmp_path: Path) -> None:
+    draft = tiny.draft()
+    draft.ClearField("labels")
+    draft.ClearField("table")
+    draft.tasks[:] = [pb.TASK_IMAGE_EMBEDDING]
+    draft.image.input = "features"
+    draft.outputs[0].role = pb.OUTPUT_ROLE_EMBEDDING
+    compared = Comparison({"features": tiny.rows}, {"probabilities": tiny.reference()})
+    publish(draft, tiny.graph(), {PARITY_FILE: kept([compared])}, tmp_path / "models")
+    assert optimised(tmp_path, "--fp16", "--absolute-tolerance", "0.01") == 0
+    assert manifest(tmp_path).optimisation.unjudged == "no output can be right or wrong"
+
+
 def test_a_new_opset_changes_no_answer(folder: Path) -> None:
-    assert optimised(folder, "--opset", "20") == 0
+    assert optimised(folder, "--opset", "20", "--unlabelled") == 0
     made = manifest(folder)
     assert made.source.opset == 20
     assert made.parity.outputs[0].worst_absolute_error < 1e-6
@@ -102,7 +144,7 @@ def test_what_cannot_be_done_is_one_line(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], says: str
 ) -> None:
     monkeypatch.chdir(folder)
-    assert optimised(folder, *flags) == 1
+    assert optimised(folder, "--unlabelled", *flags) == 1
     error = capsys.readouterr().err
     assert says in error
     assert error.count("\n") == 1
@@ -111,7 +153,7 @@ def test_what_cannot_be_done_is_one_line(
 
 def test_without_rows_to_compare_on_nothing_is_made(tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     publish(tiny.draft(), tiny.graph(), {}, tmp_path / "models")
-    assert optimised(tmp_path, "--fp16") == 1
+    assert optimised(tmp_path, "--fp16", "--unlabelled") == 1
     assert "no kept rows to compare on: give some with --samples" in capsys.readouterr().err
 
 
@@ -119,15 +161,41 @@ def test_the_time_of_a_graph_beside_itself_is_a_positive_ratio(tiny) -> None:
     assert latency_ratio(tiny.graph(), tiny.graph(), {"features": tiny.rows}) > 0
 
 
-def test_an_export_keeps_the_figures_of_the_exported_graph_and_of_the_one_before_the_steps(tiny, folder: Path) -> None:
+def exported_small(tiny, folder: Path, *flags: str) -> pb.ModelManifest:
     (folder / "net.onnx").write_bytes(tiny.converted().SerializeToString())
     (folder / "about.yaml").write_text(
         "labels: [a, b, c]\ntable: {columns: [{name: w, kind: COLUMN_KIND_NUMBER, input: features, index: 0}]}\n"
     )
     command = [str(folder / "net.onnx"), "--name", "small", "--task", "tabular-classification"]
     command += ["--describe", str(folder / "about.yaml"), "--output", str(folder / "models"), *labelled(folder)]
-    assert export([*command, "--fp16", "--absolute-tolerance", "0.01"]) == 0
-    made = from_yaml((folder / "models" / "small" / "1" / "model.yaml").read_text())
+    assert export([*command, *flags]) == 0
+    return from_yaml((folder / "models" / "small" / "1" / "model.yaml").read_text())
+
+
+def test_an_export_keeps_the_figures_of_the_exported_graph_and_of_the_one_before_the_steps(tiny, folder: Path) -> None:
+    made = exported_small(tiny, folder, "--fp16", "--absolute-tolerance", "0.01")
     accuracies = [m.value for m in (*made.metrics, *made.optimisation.metrics_before) if m.name == "accuracy"]
     assert accuracies == pytest.approx([36 / 40, 36 / 40])
     assert (list(made.optimisation.steps), made.optimisation.from_version) == (["fp16"], "")
+
+
+def test_an_export_keeps_every_figure_the_confusion_matrix_and_the_labelled_rows(tiny, folder: Path) -> None:
+    made = exported_small(tiny, folder)
+    whole = {metric.name for metric in made.metrics if not metric.label}
+    averaged = {f"{figure}_{average}" for figure in ("precision", "recall", "f1") for average in ("macro", "micro")}
+    assert whole == {"accuracy", "roc_auc_macro", *averaged}
+    assert {metric.label for metric in made.metrics} == {"", "a", "b", "c"}
+    matrix = np.array(made.confusion.counts).reshape(3, 3)
+    assert (matrix.sum(), matrix.trace()) == (40, 36)
+    files = {path.name: path.read_bytes() for path in (folder / "models" / "small" / "1").glob("*.npz")}
+    known = read_labelled(files)
+    assert known is not None
+    assert len(known.truth) == 40
+
+
+def test_an_export_with_steps_and_no_right_answers_is_refused_before_anything_is_converted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["nosuch.onnx", "--name", "small", "--task", "tabular-classification", "--int8"]
+    assert export([*command, "--output", str(folder / "other")]) == 1
+    assert "or say --unlabelled if there are none" in capsys.readouterr().err
