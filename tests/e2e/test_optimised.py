@@ -23,8 +23,18 @@ def test_every_way_of_making_a_model_smaller_is_served(processes: Processes, tmp
     samples = tmp_path / "rows.npz"
     np.savez(samples, features=rows.astype(np.float32))
     for steps in STEPS:
-        command = [sys.executable, "-m", "argosy_cli", "optimise", MODEL, "--model-version", "1", *steps]
-        allowed = ["--unlabelled", "--absolute-tolerance", ALLOWED, "--samples", str(samples), "--models-dir", str(models)]
+        command = [
+            sys.executable,
+            "-m",
+            "argosy_cli",
+            "optimise",
+            MODEL,
+            "--model-version",
+            "1",
+            "--unlabelled",
+            *steps,
+        ]
+        allowed = ["--absolute-tolerance", ALLOWED, "--samples", str(samples), "--models-dir", str(models)]
         subprocess.run([*command, *allowed], check=True, timeout=100)
     (models / MODEL / "serving.yaml").write_text("versions: [4, 3, 2, 1]\n")
 
