@@ -1,72 +1,131 @@
-"""What ONNX Runtime is told of a device, which instance runs on which, and which of its errors mean that one is lost.
+"""What ONNX Runtime is told of a device, and which instance runs on which.
 
-On a card every instance has a session of its own: a session is one stream, so two of them overlap, one's copies with
-the other's kernels. Instances take the cards in turn. What a model may take of a card is divided among its instances
-there. On the CPU all instances share one session, which any number of threads may run.
+On a card every instance has a session of its own, and so a stream of its own: two of them overlap, one's copies and
+decoding with the other's kernels. Copies stay in the session's stream (`do_copy_in_default_stream` is left alone: with
+a second one ONNX Runtime knows of races). Instances take the cards in turn. What a model may take of a card is divided
+among its instances there. On the CPU all instances share one session, which any number of threads may run.
 
 Everything here is decided without a device; `session.py` carries it out.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from services.runtime.capture_gate import CaptureGate
+from services.runtime.device_runs import HOST, Place
+from services.runtime.errors import ServingError, refused_load
 from services.runtime.front import MEBIBYTE
 
-# An error after which a CUDA context answers nothing any more. Out of memory (2) is none: a smaller batch may fit.
-# https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html
-_FAULT = re.compile(r"\b(?:CUDA|CUDNN|CUBLAS|CUBLASLT|CUFFT) failure (?!2\b)\d+")
+# A new shape under the exhaustive search takes hundreds of milliseconds. The arena grows by what is asked for, so that
+# the limits of several sessions add up to what they say. TF32 keeps ten bits of a product's factors, and the answers
+# would not be those that the export was compared with.
+_CUDA = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested", "use_tf32": "0"}
 
-# A new shape under the exhaustive search takes hundreds of milliseconds; the arena grows by what is asked for, so that
-# the limits of several sessions add up to what they say.
-_CUDA = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested"}
+# FP32 is computed as FP32, for the same reason.
+_TENSORRT = {"trt_fp16_enable": "0", "trt_bf16_enable": "0", "trt_int8_enable": "0"}
+
+# What the service decides itself, and by what: set past it, a buffer or graph would be another card's or shape's.
+_OWN = {
+    "device_id": "the flag --device-id says which",
+    "gpu_mem_limit": "device_memory_mb says how much",
+    "trt_max_workspace_size": "device_memory_mb says how much",
+    "enable_cuda_graph": "cuda_graphs switches it on",
+    "trt_cuda_graph_enable": "CUDA graphs are for the provider cuda",
+    "has_user_compute_stream": "each session has its own stream",
+    "user_compute_stream": "each session has its own stream",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """Where and how wide a session runs. `options` are the provider's own, as ONNX Runtime names them."""
+    """Where and how wide a session runs. `options` are the provider's own, as ONNX Runtime names them; `others` are the
+    providers, with theirs, that take what the first one leaves.
+
+    For batches of `graph_rows` rows, if any, CUDA graphs are captured; all sessions of a process share one gate.
+    TensorRT keeps its engines in `engine_cache_dir`, if any.
+    """
 
     provider: str = "cpu"
     threads: int = 1
     options: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[tuple[str, Mapping[str, str]], ...] = ()
+    graph_rows: tuple[int, ...] = ()
+    engine_cache_dir: Path | None = None
+    gate: CaptureGate = field(default_factory=CaptureGate, compare=False, repr=False)
+
+    @property
+    def place(self) -> Place:
+        """Where its buffers are."""
+        return HOST if self.provider == "cpu" else Place("cuda", int(self.options["device_id"]))
 
 
-def executions(
-    provider: str,
-    threads: int,
-    *,
-    instances: int,
-    device_ids: Sequence[int],
-    memory_mb: int,
-    options: Mapping[str, str],
-) -> tuple[Execution, ...]:
-    """The sessions of a model, by instance; fewer than instances where they share. `memory_mb` is the model's share of
-    each card, 0: no limit. `options` are the operator's, and win.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the operator wants of a model's sessions. `memory_mb` is its share of each card, 0: no limit; `options` are
+    the provider's and win over the service's.
     """
-    if provider == "cpu":
-        return (Execution(provider, threads, options),)
-    cards = [device_ids[index % len(device_ids)] for index in range(instances)]
-    return tuple(
-        Execution(provider, threads, {**_device_options(provider, card, memory_mb // cards.count(card)), **options})
-        for card in cards
-    )
+
+    provider: str
+    threads: int
+    instances: int
+    device_ids: Sequence[int] = (0,)
+    memory_mb: int = 0
+    options: Mapping[str, str] = field(default_factory=dict)
+    graph_rows: tuple[int, ...] = ()
+    engine_cache_dir: Path | None = None
+
+
+def executions(wanted: Wanted, gate: CaptureGate) -> tuple[Execution, ...]:
+    """The sessions of a model, by instance; fewer than instances where they share. Raises ServingError (REFUSED_LOAD)
+    for what does not go together.
+    """
+    _check(wanted)
+    if wanted.provider == "cpu":
+        return (Execution(wanted.provider, wanted.threads, wanted.options, gate=gate),)
+    cards = cards_of(wanted.instances, wanted.device_ids)
+    return tuple(_on_card(wanted, card, wanted.memory_mb // cards.count(card), gate) for card in cards)
+
+
+def cards_of(instances: int, device_ids: Sequence[int]) -> list[int]:
+    """The card of each instance."""
+    return [device_ids[index % len(device_ids)] for index in range(instances)]
 
 
 def device_name(found: Sequence[Execution]) -> str:
     """As the trailers tell it: cpu, cuda:0, cuda:0,1."""
     if found[0].provider == "cpu":
         return "cpu"
-    return "cuda:" + ",".join(dict.fromkeys(execution.options.get("device_id", "0") for execution in found))
+    return "cuda:" + ",".join(dict.fromkeys(execution.options["device_id"] for execution in found))
 
 
-def is_device_fault(text: str) -> bool:
-    """Whether an error of ONNX Runtime says that the device is lost to this process."""
-    return _FAULT.search(text) is not None
+def _check(wanted: Wanted) -> None:
+    for name in wanted.options:
+        if name in _OWN and wanted.provider != "cpu":
+            raise _wrong(f"provider_options.{name}: the service sets it; {_OWN[name]}")
+    if wanted.graph_rows and wanted.provider != "cuda":
+        raise _wrong(f"cuda_graphs: needs the provider cuda, and this model's is {wanted.provider}")
 
 
-def _device_options(provider: str, card: int, memory_mb: int) -> dict[str, str]:
-    options = {"device_id": str(card)}
-    if provider != "cuda":
-        return options
-    limit = {"gpu_mem_limit": str(memory_mb * MEBIBYTE)} if memory_mb else {}
-    return {**options, **_CUDA, **limit}
+def _on_card(wanted: Wanted, card: int, memory_mb: int, gate: CaptureGate) -> Execution:
+    cuda = {"device_id": str(card), **_CUDA}
+    if wanted.provider == "cuda":
+        graphs = {"enable_cuda_graph": "1"} if wanted.graph_rows else {}
+        options = {**cuda, **_limit(memory_mb), **graphs, **wanted.options}
+        return Execution("cuda", wanted.threads, options, graph_rows=wanted.graph_rows, gate=gate)
+    options = {"device_id": str(card), **_TENSORRT, **_workspace(memory_mb // 2), **wanted.options}
+    # What TensorRT leaves runs on the same card.
+    rest = ("cuda", {**cuda, **_limit(memory_mb - memory_mb // 2)})
+    return Execution("tensorrt", wanted.threads, options, (rest,), engine_cache_dir=wanted.engine_cache_dir, gate=gate)
+
+
+def _limit(memory_mb: int) -> dict[str, str]:
+    return {"gpu_mem_limit": str(memory_mb * MEBIBYTE)} if memory_mb else {}
+
+
+def _workspace(memory_mb: int) -> dict[str, str]:
+    return {"trt_max_workspace_size": str(memory_mb * MEBIBYTE)} if memory_mb else {}
+
+
+def _wrong(what: str) -> ServingError:
+    return refused_load("SERVING_CONFIG_WRONG", f"serving.yaml: {what}")

@@ -93,6 +93,11 @@ def unavailable(reason: str, message: str, retry_after_s: float = 1.0) -> Servin
     return ServingError(Cause.UNAVAILABLE, reason, message, retry_after_s=retry_after_s)
 
 
+def device_lost() -> ServingError:
+    """No session on the device answers any more; whoever asks again is answered by another process."""
+    return unavailable("DEVICE_FAULT", "the device has failed; this process ends")
+
+
 def exhausted(reason: str, message: str, retry_after_s: float | None = None) -> ServingError:
     """A bound was reached: the queue's, the tenant's, the message's."""
     return ServingError(Cause.EXHAUSTED, reason, message, retry_after_s=retry_after_s)

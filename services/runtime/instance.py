@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
+import structlog
 
-from services.runtime.errors import Cause, DeviceFaultError, ServingError, unavailable, without_frames
+from services.runtime.errors import Cause, DeviceFaultError, ServingError, device_lost, unavailable, without_frames
 from services.runtime.faults import unforeseen
 from services.runtime.front import Array, Batch, Queue
 from services.runtime.places import in_request
@@ -24,6 +25,8 @@ from services.runtime.version import LoadedVersion
 
 # The version to run a batch with, brought back to memory where it has left. Raises ServingError where that fails.
 Acquire: TypeAlias = Callable[[], LoadedVersion]
+
+_log = structlog.get_logger()
 
 _CALLER_GONE = "every caller of the batch has gone: the run was ended"
 
@@ -46,6 +49,7 @@ def start_instances(
 
 
 def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault) -> None:
+    _prepare(acquire, index, on_fault)
     free_ns = time.perf_counter_ns()
     while (batch := queue.take()) is not None:
         batch_wait_ns = min(time.perf_counter_ns() - free_ns, batch.longest_wait_us * 1000)
@@ -54,13 +58,22 @@ def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault) -> None
         except ServingError as error:
             _refuse_all(batch, without_frames(error))
         except DeviceFaultError as error:
-            _refuse_all(batch, unavailable("DEVICE_FAULT", "the device has failed; this process ends"))
+            _refuse_all(batch, device_lost())
             on_fault(str(error))
         except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
             _refuse_all(batch, _unforeseen(batch, error))
         batch.close()
         del batch  # it must not outlive its answers while this worker waits for the next
         free_ns = time.perf_counter_ns()
+
+
+def _prepare(acquire: Acquire, index: int, on_fault: OnFault) -> None:
+    try:
+        acquire().of_instance(index).warm_worker()
+    except ServingError as error:  # the loader's warm-up went well, and batches run all the same
+        _log.warning("worker not warmed", detail=error.message)
+    except DeviceFaultError as error:
+        on_fault(str(error))
 
 
 def _brought_back(acquire: Acquire) -> LoadedVersion:
@@ -143,6 +156,10 @@ def _run_alone(
     for index, request in decoded:
         try:
             _run_together(batch, [(index, request)], method, _shaped(version.session.start(), version), clock)
+        except ServingError as error:
+            batch.fail(index, in_request(error, batch.first_rows[index]))
+        except DeviceFaultError:
+            raise
         except Exception as error:  # noqa: BLE001 - this request's own failure
             batch.fail(index, _unforeseen(batch, error))
 
@@ -209,6 +226,8 @@ def _run_each(
             parts[index] = _shaped(version.session.start(), version)(_rows(inputs, rows))
         except ServingError as error:
             batch.fail(index, in_request(error, batch.first_rows[index]))
+        except DeviceFaultError:
+            raise
         except Exception as error:  # noqa: BLE001 - this request's own failure
             batch.fail(index, _unforeseen(batch, error))
     return _assembled(parts, batch.row_counts) if parts else {}

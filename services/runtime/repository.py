@@ -15,7 +15,7 @@ from argosy.v1.model_pb2 import ModelStatus
 from services.runtime.devices import Execution
 from services.runtime.disk import model_names, read_manifest, versions
 from services.runtime.entries import LOADING, READY, REFUSED, UNLOADED, UNLOADING, Entry
-from services.runtime.errors import ServingError, refused_load, unknown_model
+from services.runtime.errors import DeviceFaultError, ServingError, device_lost, refused_load, unknown_model
 from services.runtime.front import Front
 from services.runtime.instance import OnFault, start_instances
 from services.runtime.model_table import ModelTable
@@ -45,7 +45,7 @@ class ModelRepository:
         tasks: Iterable["Task.ValueType"],
         task_code: TaskCode,
         front: Front,
-        executions: Callable[[ServingConfig], Sequence[Execution]],
+        executions: Callable[[str, ServingConfig], Sequence[Execution]],
         only: Iterable[str] = (),
         trusted: TrustedKeys | None = None,
         memory_budget_bytes: int | None = None,
@@ -225,8 +225,12 @@ class ModelRepository:
         return read_manifest(self._dir, model, version, self._trusted)
 
     def _read_and_load(self, model: str, version: str, config: ServingConfig) -> LoadedVersion:
-        folder = self._dir / model / version
-        return load_version(folder, self._read(model, version), config, self._executions(config), self._task_code)
+        folder, manifest = self._dir / model / version, self._read(model, version)
+        try:
+            return load_version(folder, manifest, config, self._executions(model, config), self._task_code)
+        except DeviceFaultError as error:
+            self._on_fault(str(error))
+            raise device_lost() from None
 
     def _close(self, model: str, version: str) -> None:
         entry = self._table.entry(model, version)

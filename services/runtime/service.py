@@ -17,18 +17,18 @@ import structlog
 from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
 
 from argosy.v1.manifest_pb2 import Task
-from services.runtime.cpus import usable_cpus
-from services.runtime.devices import Execution, executions
+from services.runtime.device_memory import DeviceMemoryError
 from services.runtime.disk import model_names
 from services.runtime.front import MEBIBYTE, Limits, Tls, TypedRoute
 from services.runtime.fronts import choose_front
 from services.runtime.instance import OnFault
 from services.runtime.logs import configure_logs
 from services.runtime.metrics import ServiceMetrics, serve_metrics
+from services.runtime.model_executions import ModelExecutions
 from services.runtime.model_service import MODEL_SERVICE, WATCH_MODELS, ModelAnswers
 from services.runtime.oip import OIP_SERVICE, InferenceProtocol
 from services.runtime.repository import ModelRepository
-from services.runtime.serving_config import ServingConfig
+from services.runtime.session import device_memory_mb
 from services.runtime.settings import ServiceSettings, SettingsError, read_settings
 from services.runtime.trusted_keys import UnusableKeyError, trusted_keys
 from services.runtime.typed_method import TaskCode
@@ -70,9 +70,9 @@ def main(kind: ServiceKind, arguments: Sequence[str], environment: Mapping[str, 
         signal.signal(number, lambda *_: stop.set())
     try:
         service = Service(kind, settings, on_fault=lambda text: _end(text, faulted, stop))
-    except (OSError, UnusableKeyError) as error:
+    except (OSError, UnusableKeyError, DeviceMemoryError) as error:
         print(f"argosy {kind.name}: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, DeviceMemoryError) else 1
     # On a thread of its own: who is told to stop while a large model loads, stops.
     broken = threading.Event()
     threading.Thread(target=_load, args=(service, broken, stop), name="load", daemon=True).start()
@@ -99,7 +99,9 @@ def _load(service: "Service", broken: threading.Event, stop: threading.Event) ->
 
 
 class Service:
-    """A running service. Raises OSError where an address cannot be bound, UnusableKeyError for a key that is none."""
+    """A running service. Raises OSError where an address cannot be bound, UnusableKeyError for a key that is none,
+    DeviceMemoryError where the models' shares of a card do not fit.
+    """
 
     def __init__(self, kind: ServiceKind, settings: ServiceSettings, on_fault: OnFault) -> None:
         trusted = trusted_keys(settings.require_signature)
@@ -116,12 +118,13 @@ class Service:
             tls=_tls(settings),
             reflection_names=names if settings.reflection else (),
         )
+        sessions = ModelExecutions(settings, self._models, device_memory_mb)
         self._repository = ModelRepository(
             settings.models_dir,
             tasks=kind.tasks,
             task_code=kind.task_code,
             front=self._front,
-            executions=lambda config: _executions(settings, config),
+            executions=sessions.of,
             only=settings.model,
             trusted=trusted,
             memory_budget_bytes=settings.memory_budget_mb * MEBIBYTE or None,
@@ -132,6 +135,7 @@ class Service:
         self._notify = self._answer_rare_methods(kind.name, names, front_name)
         self._front.set_serving(MODEL_SERVICE, True)
         self._repository.announce()
+        sessions.check()
         metrics = ServiceMetrics(self._front.stats, self._repository, front_name)
         metrics_address = serve_metrics(settings.metrics_address, metrics)
         _log.info("serving", address=self._front.address, metrics_address=metrics_address, front=front_name)
@@ -165,6 +169,9 @@ class Service:
             self._front.answer_unary(method, answer)
         return self._front.answer_watch(WATCH_MODELS, models.watch)
 
+    def _models(self) -> set[str]:
+        return {status.model for status in self._repository.statuses()}
+
     def _changed(self) -> None:
         ready = self._ready()
         for name in ("", *self._inference_names):
@@ -189,17 +196,6 @@ def typed_routes(service: ServiceDescriptor) -> tuple[TypedRoute, ...]:
         rows: FieldDescriptor = next(field for field in method.input_type.fields if field.is_repeated)
         routes.append(TypedRoute(f"/{service.full_name}/{method.name}", rows.number, rows.name))
     return tuple(routes)
-
-
-def _executions(settings: ServiceSettings, config: ServingConfig) -> tuple[Execution, ...]:
-    return executions(
-        config.provider or settings.provider,
-        settings.threads or max(1, usable_cpus() // config.instances),
-        instances=config.instances,
-        device_ids=settings.device_id,
-        memory_mb=config.device_memory_mb,
-        options=config.provider_options,
-    )
 
 
 def _tls(settings: ServiceSettings) -> Tls | None:

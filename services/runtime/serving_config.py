@@ -35,8 +35,10 @@ class ServingConfig(BaseModel):
     default_priority_level: Annotated[int, Field(ge=1, le=100)] = 1
     # None: the provider of the process's settings.
     provider: Literal["cpu", "cuda", "tensorrt"] | None = None
-    # Of each card's memory, divided among the instances that run there; 0: no limit.
+    # Of each card's memory, divided among the instances that run there; 0: what --device-memory-mb leaves, if given.
     device_memory_mb: Annotated[int, Field(ge=0)] = 0
+    # Capture a CUDA graph for each of preferred_batch_rows, in each instance.
+    cuda_graphs: bool = False
     provider_options: dict[str, str] = {}
 
     @model_validator(mode="after")
@@ -51,6 +53,17 @@ class ServingConfig(BaseModel):
         if list(sizes) != sorted(set(sizes)) or max(sizes, default=0) > self.max_batch_rows:
             raise ValueError(f"preferred_batch_rows: must ascend, at most to max_batch_rows, {self.max_batch_rows}")
         return self
+
+    @model_validator(mode="after")
+    def _graphs_have_sizes(self) -> Self:
+        if self.cuda_graphs and not self.preferred_batch_rows:
+            raise ValueError("cuda_graphs: needs preferred_batch_rows, the sizes to capture")
+        return self
+
+    @property
+    def graph_rows(self) -> tuple[int, ...]:
+        """The numbers of rows that CUDA graphs are captured for."""
+        return self.preferred_batch_rows if self.cuda_graphs else ()
 
     @property
     def capacity_rows(self) -> int:

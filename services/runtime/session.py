@@ -1,7 +1,8 @@
 """ONNX Runtime, and the only module that imports it.
 
 A session runs on the execution provider that was asked for or is not made: ONNX Runtime itself would fall back to the
-CPU and say so in a log line. Strings cross here: the fleet's BYTES arrays hold `bytes`, ONNX Runtime wants `str`.
+CPU and say so in a log line. On a card it runs through buffers there, unless the graph has strings. Strings cross here:
+the fleet's BYTES arrays hold `bytes`, ONNX Runtime wants `str`.
 """
 
 from collections.abc import Mapping
@@ -9,11 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+import structlog
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from services.runtime.devices import Execution, is_device_fault
-from services.runtime.errors import DeviceFaultError, ServingError, invalid_input, refused_load
+from services.runtime.card import CudaLibrary, Staging, card_memory_mb, cuda_library
+from services.runtime.device_errors import is_device_fault, is_device_full
+from services.runtime.device_runs import NO_GRAPH, DeviceRuns, Graphs, graph_options
+from services.runtime.devices import Execution
+from services.runtime.errors import DeviceFaultError, ServingError, exhausted, invalid_input, refused_load
 from services.runtime.front import Array
+from services.runtime.graph_nodes import bound_nodes, check_capturable
+
+_log = structlog.get_logger()
 
 CPU = "CPUExecutionProvider"
 PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -29,7 +37,8 @@ _LOAD_ERRORS = (
     ort_errors.EPFail,
 )
 
-_DEVICE_ERRORS = (ort_errors.Fail, ort_errors.RuntimeException, ort_errors.EPFail)
+# The last one is any error of a bound run.
+_RUN_ERRORS = (ort_errors.Fail, ort_errors.RuntimeException, ort_errors.EPFail, RuntimeError)
 
 
 class Run:
@@ -37,7 +46,7 @@ class Run:
 
     def __init__(self, session: "Session") -> None:
         self._session = session
-        self._options = ort.RunOptions()
+        self._options = session.plain_options()
         self.terminated = False
 
     def terminate(self) -> None:
@@ -71,46 +80,127 @@ class Session:
         self.row_limit = row_limit
         self.provider = PROVIDERS[execution.provider]
         _check_available(execution.provider, self.provider)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = execution.threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        chosen = [(self.provider, dict(execution.options))] + ([(CPU, {})] if self.provider != CPU else [])
-        try:
-            self._session = ort.InferenceSession(str(model), options, providers=chosen)
-        except _LOAD_ERRORS:
-            raise refused_load(
-                "MODEL_UNLOADABLE", "model.onnx: ONNX Runtime cannot load it; the log has the details"
-            ) from None
+        if execution.graph_rows and execution.graph_rows[-1] > row_limit:
+            raise refused_load("CUDA_GRAPHS_IMPOSSIBLE", f"cuda_graphs: a run takes {row_limit} rows; set it to false")
+        self._gate = execution.gate
+        self._has_graphs = bool(execution.graph_rows)
+        with self._gate.together():
+            self._session = _loaded(model, execution)
         if self._session.get_providers()[0] != self.provider:
             raise _provider_missing(execution.provider)
         self.input_names = tuple(node.name for node in self._session.get_inputs())
         self.output_names = tuple(node.name for node in self._session.get_outputs())
         self._string_inputs = {node.name for node in self._session.get_inputs() if node.type == "tensor(string)"}
+        self._device_runs = None if self.provider == CPU else _device_runs(self._session, execution)
 
     def start(self) -> Run:
         """A run that has yet to be given its inputs."""
         return Run(self)
 
+    def plain_options(self) -> ort.RunOptions:
+        """Of a run that is no CUDA graph's."""
+        options = ort.RunOptions()
+        return graph_options(options, NO_GRAPH) if self._has_graphs else options
+
     def run_once(self, inputs: Mapping[str, Array], options: ort.RunOptions) -> dict[str, Array]:
         """Raises ServingError (INVALID_INPUT) where the graph finds that the inputs are not what it takes, and
-        DeviceFaultError where the device is lost.
+        (EXHAUSTED) where the device has no room for them; DeviceFaultError where the device is lost.
         """
         feeds = {
             name: _as_text(name, array) if name in self._string_inputs else array for name, array in inputs.items()
         }
         try:
-            results = self._session.run(self.output_names, feeds, options)
+            results = self._results(feeds, options)
         except ort_errors.InvalidArgument as error:
             raise invalid_input(
                 "inputs: a value or a dimension is outside of what the model takes", "inputs", "VALUE_OUT_OF_RANGE"
             ) from error
-        except _DEVICE_ERRORS as error:
-            if self.provider != CPU and is_device_fault(str(error)):
-                raise DeviceFaultError(str(error)) from None
+        except _RUN_ERRORS as error:
+            self._check_device(str(error))
             raise
         return {name: _as_bytes(array) for name, array in zip(self.output_names, results, strict=True)}
+
+    def _results(self, feeds: Mapping[str, Array], options: ort.RunOptions) -> list[Array]:
+        if self._device_runs is None:
+            return self._plain_results(feeds, options)
+        try:
+            results = self._device_runs.run(feeds, options)
+        except RuntimeError as error:
+            self._check_device(str(error))
+            results = self._plain_results(feeds, options)  # it raises what is wrong with the inputs
+            self._device_runs.give_up(feeds)
+            shapes = {name: array.shape for name, array in feeds.items()}
+            _log.warning("runs without device buffers", shapes=shapes, detail=str(error))
+        return self._plain_results(feeds, options) if results is None else results
+
+    def _plain_results(self, feeds: Mapping[str, Array], options: ort.RunOptions) -> list[Array]:
+        if self.provider == CPU:
+            results: list[Array] = self._session.run(self.output_names, feeds, options)
+        else:
+            with self._gate.together():
+                results = self._session.run(self.output_names, feeds, options)
+        return results
+
+    def _check_device(self, text: str) -> None:
+        if self.provider == CPU:
+            return
+        if is_device_fault(text):
+            raise DeviceFaultError(text) from None
+        if is_device_full(text):
+            message = "the device has no memory for so many rows of this size: send fewer, or try again"
+            raise exhausted("DEVICE_MEMORY", message, retry_after_s=1.0) from None
+
+
+def device_memory_mb(card: int) -> int | None:
+    """What is free on a card; None where ONNX Runtime here is not made for cards, or there is none."""
+    return card_memory_mb(_cuda_library(), card)
+
+
+def _cuda_library() -> CudaLibrary | None:
+    return cuda_library(ort.cuda_version) if ort.cuda_version else None
+
+
+def _loaded(model: Path, execution: Execution) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = execution.threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    named = [(execution.provider, execution.options), *execution.others]
+    if execution.provider != "cpu":
+        named.append(("cpu", {}))
+    chosen = [(PROVIDERS[name], dict(of_provider)) for name, of_provider in named]
+    try:
+        # With its fallback a run that fails on the card would go on on the CPU, from then on.
+        return ort.InferenceSession(str(model), options, providers=chosen, enable_fallback=0)
+    except _LOAD_ERRORS as error:
+        if execution.graph_rows and "graph capture" in str(error):
+            raise refused_load(
+                "CUDA_GRAPHS_IMPOSSIBLE",
+                "cuda_graphs: model.onnx has control flow, or operators that run on the CPU; set it to false",
+            ) from None
+        raise refused_load(
+            "MODEL_UNLOADABLE", "model.onnx: ONNX Runtime cannot load it; the log has the details"
+        ) from None
+
+
+def _device_runs(session: ort.InferenceSession, execution: Execution) -> DeviceRuns | None:
+    """None where the graph has tensors that no card holds."""
+    nodes = bound_nodes(session, execution.place)
+    if execution.graph_rows:
+        check_capturable(session, nodes)
+    if nodes is None:
+        return None
+    graphs = Graphs(execution.graph_rows, ort.RunOptions) if execution.graph_rows else None
+    library = _cuda_library()
+    return DeviceRuns(
+        session,
+        nodes.inputs,
+        nodes.outputs,
+        make_staging=lambda shape, dtype: Staging(shape, dtype, library),
+        gate=execution.gate,
+        graphs=graphs,
+    )
 
 
 def _check_available(name: str, provider: str) -> None:

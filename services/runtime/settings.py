@@ -36,6 +36,14 @@ class ServiceSettings(BaseModel):
     device_id: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (0,), min_length=1, description="a card to run on; with several, a model's instances take them in turn"
     )
+    device_memory_mb: int = Field(
+        0,
+        ge=0,
+        description="of each card, for this process's models; 0: what is free, and only named shares are limits",
+    )
+    engine_cache_dir: Path | None = Field(
+        None, description="where TensorRT keeps the engines it has built; without it every load builds anew"
+    )
     threads: int = Field(0, ge=0, description="ONNX Runtime threads a run; 0: the usable CPUs / the model's instances")
     front: Literal["auto", "native", "portable"] = Field(
         "auto", description="auto: the native one where it is installed"

@@ -53,6 +53,8 @@ def check_stateful(config: ServingConfig, states: Sequence[StateSignature]) -> N
         raise _wrong("cache_bytes", "a model that keeps a state answers equal requests differently: 0 is needed")
     if "instances" in config.model_fields_set and config.instances > 1:
         raise _wrong("instances", "a model that keeps a state has 1: its steps must not overtake each other")
+    if config.cuda_graphs:
+        raise _wrong("cuda_graphs", "a model that keeps a state runs its steps one by one: false is needed")
     if config.priority_levels > 1:
         raise _wrong("priority_levels", "a model that keeps a state has 1: its steps must not overtake each other")
 

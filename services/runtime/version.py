@@ -13,7 +13,7 @@ import numpy as np
 from argosy.v1.manifest_pb2 import ModelManifest, TensorSpec
 from services.runtime.devices import Execution, device_name
 from services.runtime.disk import GRAPH, check_version
-from services.runtime.errors import ServingError, refused_load
+from services.runtime.errors import DeviceFaultError, ServingError, refused_load
 from services.runtime.front import Array, QueuePolicy, QueueSpec, Signature, TensorSignature
 from services.runtime.sequences import Sequences
 from services.runtime.serving_config import ServingConfig
@@ -21,6 +21,7 @@ from services.runtime.session import Session
 from services.runtime.specs import datatype_name
 from services.runtime.stages import StageCounts
 from services.runtime.stateful import check_stateful, state_signatures, without_states
+from services.runtime.tensorrt import EngineRange, with_engine
 from services.runtime.tensors import DTYPES
 from services.runtime.typed_method import TaskCode, TensorCheck, TypedMethod
 
@@ -55,6 +56,11 @@ class LoadedVersion:
         sessions = (self.session, *self.others)
         return replace(self, session=sessions[index % len(sessions)])
 
+    def warm_worker(self) -> None:
+        """What an instance does before its first batch: a thread captures the CUDA graphs that it is to replay."""
+        if self.config.graph_rows:
+            _warm_up(self.session, self.signature, self.config.graph_rows)
+
 
 def load_version(
     folder: Path, manifest: ModelManifest, config: ServingConfig, wanted: Sequence[Execution], task_code: TaskCode
@@ -64,7 +70,10 @@ def load_version(
     graph = Signature(_signatures(manifest.inputs), _signatures(manifest.outputs))
     states = state_signatures(manifest, graph)
     check_stateful(config, states)
-    sessions = [Session(folder / GRAPH, execution, _row_limit(manifest, config)) for execution in wanted]
+    row_limit = _row_limit(manifest, config)
+    engine = EngineRange(graph.inputs, row_limit, manifest.text.tokens.max_tokens)
+    digest = next((file.sha256 for file in manifest.files if file.path == GRAPH), "")
+    sessions = [Session(folder / GRAPH, with_engine(each, engine, digest), row_limit) for each in wanted]
     _check_graph(sessions[0], graph)
     try:
         # A typed request has no sequence to be a step of.
@@ -77,7 +86,7 @@ def load_version(
             "MODEL_UNLOADABLE", f"the manifest's preprocessing cannot be set up: {type(error).__name__}"
         ) from error
     for session in sessions:
-        _warm_up(session, graph, config)
+        _warm_up(session, graph, (1, config.max_batch_rows, *config.preferred_batch_rows))
     return LoadedVersion(
         manifest,
         config,
@@ -135,15 +144,17 @@ def _check_graph(session: Session, signature: Signature) -> None:
             raise refused_load("SIGNATURE_MISMATCH", f"model.onnx: its {kind} are not those of the manifest")
 
 
-def _warm_up(session: Session, signature: Signature, config: ServingConfig) -> None:
+def _warm_up(session: Session, signature: Signature, sizes: Sequence[int]) -> None:
     """The first run of a shape allocates and plans; callers shall not wait for that."""
-    sizes = (1, config.max_batch_rows, *config.preferred_batch_rows)
     for rows in sorted({min(size, session.row_limit) for size in sizes}):
         inputs = {tensor.name: _blank(tensor, rows) for tensor in signature.inputs}
         try:
             session.start().outputs(inputs)
+        except DeviceFaultError:
+            raise
         except Exception as error:
-            raise refused_load("WARM_UP_FAILED", f"model.onnx: it does not run on {rows} blank rows") from error
+            why = f": {error.message}" if isinstance(error, ServingError) else ""
+            raise refused_load("WARM_UP_FAILED", f"model.onnx: it does not run on {rows} blank rows{why}") from error
 
 
 def _blank(tensor: TensorSignature, rows: int) -> Array:

@@ -1,11 +1,12 @@
 """A served repository for tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import grpc
 import pytest
 
+from services.runtime.front import TypedRoute
 from services.runtime.fronts import FRONTS, PORTABLE
 from tests.unit.services.runtime.served import Served, repository
 
@@ -15,9 +16,9 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
     """Makes a repository over `tmp_path / models` behind a front of its own."""
     ends: list[Callable[[], None]] = []
 
-    def make(front_name: str = PORTABLE, **settings: object) -> Served:
+    def make(front_name: str = PORTABLE, routes: Sequence[TypedRoute] = (), **settings: object) -> Served:
         models = tmp_path / "models"
-        front = FRONTS[front_name]("127.0.0.1:0", ())
+        front = FRONTS[front_name]("127.0.0.1:0", tuple(routes))
         channel = grpc.insecure_channel(front.address, [("grpc.use_local_subchannel_pool", 1)])
         ends.extend((channel.close, lambda: front.drain(grace_s=0, notice_s=0)))
         return Served(models, front, repository(models, front, **settings), channel)

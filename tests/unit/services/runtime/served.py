@@ -50,7 +50,7 @@ def repository(models: Path, front: Front, **settings: object) -> ModelRepositor
     defaults: dict[str, object] = {
         "tasks": [REGRESSION],
         "task_code": TENSORS_ONLY,
-        "executions": lambda config: (Execution(config.provider or "cpu"),),
+        "executions": lambda _model, config: (Execution(config.provider or "cpu"),),
     }
     return ModelRepository(models, front=front, **{**defaults, **settings})
 

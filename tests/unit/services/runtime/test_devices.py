@@ -1,19 +1,31 @@
 """What ONNX Runtime is told of a device, decided without one."""
 
+from pathlib import Path
+
 import pytest
 
-from services.runtime.devices import Execution, device_name, executions, is_device_fault
+from services.runtime.capture_gate import CaptureGate
+from services.runtime.device_runs import HOST, Place
+from services.runtime.devices import Execution, Wanted, device_name, executions
+from services.runtime.errors import ServingError
+
+CPU = Execution("cpu", 3, {"a": "b"})
 
 
 def on_cards(
-    instances: int = 2, device_ids: tuple[int, ...] = (0,), memory_mb: int = 0, provider: str = "cuda", **options: str
+    instances: int = 2,
+    device_ids: tuple[int, ...] = (0,),
+    memory_mb: int = 0,
+    provider: str = "cuda",
+    graph_rows: tuple[int, ...] = (),
+    **options: str,
 ) -> tuple[Execution, ...]:
-    return executions(provider, 1, instances=instances, device_ids=device_ids, memory_mb=memory_mb, options=options)
+    wanted = Wanted(provider, 1, instances, device_ids, memory_mb, options, graph_rows, Path("engines"))
+    return executions(wanted, CaptureGate())
 
 
 def test_on_the_cpu_all_instances_share_one_session() -> None:
-    found = executions("cpu", 3, instances=4, device_ids=(0, 1), memory_mb=100, options={"a": "b"})
-    assert found == (Execution("cpu", 3, {"a": "b"}),)
+    assert executions(Wanted("cpu", 3, 4, (0, 1), 100, {"a": "b"}), CaptureGate()) == (CPU,)
 
 
 def test_on_a_card_every_instance_has_a_session_and_the_cards_are_taken_in_turn() -> None:
@@ -29,17 +41,52 @@ def test_without_a_share_there_is_no_limit() -> None:
     assert "gpu_mem_limit" not in on_cards()[0].options
 
 
-def test_cudnn_searches_by_heuristic_and_the_arena_grows_by_what_is_asked_for() -> None:
+def test_cudnn_searches_by_heuristic_the_arena_grows_by_what_is_asked_for_and_products_are_not_shortened() -> None:
     options = on_cards()[0].options
-    assert (options["cudnn_conv_algo_search"], options["arena_extend_strategy"]) == ("HEURISTIC", "kSameAsRequested")
+    assert (options["cudnn_conv_algo_search"], options["arena_extend_strategy"], options["use_tf32"]) == (
+        "HEURISTIC",
+        "kSameAsRequested",
+        "0",
+    )
 
 
 def test_the_operators_options_win() -> None:
     assert on_cards(cudnn_conv_algo_search="EXHAUSTIVE")[0].options["cudnn_conv_algo_search"] == "EXHAUSTIVE"
 
 
-def test_tensorrt_is_told_the_card_alone() -> None:
-    assert on_cards(provider="tensorrt", memory_mb=1000)[0].options == {"device_id": "0"}
+@pytest.mark.parametrize("option", ["device_id", "gpu_mem_limit", "enable_cuda_graph", "user_compute_stream"])
+def test_what_the_service_decides_itself_is_no_option(option: str) -> None:
+    with pytest.raises(ServingError, match=rf"provider_options\.{option}: ") as raised:
+        on_cards(**{option: "1"})
+    assert raised.value.reason == "SERVING_CONFIG_WRONG"
+
+
+def test_cuda_graphs_are_switched_on_where_sizes_are_named() -> None:
+    assert (on_cards(graph_rows=(4, 8))[0].options["enable_cuda_graph"], on_cards()[0].graph_rows) == ("1", ())
+
+
+@pytest.mark.parametrize("provider", ["cpu", "tensorrt"])
+def test_cuda_graphs_need_the_cuda_provider(provider: str) -> None:
+    with pytest.raises(ServingError, match=f"cuda_graphs: needs the provider cuda, and this model's is {provider}"):
+        on_cards(provider=provider, graph_rows=(4,))
+
+
+def test_all_sessions_of_a_process_share_its_gate() -> None:
+    gate = CaptureGate()
+    assert {id(e.gate) for e in executions(Wanted("cuda", 1, 3), gate)} == {id(gate)}
+
+
+def test_tensorrt_computes_fp32_as_fp32() -> None:
+    options = on_cards(provider="tensorrt")[0].options
+    assert (options["trt_fp16_enable"], options["trt_bf16_enable"], options["trt_int8_enable"]) == ("0", "0", "0")
+
+
+def test_what_tensorrt_leaves_runs_on_the_same_card_and_both_share_the_memory() -> None:
+    execution = on_cards(instances=1, device_ids=(3,), provider="tensorrt", memory_mb=1001)[0]
+    [(other, options)] = execution.others
+    assert (other, options["device_id"], execution.options["device_id"]) == ("cuda", "3", "3")
+    assert execution.options["trt_max_workspace_size"] == str(500 << 20)
+    assert options["gpu_mem_limit"] == str(501 << 20)
 
 
 @pytest.mark.parametrize(
@@ -51,15 +98,7 @@ def test_a_device_is_named_for_the_trailers(found: tuple[Execution, ...], name: 
 
 
 @pytest.mark.parametrize(
-    ("text", "lost"),
-    [
-        ("CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; hostname=a", True),
-        ("CUDNN failure 4: CUDNN_STATUS_INTERNAL_ERROR ; GPU=0", True),
-        ("CUBLAS failure 14: CUBLAS_STATUS_INTERNAL_ERROR", True),
-        ("CUDA failure 2: out of memory ; GPU=0", False),
-        ("Failed to allocate memory for requested buffer of size 1024", False),
-        ("Exiting due to terminate flag being set to true.", False),
-    ],
+    ("execution", "place"), [(Execution(), HOST), (on_cards(device_ids=(2,))[0], Place("cuda", 2))], ids=["cpu", "card"]
 )
-def test_what_ends_a_device_is_told_from_what_does_not(text: str, lost: bool) -> None:
-    assert is_device_fault(text) is lost
+def test_buffers_are_where_the_session_is(execution: Execution, place: Place) -> None:
+    assert execution.place == place
