@@ -18,7 +18,7 @@ cargo_tool = @cargo $(2) --version >/dev/null 2>&1 || { echo "cargo $(2) is not 
 FUZZ_S ?= 60
 
 .PHONY: demo test lint types unit e2e models matrix matrix-fast k8s-test front rust-lint rust-test fuzz protos \
-  released-protos bench soak clients-test clean help
+  released-protos bench bench-gpu soak clients-test clean help
 
 demo: $(READY) $(BUILT)  ## train what is missing, start the fleet, show real answers
 	@$(BIN)/argosy demo
@@ -85,6 +85,9 @@ released-protos: $(READY)  ## with a release: what later changes of protos/ must
 
 bench: models $(BUILT)  ## beside Triton, MLServer, grpcio and raw ONNX Runtime (BENCH=--quick: three minutes instead of fifteen)
 	$(BIN)/python -m bench $(BENCH)
+
+bench-gpu: models $(BUILT)  ## the service beside its session alone on a card (GPU="--provider cpu": only shows that it runs)
+	$(BIN)/python -m bench.gpu $(GPU)
 
 soak: models $(BUILT)  ## ten minutes of good and bad requests: memory, descriptors and threads must stay flat
 	$(BIN)/python -m bench.soak
