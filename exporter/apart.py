@@ -10,6 +10,7 @@ The memory limit is on the private memory that a process asks for (RLIMIT_DATA o
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,6 +48,7 @@ from exporter.conversion_process import main
 main(request, int(memory_bytes), int(parent))
 """
 _LOG = "log.txt"
+_LACKED = re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'")
 _TOLD_LINES = 40
 
 
@@ -94,7 +96,7 @@ def _done(request: Request, samples: Rows, split: Split | None, apart: Apart) ->
         try:
             status = _run(folder, apart.limits, apart.interpreter)
             if status != 0:
-                raise SourceError(_what_ended_it(status, folder / _LOG, apart.limits))
+                raise SourceError(_what_ended_it(status, folder / _LOG, apart))
             yield folder
         finally:
             if apart.show_log:
@@ -115,7 +117,8 @@ def _run(folder: Path, limits: Limits, interpreter: str) -> int:
                 start_new_session=True,
             )
         except OSError as error:
-            raise SourceError(f"the interpreter {interpreter} cannot be started: {error.strerror}") from error
+            told = f"the interpreter {interpreter} cannot be started: {error.strerror}"
+            raise SourceError(f"{told}: --python or exporter.yaml names it") from error
         try:
             return process.wait(limits.timeout_s)
         except subprocess.TimeoutExpired as error:
@@ -132,10 +135,16 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _what_ended_it(status: int, log: Path, limits: Limits) -> str:
+def _what_ended_it(status: int, log: Path, apart: Apart) -> str:
     lines = _last_lines(log, _TOLD_LINES)
     if any(ran_out_of_memory(line) for line in lines):
-        return f"the conversion needs more than {limits.memory_mib} MiB of memory: --memory allows more"
+        return f"the conversion needs more than {apart.limits.memory_mib} MiB of memory: --memory allows more"
+    if any(line.startswith("unknown option -P") for line in lines):
+        return f"the interpreter {apart.interpreter} is older than Python 3.11: a newer one is needed"
+    # What the user's own code lacks is refused in the process: this is what the process itself does.
+    if lines and (lacked := _LACKED.search(lines[-1])):
+        needed = "it needs the framework, its converter, numpy and onnx"
+        return f"the environment of {apart.interpreter} lacks {lacked[1]}: {needed}"
     said = f": {lines[-1][:200]}" if lines else ""
     if status < 0:
         return f"the converter died of {signal.Signals(-status).name}{said} (--traceback shows what it printed)"

@@ -17,8 +17,9 @@ from exporter.found_out import DTYPES
 from exporter.optimise_model import add_steps, read_steps, taken_out
 from exporter.own_model import Order
 from exporter.parity import DEFAULT_TOLERANCE, Tolerance
+from exporter.settings import read_environments
 from exporter.signing import read_private_key
-from exporter.sniff import FRAMEWORKS
+from exporter.sniff import FRAMEWORKS, kind_of
 
 _EPILOG = """
 SOURCE is told apart by what it holds: Keras .keras or .h5, a TensorFlow SavedModel folder, a TF.js graph model, TFLite,
@@ -56,6 +57,7 @@ _FOLDS = (
     "fit the model anew without each of K parts of the samples, export it, judge it on that part: mean ± standard"
     " deviation of the figures; scikit-learn and the scikit-learn classes of XGBoost and LightGBM, with --target"
 )
+_SETTINGS = "a virtual environment a framework, by its environments; else exporter.yaml, if it is here"
 _RELATIVE = "and this share of the source's answer (%(default)s)"
 _STATED_INPUT = re.compile(r"([A-Za-z][\w.\-]*)(?:=(\w+)\[(\w+(?:,\w+)*)\])?")
 _STATED_RANGE = re.compile(r"([A-Za-z][\w.\-]*)=(-?\d+):(-?\d+)")
@@ -116,7 +118,8 @@ def _add_how_it_runs(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--trust-code", action="store_true", help="load pickles, modules and objects: they run the code in them")
     add("--import", dest="imports", action="append", default=[], metavar="MODULE", help="registers your own layers")
-    add("--python", default=sys.executable, metavar="FILE", help=_PYTHON)
+    add("--python", default="", metavar="FILE", help=_PYTHON)
+    add("--settings", type=Path, metavar="FILE.yaml", help=_SETTINGS)
     add("--timeout", type=float, default=Limits().timeout_s, metavar="SECONDS", help="for the conversion (%(default)g)")
     add("--memory", type=int, default=Limits().memory_mib, metavar="MIB", help="for the conversion (%(default)s)")
     add("--traceback", action="store_true", help="show where an error came from")
@@ -142,12 +145,20 @@ def order_of(options: argparse.Namespace) -> Order:
         truth=truth,
         folds=options.folds,
         unlabelled=options.unlabelled,
-        apart=Apart(Limits(options.timeout, options.memory), options.python, options.traceback),
+        apart=Apart(Limits(options.timeout, options.memory), _interpreter(options), options.traceback),
         ranges=dict(map(_range, options.range)),
         columns=tuple(options.columns),
         imports=tuple(options.imports),
         without=tuple(options.without),
     )
+
+
+def _interpreter(options: argparse.Namespace) -> str:
+    """The one that is named; else, of the framework that is named or seen, the environment's in the settings."""
+    environments = read_environments(options.settings)
+    if options.python:
+        return str(options.python)
+    return environments.get(options.framework or kind_of(options.source).framework, sys.executable)
 
 
 def _described(options: argparse.Namespace) -> pb.ModelManifest:

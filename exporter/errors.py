@@ -29,6 +29,10 @@ class VersionExistsError(ExportError):
     """That version is published already; versions never change."""
 
 
+class SettingsError(ExportError):
+    """The settings say nothing that can be understood."""
+
+
 class SigningError(ExportError):
     """There is no key to sign with, or the signature cannot be written."""
 

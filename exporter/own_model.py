@@ -30,7 +30,7 @@ from exporter.optimise import optimisation, require_labelled
 from exporter.parity import Tolerance
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.publish import next_version, publish
-from exporter.sniff import Kind, kind_of
+from exporter.sniff import OBJECT, PICKLE, Kind, kind_of
 from exporter.steps import Steps, taken
 
 # The output of a model that has one, by what the task ends in: name, meaning, role.
@@ -163,9 +163,7 @@ def _tried(order: Order, way: int) -> _Tried:
 
 
 def _request(order: Order, way: int) -> Request:
-    kind = kind_of(order.source)
-    if order.framework:
-        kind = Kind(order.framework, kind.runs_code)
+    kind = _read_as(order)
     if kind.runs_code and not order.trust_code:
         raise SourceError(f"loading {order.source} runs the code in it: say --trust-code if it is yours")
     return Request(
@@ -180,6 +178,13 @@ def _request(order: Order, way: int) -> Request:
         without=order.without,
         way=way,
     )
+
+
+def _read_as(order: Order) -> Kind:
+    """What the source is read as: objects and pickles as what they are, for they tell their framework by themselves."""
+    kind = kind_of(order.source)
+    tells_itself = kind.framework == OBJECT or (kind.framework == PICKLE and order.framework != "pytorch")
+    return kind if tells_itself or not order.framework else Kind(order.framework, kind.runs_code)
 
 
 def _labelled(order: Order, conversion: Conversion) -> Labelled | None:

@@ -89,6 +89,6 @@ def _framework(name: str) -> Framework:
         return cast(Framework, importlib.import_module(f"exporter.sources.{module}"))
     except ImportError as error:
         raise SourceError(
-            f"the environment that converts lacks what {name} needs: {first_line(error)}"
-            " (pip install 'argosy[export]', or --python names another environment's interpreter)"
+            f"the environment of {sys.executable} lacks what {name} needs: {first_line(error)}"
+            " (pip install 'argosy[export]'; or name another environment, by --python or in exporter.yaml)"
         ) from error

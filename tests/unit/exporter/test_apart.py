@@ -5,14 +5,28 @@ import subprocess
 import sys
 import venv
 from pathlib import Path
+from types import ModuleType
 
+import google.protobuf
+import ml_dtypes
+import numpy
 import numpy as np
+import onnx
 import psutil
 import pytest
+import typing_extensions
 
 from exporter.__main__ import main
 
 DESCRIPTION = "{description: d, table: {columns: [{name: a, kind: COLUMN_KIND_NUMBER, input: numbers}]}}"
+
+FITTED = """
+import numpy as np
+from sklearn.linear_model import LinearRegression
+model = LinearRegression().fit(np.arange(8.0)[:, None], np.arange(8.0))
+"""
+# What this environment has.
+SHARED = [path for path in sys.path if path.endswith("site-packages")]
 
 # Where a conversion process is to leave its result: its second argument.
 LEAVES_NO_ONNX = """
@@ -108,16 +122,112 @@ def test_an_export_that_is_killed_takes_its_conversion_along(folder: Path) -> No
 
 def test_another_environment_can_convert(folder: Path) -> None:
     """One that has no Argosy: what the conversion needs of it comes along."""
-    other = folder / "other"
-    venv.create(other)
-    (packages,) = other.glob("lib/python*/site-packages")
-    shared = [path for path in sys.path if path.endswith("site-packages")]
-    (packages / "shared.pth").write_text("\n".join(shared))
-    (packages / "sitecustomize.py").write_text("import sys\nopen('prefix', 'w').write(sys.prefix)")
-    (folder / "mine.py").write_text(
-        "import numpy as np\nfrom sklearn.linear_model import LinearRegression\n"
-        "model = LinearRegression().fit(np.arange(8.0)[:, None], np.arange(8.0))"
-    )
+    other = environment(folder / "other", *SHARED)
+    (folder / "mine.py").write_text(FITTED)
     assert main(arguments("mine:model", "--python", str(other / "bin" / "python"))) == 0
     assert (folder / "prefix").read_text() == str(other)
     assert (folder / "models" / "tiny" / "1" / "model.yaml").is_file()
+
+
+def test_the_settings_choose_the_environment_of_a_framework(folder: Path) -> None:
+    other = environment(folder / "envs" / "other", *SHARED)
+    (folder / "exporter.yaml").write_text("environments: {keras: nowhere, scikit-learn: envs/other}")
+    (folder / "mine.py").write_text(FITTED)
+    assert main(arguments("mine:model", "--framework", "scikit-learn")) == 0
+    assert (folder / "prefix").read_text() == str(other)
+
+
+def test_a_framework_that_the_settings_do_not_name_converts_here(folder: Path) -> None:
+    (folder / "exporter.yaml").write_text("environments: {keras: nowhere}")
+    (folder / "mine.py").write_text(f"import sys\nopen('prefix', 'w').write(sys.prefix)\n{FITTED}")
+    assert main(arguments("mine:model", "--framework", "scikit-learn")) == 0
+    assert (folder / "prefix").read_text() == sys.prefix
+
+
+def test_the_interpreter_that_is_named_wins_over_the_settings(folder: Path) -> None:
+    other = environment(folder / "other", *SHARED)
+    (folder / "exporter.yaml").write_text("environments: {scikit-learn: nowhere}")
+    (folder / "mine.py").write_text(FITTED)
+    more = ["--framework", "scikit-learn", "--python", str(other / "bin" / "python")]
+    assert main(arguments("mine:model", *more)) == 0
+    assert (folder / "prefix").read_text() == str(other)
+
+
+def test_an_environment_that_is_not_there_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "exporter.yaml").write_text("environments: {scikit-learn: nowhere}")
+    error = refusal(folder, capsys, FITTED, "--framework", "scikit-learn")
+    assert f"the interpreter {folder / 'nowhere'} cannot be started: No such file or directory" in error
+
+
+def test_an_environment_without_numpy_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bare = environment(folder / "bare")
+    (folder / "mine.yaml").write_text("environments: {scikit-learn: bare}")
+    error = refusal(folder, capsys, FITTED, "--framework", "scikit-learn", "--settings", "mine.yaml")
+    assert f"the environment of {bare / 'bin' / 'python'} lacks numpy: it needs the framework" in error
+
+
+def test_an_environment_without_the_framework_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = environment(folder / "other")
+    for package in (numpy, onnx, google.protobuf, ml_dtypes, typing_extensions):
+        link(package, other)
+    (folder / "exporter.yaml").write_text("environments: {xgboost: other}")
+    (folder / "trees.json").write_text('{"learner": {}}')
+    assert main(arguments("trees.json")) == 1
+    error = capsys.readouterr().err
+    assert f"the environment of {other / 'bin' / 'python'} lacks what xgboost needs: No module named" in error
+    assert error.count("\n") == 1
+
+
+def test_an_interpreter_that_is_too_old_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    old = folder / "old"  # what Python 3.10 says of -P
+    old.write_text("#!/bin/sh\necho 'unknown option -P' >&2\nexit 2\n")
+    old.chmod(0o755)
+    error = refusal(folder, capsys, FITTED, "--python", str(old))
+    assert f"the interpreter {old} is older than Python 3.11: a newer one is needed" in error
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("environments: {kears: other}", "exporter.yaml: environments.kears: expected a framework, one of keras, "),
+        ("environment: {keras: other}", "exporter.yaml: environment: Extra inputs are not permitted"),
+        ("environments: {keras: [a]}", "exporter.yaml: environments.keras: "),
+        ("environments: {", "exporter.yaml is no YAML: "),
+        ("[keras]", "exporter.yaml: "),
+    ],
+)
+def test_settings_that_say_nothing_understood_are_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], settings: str, said: str
+) -> None:
+    (folder / "exporter.yaml").write_text(settings)
+    assert said in refusal(folder, capsys, FITTED)
+
+
+def test_settings_that_are_not_there_are_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "none.yaml cannot be read: No such file" in refusal(folder, capsys, FITTED, "--settings", "none.yaml")
+
+
+def environment(folder: Path, *shared: str) -> Path:
+    """A virtual environment with what lies in `shared`; it leaves its prefix in the working folder when it runs."""
+    venv.create(folder)
+    packages = packages_of(folder)
+    (packages / "shared.pth").write_text("\n".join(shared))
+    (packages / "sitecustomize.py").write_text("import sys\nopen('prefix', 'w').write(sys.prefix)")
+    return folder
+
+
+def link(package: ModuleType, into: Path) -> None:
+    """Put a package, by the name that it is imported by, into an environment."""
+    assert package.__file__ is not None
+    file = Path(package.__file__)
+    place = packages_of(into) / package.__name__.replace(".", "/")
+    place.parent.mkdir(exist_ok=True)
+    if file.name == "__init__.py":
+        place.symlink_to(file.parent)
+    else:
+        place.with_suffix(".py").symlink_to(file)
+
+
+def packages_of(environment: Path) -> Path:
+    (packages,) = environment.glob("lib/python*/site-packages")
+    return packages
