@@ -36,6 +36,7 @@ class Card:
     runs: list[tuple[str, str, object]] = field(default_factory=list)
     plain_runs: int = 0
     buffers: int = 0
+    in_load: Callable[[], None] = lambda: None
     in_run: Callable[[], None] = lambda: None
 
 
@@ -55,6 +56,7 @@ def _session(card: Card) -> type[onnxruntime.InferenceSession]:
             self.names = [name for name, _ in providers]
             card.providers.append(providers)
             card.fallbacks.append(bool(enable_fallback))
+            card.in_load()
             super().__init__(path, options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
         def get_providers(self) -> list[str]:

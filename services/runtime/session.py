@@ -6,6 +6,7 @@ the fleet's BYTES arrays hold `bytes`, ONNX Runtime wants `str`.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,9 @@ _LOAD_ERRORS = (
     ort_errors.NotImplemented,
     ort_errors.RuntimeException,
     ort_errors.EPFail,
+    # Python's own: options that are none, or a provider whose libraries are not here.
+    RuntimeError,
+    ValueError,
 )
 
 # The last one is any error of a bound run.
@@ -82,6 +86,8 @@ class Session:
         _check_available(execution.provider, self.provider)
         if execution.graph_rows and execution.graph_rows[-1] > row_limit:
             raise refused_load("CUDA_GRAPHS_IMPOSSIBLE", f"cuda_graphs: a run takes {row_limit} rows; set it to false")
+        if self.provider != CPU:
+            _cuda_library()
         self._gate = execution.gate
         self._has_graphs = bool(execution.graph_rows)
         with self._gate.together():
@@ -156,8 +162,13 @@ def device_memory_mb(card: int) -> int | None:
     return card_memory_mb(_cuda_library(), card)
 
 
+@cache
 def _cuda_library() -> CudaLibrary | None:
-    return cuda_library(ort.cuda_version) if ort.cuda_version else None
+    """With CUDA's other libraries, where they are installed as packages: the loader does not look there by itself."""
+    if not ort.cuda_version:
+        return None
+    ort.preload_dlls()
+    return cuda_library(ort.cuda_version)
 
 
 def _loaded(model: Path, execution: Execution) -> ort.InferenceSession:
@@ -174,14 +185,25 @@ def _loaded(model: Path, execution: Execution) -> ort.InferenceSession:
         # With its fallback a run that fails on the card would go on on the CPU, from then on.
         return ort.InferenceSession(str(model), options, providers=chosen, enable_fallback=0)
     except _LOAD_ERRORS as error:
-        if execution.graph_rows and "graph capture" in str(error):
-            raise refused_load(
-                "CUDA_GRAPHS_IMPOSSIBLE",
-                "cuda_graphs: model.onnx has control flow, or operators that run on the CPU; set it to false",
-            ) from None
-        raise refused_load(
-            "MODEL_UNLOADABLE", "model.onnx: ONNX Runtime cannot load it; the log has the details"
-        ) from None
+        _log.warning("graph not loaded", detail=str(error))
+        raise _load_refusal(str(error), execution, isinstance(error, RuntimeError | ValueError)) from None
+
+
+def _load_refusal(text: str, execution: Execution, is_pythons: bool) -> ServingError:
+    """What to do about an error of loading; one of Python's own comes before the graph is looked at."""
+    if "provider option" in text.lower():
+        return refused_load(
+            "SERVING_CONFIG_WRONG",
+            "provider_options: ONNX Runtime does not know one of them, or its value; the log has the details",
+        )
+    if execution.graph_rows and "graph capture" in text:
+        return refused_load(
+            "CUDA_GRAPHS_IMPOSSIBLE",
+            "cuda_graphs: model.onnx has control flow, or operators that run on the CPU; set it to false",
+        )
+    if is_pythons and execution.provider != "cpu":
+        return _provider_missing(execution.provider)
+    return refused_load("MODEL_UNLOADABLE", "model.onnx: ONNX Runtime cannot load it; the log has the details")
 
 
 def _device_runs(session: ort.InferenceSession, execution: Execution) -> DeviceRuns | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 from services.runtime.capture_gate import CaptureGate
 from services.runtime.devices import Wanted, executions
@@ -132,3 +133,29 @@ def test_what_cannot_be_captured_is_a_refused_load_that_says_why(
     with pytest.raises(ServingError, match=says) as raised:
         on_card(tmp_path, graph, 4, row_limit=row_limit)
     assert (raised.value.cause, raised.value.reason) == (Cause.REFUSED_LOAD, "CUDA_GRAPHS_IMPOSSIBLE")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (
+            RuntimeError("Please install TensorRT libraries as mentioned in the GPU requirements"),
+            "PROVIDER_UNAVAILABLE",
+        ),
+        (RuntimeError('Unknown provider option: "prefer_speed".'), "SERVING_CONFIG_WRONG"),
+        (Fail("This session cannot use the graph capture feature as requested by the user"), "CUDA_GRAPHS_IMPOSSIBLE"),
+        (Fail("Node (x) has input size 1 not in range"), "MODEL_UNLOADABLE"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_onnx_runtime_says_of_a_load_is_told_in_our_words(
+    error: Exception, reason: str, card: Card, tmp_path: Path
+) -> None:
+    def fail() -> None:
+        raise error
+
+    card.in_load = fail
+    with pytest.raises(ServingError) as raised:
+        on_card(tmp_path, scaling_graph(), 4)
+    assert (raised.value.cause, raised.value.reason) == (Cause.REFUSED_LOAD, reason)
+    assert str(error) not in raised.value.message
