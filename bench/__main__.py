@@ -20,8 +20,8 @@ from tests.e2e.harness import ROOT
 
 FOLDER = ROOT / ".cache" / "bench"
 REPORT = FOLDER / "bench.json"
-WHOLE = Plan(rounds=3, seconds=1.0)
-QUICK = Plan(rounds=1, seconds=0.4)
+WHOLE = Plan(rounds=3, seconds=1.0, waves=4)
+QUICK = Plan(rounds=1, seconds=0.4, waves=2)
 
 
 def main() -> int:

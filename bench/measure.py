@@ -27,17 +27,21 @@ from tests.e2e.harness import Processes
 # An open loop is asked only of who answers this much more in a closed one: else its latency says nothing but that.
 HEADROOM = 1.3
 WARM_UP_S = 0.2
-# Of a round that answers each request in flight twice.
+# Of a round that answers each request in flight `waves` times.
 LONGEST_S = 15.0
 MOST_GROWTH = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long it may take: rounds, and seconds of each contender under each load in a round."""
+    """How long it may take: rounds, and seconds of each contender under each load in a round.
+
+    Where that is a few batches, of which the first and the last are not full, it is `waves` times what is in flight.
+    """
 
     rounds: int
     seconds: float
+    waves: int
 
 
 @dataclass(slots=True)
@@ -87,16 +91,17 @@ def _warmed_up(
             if contender.routed and not load.is_routed_too:
                 continue
             best = best_rates.get(contender.name)
-            if why := _why_not(case, load, sender, best):
+            if why := _why_not(case, load, sender, best, plan):
                 left_out[f"{contender.name}, {load.name}"] = why
                 continue
             found = load.rate_per_s or rate(server, case, load, sender)
             best_rates[contender.name] = max(found, best or 0.0)
-            cells[contender.name, load] = Cell(server, load, max(2 * load.in_flight, int(found * plan.seconds)))
+            count = max(plan.waves * load.in_flight, int(found * plan.seconds))
+            cells[contender.name, load] = Cell(server, load, count)
     return cells
 
 
-def _why_not(case: Case, load: Load, sender: Generator, best_rate: float | None) -> str:
+def _why_not(case: Case, load: Load, sender: Generator, best_rate: float | None, plan: Plan) -> str:
     """Why a contender that has answered so many a second at best is not put to the load; '' where it is."""
     if not sender.can_send(case.requests, load):
         return f"{sender.name} cannot send it"
@@ -104,7 +109,7 @@ def _why_not(case: Case, load: Load, sender: Generator, best_rate: float | None)
         return ""
     if load.rate_per_s is not None and best_rate < HEADROOM * load.rate_per_s:
         return f"it answers {best_rate:.3g} a second at best"
-    if 2 * load.in_flight > LONGEST_S * best_rate:
+    if plan.waves * load.in_flight > LONGEST_S * best_rate:
         return f"at {best_rate:.2g} a second each round would take more than {LONGEST_S:.0f} s"
     return ""
 

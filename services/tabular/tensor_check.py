@@ -30,6 +30,8 @@ class FloatColumns:
         if cells.shape[1] != len(self.names):
             message = f"input '{self.input}': {len(self.names)} columns are needed, got {cells.shape[1]}"
             raise invalid_input(message, f"inputs.{self.input}")
+        if np.isfinite(cells).all():  # nearly always: 3 µs, where what follows takes 10
+            return
         numbers = np.asarray(cells, np.float64)
         missing = np.isnan(numbers) & ~self.imputed
         bad = missing | np.isinf(numbers)
