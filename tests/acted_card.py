@@ -35,7 +35,8 @@ class Card:
     # Of each bound run: the thread, the number of its graph ('' where none was given), and the binding.
     runs: list[tuple[str, str, object]] = field(default_factory=list)
     plain_runs: int = 0
-    buffers: int = 0
+    # The card's number for each buffer that was made there.
+    buffers: list[int] = field(default_factory=list)
     in_load: Callable[[], None] = lambda: None
     in_run: Callable[[], None] = lambda: None
 
@@ -46,7 +47,7 @@ class _Memory:
 
 class _Binding(onnxruntime.IOBinding):  # type: ignore[misc]
     def bind_output(self, name: str, device_type: str, device_id: int) -> None:
-        assert (device_type, device_id) == ("cuda", 0)
+        assert device_type == "cuda"
         super().bind_output(name, "cpu", 0)
 
 
@@ -74,8 +75,8 @@ def _session(card: Card) -> type[onnxruntime.InferenceSession]:
         def create_ortvalue_from_shape_and_type(
             self, shape: Sequence[int], element_type: object, device_type: str, device_id: int
         ) -> onnxruntime.OrtValue:
-            assert (device_type, device_id) == ("cuda", 0)
-            card.buffers += 1
+            assert device_type == "cuda"
+            card.buffers.append(device_id)
             return super().create_ortvalue_from_shape_and_type(shape, element_type, "cpu", 0)
 
         def run_with_iobinding(self, iobinding: onnxruntime.IOBinding, run_options: object) -> None:

@@ -1,20 +1,16 @@
-"""One worker of a model: it takes a batch, runs it, and answers every request of it.
+"""A batch on an instance of a model: it is run, and every request of it answered.
 
 A request that is wrong fails alone, before the batch runs. A batch that cannot run is run again request by request, so
 that the one at fault fails alone too. What nobody foresaw becomes INTERNAL with an id, and the log has the rest.
 """
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import structlog
 
-from services.runtime.errors import Cause, DeviceFaultError, ServingError, device_lost, unavailable, without_frames
+from services.runtime.errors import Cause, DeviceFaultError, ServingError
 from services.runtime.faults import unforeseen
-from services.runtime.front import Array, Batch, Queue
+from services.runtime.front import Array, Batch
 from services.runtime.places import in_request
 from services.runtime.sequence_steps import StepRunner
 from services.runtime.session import Run
@@ -23,67 +19,13 @@ from services.runtime.stages import COMPUTE, POSTPROCESS, PREPROCESS, StageClock
 from services.runtime.typed_method import TypedMethod
 from services.runtime.version import LoadedVersion
 
-# The version to run a batch with, brought back to memory where it has left. Raises ServingError where that fails.
-Acquire: TypeAlias = Callable[[], LoadedVersion]
-
-_log = structlog.get_logger()
-
 _CALLER_GONE = "every caller of the batch has gone: the run was ended"
 
 
-# Told of a device that is lost, by a worker that met it.
-OnFault: TypeAlias = Callable[[str], None]
-
-
-def start_instances(
-    queue: Queue, name: str, instances: int, acquire: Acquire, on_fault: OnFault
-) -> list[threading.Thread]:
-    """So many workers; each ends once the queue is closed and empty. Between batches none holds a version."""
-    threads = [
-        threading.Thread(target=_work, args=(queue, index, acquire, on_fault), name=f"{name}#{index}", daemon=True)
-        for index in range(instances)
-    ]
-    for thread in threads:
-        thread.start()
-    return threads
-
-
-def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault) -> None:
-    _prepare(acquire, index, on_fault)
-    free_ns = time.perf_counter_ns()
-    while (batch := queue.take()) is not None:
-        batch_wait_ns = min(time.perf_counter_ns() - free_ns, batch.longest_wait_us * 1000)
-        try:
-            _answer(batch, _brought_back(acquire).of_instance(index), StageClock(batch_wait_ns))
-        except ServingError as error:
-            _refuse_all(batch, without_frames(error))
-        except DeviceFaultError as error:
-            _refuse_all(batch, device_lost())
-            on_fault(str(error))
-        except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
-            _refuse_all(batch, _unforeseen(batch, error))
-        batch.close()
-        del batch  # it must not outlive its answers while this worker waits for the next
-        free_ns = time.perf_counter_ns()
-
-
-def _prepare(acquire: Acquire, index: int, on_fault: OnFault) -> None:
-    try:
-        acquire().of_instance(index).warm_worker()
-    except ServingError as error:  # the loader's warm-up went well, and batches run all the same
-        _log.warning("worker not warmed", detail=error.message)
-    except DeviceFaultError as error:
-        on_fault(str(error))
-
-
-def _brought_back(acquire: Acquire) -> LoadedVersion:
-    try:
-        return acquire()
-    except ServingError as error:
-        raise unavailable("MODEL_NOT_IN_MEMORY", f"the model could not be loaded again: {error.message}") from None
-
-
-def _answer(batch: Batch, version: LoadedVersion, clock: StageClock) -> None:
+def answer(batch: Batch, version: LoadedVersion, clock: StageClock) -> None:
+    """Run a batch on the version. Raises ServingError for what holds for every request that is not answered yet,
+    DeviceFaultError where the device is lost, and whatever nobody foresaw.
+    """
     run = version.session.start()
     batch.on_abandoned(run.terminate)
     method = next((method for method in version.methods if method.route.method == batch.method), None)
@@ -264,11 +206,6 @@ def _shaped(run: Run, version: LoadedVersion) -> RunOnce:
 
 
 # ---- failures
-
-
-def _refuse_all(batch: Batch, error: ServingError) -> None:
-    for index in range(len(batch.row_counts)):
-        batch.fail(index, error)
 
 
 def _unforeseen(batch: Batch, error: Exception) -> ServingError:

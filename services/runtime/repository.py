@@ -17,7 +17,6 @@ from services.runtime.disk import model_names, read_manifest, versions
 from services.runtime.entries import LOADING, READY, REFUSED, UNLOADED, UNLOADING, Entry
 from services.runtime.errors import DeviceFaultError, ServingError, device_lost, refused_load, unknown_model
 from services.runtime.front import Front
-from services.runtime.instance import OnFault, start_instances
 from services.runtime.model_table import ModelTable
 from services.runtime.residency import Residency, held_bytes
 from services.runtime.serving_config import ServingConfig, read_serving_config
@@ -25,6 +24,7 @@ from services.runtime.stages import StageStats
 from services.runtime.trusted_keys import TrustedKeys
 from services.runtime.typed_method import TaskCode
 from services.runtime.version import LoadedVersion, load_version, queue_spec
+from services.runtime.workers import OnFault, start_instances
 
 _log = structlog.get_logger()
 
@@ -209,13 +209,13 @@ class ModelRepository:
         manifest = self._read(model, version)
         resident = self._residency.add(manifest, lambda: self._read_and_load(model, version, config))
         loaded = self._residency.use(resident)
-        queue = self._front.open_queue(queue_spec(loaded))
         workers = start_instances(
-            queue,
+            self._front.open_queue(queue_spec(loaded)),
             f"{model}/{version}",
             loaded.instances,
             lambda: self._residency.use(resident),
             self._on_fault,
+            warm=bool(config.graph_rows),
         )
         return Entry(READY, "", manifest, resident, config, loaded.session.provider, tuple(workers))
 

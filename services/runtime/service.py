@@ -21,7 +21,6 @@ from services.runtime.device_memory import DeviceMemoryError
 from services.runtime.disk import model_names
 from services.runtime.front import MEBIBYTE, Limits, Tls, TypedRoute
 from services.runtime.fronts import choose_front
-from services.runtime.instance import OnFault
 from services.runtime.logs import configure_logs
 from services.runtime.metrics import ServiceMetrics, serve_metrics
 from services.runtime.model_executions import ModelExecutions
@@ -32,6 +31,7 @@ from services.runtime.session import device_memory_mb
 from services.runtime.settings import ServiceSettings, SettingsError, read_settings
 from services.runtime.trusted_keys import UnusableKeyError, trusted_keys
 from services.runtime.typed_method import TaskCode
+from services.runtime.workers import OnFault
 
 _log = structlog.get_logger()
 

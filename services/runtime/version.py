@@ -58,8 +58,7 @@ class LoadedVersion:
 
     def warm_worker(self) -> None:
         """What an instance does before its first batch: a thread captures the CUDA graphs that it is to replay."""
-        if self.config.graph_rows:
-            _warm_up(self.session, self.signature, self.config.graph_rows)
+        _warm_up(self.session, self.signature, self.config.graph_rows)
 
 
 def load_version(

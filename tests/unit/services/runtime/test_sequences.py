@@ -222,7 +222,10 @@ def test_a_version_in_the_place_of_another_knows_none_of_its_sequences(served: S
     assert refused(lambda: step(served, 2)) == ("INVALID_ARGUMENT", "UNKNOWN_SEQUENCE")
 
 
-@pytest.mark.parametrize("settings", ["cache_bytes: 1000", "instances: 3", "priority_levels: 2"])
+@pytest.mark.parametrize(
+    "settings",
+    ["cache_bytes: 1000", "instances: 3", "priority_levels: 2", "cuda_graphs: true\npreferred_batch_rows: [1]"],
+)
 def test_settings_that_a_state_does_not_allow_refuse_the_version(settings: str, served: Served) -> None:
     (served.models / "tiny" / "serving.yaml").write_text(settings)
     assert refusal(lambda: served.repository.load("tiny")) == "SERVING_CONFIG_WRONG"

@@ -40,6 +40,7 @@ def test_versions_may_be_written_as_numbers(tmp_path: Path) -> None:
         ("default_priority_level: 2", "default_priority_level: at most priority_levels, 1"),
         ("preferred_batch_rows: [8, 4]", "preferred_batch_rows: must ascend, at most to max_batch_rows, 32"),
         ("preferred_batch_rows: [64]", "preferred_batch_rows: must ascend"),
+        ("cuda_graphs: true", "cuda_graphs: needs preferred_batch_rows, the sizes to capture"),
         ("[1, 2]", "serving.yaml"),
         ("instances: [", "serving.yaml"),
     ],

@@ -37,7 +37,15 @@ def test_runs_go_through_buffers_on_the_card_that_are_made_once_a_shape(card: Ca
     scaling = on_card(tmp_path, scaling_graph(3))
     for value in (1.0, 2.0):
         np.testing.assert_array_equal(scaling.start().outputs(ones(2, value))["y"], 3 * ones(2, value)["x"])
-    assert (card.plain_runs, len(card.runs), card.buffers) == (0, 2, 2)
+    assert (card.plain_runs, len(card.runs), card.buffers) == (0, 2, [0, 0])
+
+
+def test_the_buffers_of_an_instance_are_on_its_own_card(card: Card, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(scaling_graph())
+    for execution in executions(Wanted("cuda", 1, 2, (2, 3)), CaptureGate()):
+        Session(path, execution, 32).start().outputs(ones(1))
+    assert card.buffers == [2, 2, 3, 3]
 
 
 def test_onnx_runtime_may_not_go_on_on_the_cpu_by_itself(card: Card, tmp_path: Path) -> None:

@@ -1,0 +1,85 @@
+"""The workers of a model-version, a thread each: take a batch, have it answered, take the next.
+
+Whatever comes of a batch, each of its requests is answered and the worker goes on. Between batches a worker holds no
+version: one that has left memory is brought back for the batch that needs it.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+import structlog
+
+from services.runtime.errors import DeviceFaultError, ServingError, device_lost, unavailable, without_frames
+from services.runtime.faults import unforeseen
+from services.runtime.front import Batch, Queue
+from services.runtime.instance import answer
+from services.runtime.stages import StageClock
+from services.runtime.version import LoadedVersion
+
+# The version to run a batch with, brought back to memory where it has left. Raises ServingError where that fails.
+Acquire: TypeAlias = Callable[[], LoadedVersion]
+
+_log = structlog.get_logger()
+
+# Told of a device that is lost, by a worker that met it.
+OnFault: TypeAlias = Callable[[str], None]
+
+
+def start_instances(
+    queue: Queue, name: str, instances: int, acquire: Acquire, on_fault: OnFault, *, warm: bool = False
+) -> list[threading.Thread]:
+    """So many workers; each ends once the queue is closed and empty. Between batches none holds a version. With `warm`
+    each does what a thread has to do before its first batch.
+    """
+    threads = [
+        threading.Thread(
+            target=_work, args=(queue, index, acquire, on_fault, warm), name=f"{name}#{index}", daemon=True
+        )
+        for index in range(instances)
+    ]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, warm: bool) -> None:
+    if warm:
+        _warm(acquire, index, on_fault)
+    free_ns = time.perf_counter_ns()
+    while (batch := queue.take()) is not None:
+        batch_wait_ns = min(time.perf_counter_ns() - free_ns, batch.longest_wait_us * 1000)
+        try:
+            answer(batch, _brought_back(acquire).of_instance(index), StageClock(batch_wait_ns))
+        except ServingError as error:
+            _refuse_all(batch, without_frames(error))
+        except DeviceFaultError as error:
+            _refuse_all(batch, device_lost())
+            on_fault(str(error))
+        except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
+            _refuse_all(batch, unforeseen(f"{batch.method} failed", error))
+        batch.close()
+        del batch  # it must not outlive its answers while this worker waits for the next
+        free_ns = time.perf_counter_ns()
+
+
+def _warm(acquire: Acquire, index: int, on_fault: OnFault) -> None:
+    try:
+        acquire().of_instance(index).warm_worker()
+    except ServingError as error:  # the loader's warm-up went well, and batches run all the same
+        _log.warning("worker not warmed", detail=error.message)
+    except DeviceFaultError as error:
+        on_fault(str(error))
+
+
+def _brought_back(acquire: Acquire) -> LoadedVersion:
+    try:
+        return acquire()
+    except ServingError as error:
+        raise unavailable("MODEL_NOT_IN_MEMORY", f"the model could not be loaded again: {error.message}") from None
+
+
+def _refuse_all(batch: Batch, error: ServingError) -> None:
+    for index in range(len(batch.row_counts)):
+        batch.fail(index, error)

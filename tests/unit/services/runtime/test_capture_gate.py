@@ -1,0 +1,53 @@
+"""Who passes the gate with whom."""
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+
+import pytest
+
+from services.runtime.capture_gate import CaptureGate
+
+
+def enter(way: AbstractContextManager[None]) -> None:
+    with way:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("inside", "comes", "waits"),
+    [
+        ("together", "together", False),
+        ("together", "alone", True),
+        ("alone", "together", True),
+        ("alone", "alone", True),
+    ],
+)
+def test_whoever_is_alone_is_alone(inside: str, comes: str, waits: bool) -> None:
+    gate = CaptureGate()
+    ways = {"together": gate.together, "alone": gate.alone}
+    with ThreadPoolExecutor(1) as thread:
+        with ways[inside]():
+            other = thread.submit(enter, ways[comes]())
+            assert bool(wait([other], timeout=0.2).not_done) is waits
+        other.result(10)
+
+
+@pytest.mark.parametrize("way", ["together", "alone"])
+def test_whoever_fails_inside_leaves_the_gate_open(way: str) -> None:
+    gate = CaptureGate()
+    with pytest.raises(ZeroDivisionError), getattr(gate, way)():
+        raise ZeroDivisionError
+    with gate.alone():
+        pass
+
+
+def test_a_capture_is_not_kept_out_by_those_who_go_on_coming() -> None:
+    gate = CaptureGate()
+    with ThreadPoolExecutor(2) as threads:
+        with gate.together():
+            capture = threads.submit(enter, gate.alone())
+            assert wait([capture], timeout=0.2).not_done
+            late = threads.submit(enter, gate.together())
+            assert wait([late], timeout=0.2).not_done
+        capture.result(10)
+        late.result(10)
