@@ -1,4 +1,4 @@
-"""A card acted out on the CPU: ONNX Runtime says that it has the CUDA provider, and what would run there runs here.
+"""A card acted out on the CPU: ONNX Runtime says that it has a card's providers, and what would run there runs here.
 
 It shows that the service takes the path of a card and answers right, and what it does with the errors of one; of CUDA
 it shows nothing. The errors are worded as ONNX Runtime 1.31 words them: one kind for all that a bound run meets. A run
@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
-CUDA = "CUDAExecutionProvider"
+CARDS = ("TensorrtExecutionProvider", "CUDAExecutionProvider")
 LIGHTNING, TOO_MUCH = 700.0, 2.0e30
 
 LOST = (
@@ -115,7 +115,7 @@ def acted_card() -> Iterator[Card]:
     """While it lasts, ONNX Runtime has a card."""
     card, real = Card(), (onnxruntime.InferenceSession, onnxruntime.get_available_providers)
     onnxruntime.InferenceSession = _session(card)
-    onnxruntime.get_available_providers = lambda: [CUDA, *real[1]()]
+    onnxruntime.get_available_providers = lambda: [*CARDS, *real[1]()]
     try:
         yield card
     finally:

@@ -40,22 +40,23 @@ def shares(
     found = {demand.model: demand.share_mb for demand in demands}
     for card in dict.fromkeys(device_ids):
         there = [demand for demand in demands if card in cards_of(demand.instances, device_ids)]
-        part = _part_of_the_rest(card, there, limit_mb or free_mb(card))
-        for demand in there:
-            if not demand.share_mb and limit_mb:
-                found[demand.model] = min(found[demand.model] or part, part)
+        unnamed = [demand for demand in there if not demand.share_mb] if limit_mb else []
+        count = sum(demand.versions for demand in unnamed)
+        rest_mb = _rest_mb(card, there, limit_mb or free_mb(card), needed_mb=count)
+        for demand in unnamed:
+            part_mb = rest_mb // count
+            found[demand.model] = min(found[demand.model] or part_mb, part_mb)
     return found
 
 
-def _part_of_the_rest(card: int, there: Sequence[Demand], available_mb: int | None) -> int:
+def _rest_mb(card: int, there: Sequence[Demand], available_mb: int | None, needed_mb: int) -> int:
+    """What the named shares leave, at least `needed_mb`."""
     named_mb = sum(demand.whole_mb for demand in there)
-    unnamed = sum(demand.versions for demand in there if not demand.share_mb)
-    if available_mb is None:
+    if available_mb is None or not named_mb + needed_mb:
         return 0
-    rest_mb = available_mb - named_mb
-    if rest_mb < 0 or (unnamed and rest_mb < unnamed):
+    if named_mb + needed_mb > available_mb:
         each = ", ".join(f"{demand.model} {demand.whole_mb or 'what is left'}" for demand in there)
         raise DeviceMemoryError(
             f"device_memory_mb: card {card} has {available_mb} MiB for this process, its models want {named_mb}: {each}"
         )
-    return rest_mb // unnamed if unnamed else 0
+    return available_mb - named_mb

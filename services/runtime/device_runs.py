@@ -139,71 +139,84 @@ class DeviceRuns:
         self._graphs = graphs
         self._shapes: OrderedDict[Shape, _Bound] = OrderedDict()
         self._unbindable: set[Shape] = set()
-        self._of_graph: dict[int, RunOptions] = {}
+        self._of_graph: dict[int, Shape] = {}
+        self._graph_options: dict[int, RunOptions] = {}
         self._of_thread = threading.local()
         self._lock = threading.Lock()
 
     def run(self, inputs: Mapping[str, Array], options: RunOptions) -> list[Array] | None:
         """The outputs in the graph's order; None where this shape was given up. Raises what ONNX Runtime raises."""
-        shape = _shape_of(inputs)
-        rows = shape[0][2][0]
+        shape = self._shape_of(inputs)
         if shape in self._unbindable:
             return None
-        with self._lock, self._passing(rows):
-            bound = self._bound(shape, rows)
-            bound.fill(inputs)
-            self._session.run_with_iobinding(bound.binding, self._options(rows, options))
-            return bound.binding.copy_outputs_to_cpu()
+        with self._lock:
+            graph = self._graph(shape)
+            with self._passing(graph):
+                bound = self._bound(shape)
+                bound.fill(inputs)
+                self._session.run_with_iobinding(bound.binding, self._options(graph, options))
+                return bound.binding.copy_outputs_to_cpu()
 
     def give_up(self, inputs: Mapping[str, Array]) -> None:
         """Bind this shape no more: it cannot be run so."""
-        shape = _shape_of(inputs)
+        shape = self._shape_of(inputs)
         with self._lock:
             self._unbindable.add(shape)
             self._shapes.pop(shape, None)
 
+    def _shape_of(self, inputs: Mapping[str, Array]) -> Shape:
+        """In the graph's order, whatever the order of `inputs`."""
+        arrays = [(bound.name, inputs[bound.name]) for bound in self._inputs]
+        return tuple((name, array.dtype.str, array.shape) for name, array in arrays)
+
+    def _graph(self, shape: Shape) -> int:
+        """The number of the shape's CUDA graph, which is its rows. A graph is of one shape: ONNX Runtime replays it by
+        its number, on the buffers that it was captured with, and looks at no other.
+        """
+        rows = _rows(shape)
+        if self._graphs is None or rows not in self._graphs.rows:
+            return NO_GRAPH
+        return rows if self._of_graph.setdefault(rows, shape) == shape else NO_GRAPH
+
     @contextmanager
-    def _passing(self, rows: int) -> Iterator[None]:
+    def _passing(self, graph: int) -> Iterator[None]:
         captured = self._captured()
-        if not self._is_graph(rows) or rows in captured:
+        if graph == NO_GRAPH or graph in captured:
             with self._gate.together():
                 yield
             return
         with self._gate.alone():
             yield
-        captured.add(rows)
+        captured.add(graph)
 
     def _captured(self) -> set[int]:
-        """Of this thread: the numbers of rows whose graph it has captured."""
+        """The graphs that this thread has captured."""
         captured: set[int] = self._of_thread.__dict__.setdefault("captured", set())
         return captured
 
-    def _is_graph(self, rows: int) -> bool:
-        return self._graphs is not None and rows in self._graphs.rows
-
-    def _options(self, rows: int, given: RunOptions) -> RunOptions:
+    def _options(self, graph: int, given: RunOptions) -> RunOptions:
         """Of a graph its own: a capture that is ended before its time would never be whole."""
-        if self._graphs is None or rows not in self._graphs.rows:
+        if self._graphs is None or graph == NO_GRAPH:
             return given
-        if rows not in self._of_graph:
-            self._of_graph[rows] = graph_options(self._graphs.options(), rows)
-        return self._of_graph[rows]
+        if graph not in self._graph_options:
+            self._graph_options[graph] = graph_options(self._graphs.options(), graph)
+        return self._graph_options[graph]
 
-    def _bound(self, shape: Shape, rows: int) -> _Bound:
+    def _bound(self, shape: Shape) -> _Bound:
         if shape not in self._shapes:
             self._make_room()
-            self._shapes[shape] = self._bind(shape, rows)
+            self._shapes[shape] = self._bind(shape)
         self._shapes.move_to_end(shape)
         return self._shapes[shape]
 
     def _make_room(self) -> None:
         """A graph's buffers must stay."""
-        droppable = [shape for shape in self._shapes if not self._is_graph(shape[0][2][0])]
+        droppable = [shape for shape in self._shapes if self._of_graph.get(_rows(shape)) != shape]
         if len(droppable) >= MAX_SHAPES:
             del self._shapes[droppable[0]]
 
-    def _bind(self, shape: Shape, rows: int) -> _Bound:
-        binding = self._session.io_binding()
+    def _bind(self, shape: Shape) -> _Bound:
+        rows, binding = _rows(shape), self._session.io_binding()
         inputs: dict[str, tuple[Staging, OrtValue]] = {}
         places = {bound.name: bound.place for bound in self._inputs}
         for name, dtype, dimensions in shape:
@@ -227,5 +240,6 @@ def graph_options(options: RunOptions, graph: int) -> RunOptions:
     return options
 
 
-def _shape_of(inputs: Mapping[str, Array]) -> Shape:
-    return tuple((name, array.dtype.str, array.shape) for name, array in inputs.items())
+def _rows(shape: Shape) -> int:
+    _, _, dimensions = shape[0]
+    return dimensions[0]

@@ -18,9 +18,10 @@ from services.runtime.card import CudaLibrary, Staging, card_memory_mb, cuda_lib
 from services.runtime.device_errors import is_device_fault, is_device_full
 from services.runtime.device_runs import NO_GRAPH, DeviceRuns, Graphs, graph_options
 from services.runtime.devices import Execution
-from services.runtime.errors import DeviceFaultError, ServingError, exhausted, invalid_input, refused_load
+from services.runtime.errors import DeviceFaultError, exhausted, invalid_input, refused_load
 from services.runtime.front import Array
 from services.runtime.graph_nodes import bound_nodes, check_capturable
+from services.runtime.load_refusals import load_refusal, provider_missing
 
 _log = structlog.get_logger()
 
@@ -93,7 +94,7 @@ class Session:
         with self._gate.together():
             self._session = _loaded(model, execution)
         if self._session.get_providers()[0] != self.provider:
-            raise _provider_missing(execution.provider)
+            raise provider_missing(execution.provider)
         self.input_names = tuple(node.name for node in self._session.get_inputs())
         self.output_names = tuple(node.name for node in self._session.get_outputs())
         self._string_inputs = {node.name for node in self._session.get_inputs() if node.type == "tensor(string)"}
@@ -186,24 +187,7 @@ def _loaded(model: Path, execution: Execution) -> ort.InferenceSession:
         return ort.InferenceSession(str(model), options, providers=chosen, enable_fallback=0)
     except _LOAD_ERRORS as error:
         _log.warning("graph not loaded", detail=str(error))
-        raise _load_refusal(str(error), execution, isinstance(error, RuntimeError | ValueError)) from None
-
-
-def _load_refusal(text: str, execution: Execution, is_pythons: bool) -> ServingError:
-    """What to do about an error of loading; one of Python's own comes before the graph is looked at."""
-    if "provider option" in text.lower():
-        return refused_load(
-            "SERVING_CONFIG_WRONG",
-            "provider_options: ONNX Runtime does not know one of them, or its value; the log has the details",
-        )
-    if execution.graph_rows and "graph capture" in text:
-        return refused_load(
-            "CUDA_GRAPHS_IMPOSSIBLE",
-            "cuda_graphs: model.onnx has control flow, or operators that run on the CPU; set it to false",
-        )
-    if is_pythons and execution.provider != "cpu":
-        return _provider_missing(execution.provider)
-    return refused_load("MODEL_UNLOADABLE", "model.onnx: ONNX Runtime cannot load it; the log has the details")
+        raise load_refusal(str(error), execution, isinstance(error, RuntimeError | ValueError)) from None
 
 
 def _device_runs(session: ort.InferenceSession, execution: Execution) -> DeviceRuns | None:
@@ -227,11 +211,7 @@ def _device_runs(session: ort.InferenceSession, execution: Execution) -> DeviceR
 
 def _check_available(name: str, provider: str) -> None:
     if provider not in ort.get_available_providers():
-        raise _provider_missing(name)
-
-
-def _provider_missing(name: str) -> ServingError:
-    return refused_load("PROVIDER_UNAVAILABLE", f"execution provider '{name}' was asked for and cannot be had here")
+        raise provider_missing(name)
 
 
 def _as_text(name: str, array: Array) -> Array:

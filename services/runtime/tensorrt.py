@@ -50,6 +50,8 @@ def _profiles(shapes: EngineRange) -> dict[str, str]:
 
 
 def _profile(tensor: TensorSignature, rows: int, tokens: int) -> str:
+    if tensor.datatype == "BYTES":
+        raise _refused(f"input '{tensor.name}' holds texts, which no card does; use cuda")
     if any(dimension < 0 for dimension in tensor.shape[2:]) or (-1 in tensor.shape[1:2] and not tokens):
         raise _refused(f"input '{tensor.name}' has a dimension that varies, and nothing says up to what; use cuda")
     dimensions = [rows, *(tokens if dimension < 0 else dimension for dimension in tensor.shape[1:])]

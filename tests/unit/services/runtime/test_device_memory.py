@@ -60,3 +60,7 @@ def test_a_card_is_only_held_against_the_models_that_run_there() -> None:
 
 def test_where_nothing_is_known_of_the_card_nothing_is_refused() -> None:
     assert shares([demand("a", 80_000)], (0,), 0, free(None)) == {"a": 80_000}
+
+
+def test_a_model_that_names_no_share_is_not_held_against_what_is_free() -> None:
+    assert shares([demand("a")], (0,), 0, free(0)) == {"a": 0}

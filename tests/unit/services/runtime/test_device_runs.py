@@ -188,6 +188,34 @@ def test_a_preferred_number_of_rows_runs_as_its_graph_and_another_as_the_caller_
     assert session.graphs == [2, 0, 4, 2]
 
 
+def varying_graph(*names: str) -> bytes:
+    """y = the sum of the inputs, FP32 [N, n] each."""
+    shape = ["rows", "n"]
+    return model_of(
+        [helper.make_node("Sum", list(names), ["y"])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [],
+    )
+
+
+def test_a_graph_is_of_one_shape_and_another_of_as_many_rows_runs_without() -> None:
+    session = CountedSession(varying_graph("x"))
+    bound = runs(session, Graphs((2,), ort.RunOptions))
+    for length in (3, 4, 3):
+        assert_as_plain(session, bound, {"x": np.ones((2, length), np.float32)})
+    assert session.graphs == [2, 0, 2]
+
+
+def test_the_order_in_which_inputs_come_makes_no_other_shape() -> None:
+    session = CountedSession(varying_graph("a", "b"))
+    bound = runs(session, Graphs((2,), ort.RunOptions))
+    a, b = np.ones((2, 3), np.float32), np.zeros((2, 3), np.float32)
+    for inputs in ({"a": a, "b": b}, {"b": b, "a": a}):
+        assert_as_plain(session, bound, inputs)
+    assert (session.bindings, session.graphs) == (1, [2, 2])
+
+
 def test_the_buffers_of_a_graph_are_never_dropped() -> None:
     session = CountedSession(scaling_graph(2))
     bound = runs(session, Graphs((100,), ort.RunOptions))

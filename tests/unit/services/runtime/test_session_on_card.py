@@ -167,3 +167,13 @@ def test_what_onnx_runtime_says_of_a_load_is_told_in_our_words(
         on_card(tmp_path, scaling_graph(), 4)
     assert (raised.value.cause, raised.value.reason) == (Cause.REFUSED_LOAD, reason)
     assert str(error) not in raised.value.message
+
+
+def test_a_graph_that_tensorrt_takes_in_parts_is_refused_with_what_to_do(card: Card, tmp_path: Path) -> None:
+    def fail() -> None:
+        raise Fail("User needs to provide all the dynamic shape inputs with associated profiles")
+
+    card.in_load = fail
+    with pytest.raises(ServingError, match="trt_profile_min_shapes") as raised:
+        on_card(tmp_path, scaling_graph(), provider="tensorrt")
+    assert raised.value.reason == "ENGINE_IMPOSSIBLE"

@@ -36,6 +36,11 @@ def test_a_dimension_of_unknown_range_is_refused(shape: tuple[int, ...]) -> None
     assert raised.value.reason == "ENGINE_IMPOSSIBLE"
 
 
+def test_texts_are_refused() -> None:
+    with pytest.raises(ServingError, match="input 'text' holds texts"):
+        with_engine(TENSORRT, EngineRange((TensorSignature("text", "BYTES", (-1, 1)),), 8), DIGEST)
+
+
 def test_without_a_folder_no_engine_is_kept() -> None:
     assert "trt_engine_cache_enable" not in with_engine(TENSORRT, EngineRange((PIXELS,), 32), DIGEST).options
 
