@@ -38,6 +38,8 @@ def _report(manifest: ModelManifest) -> Iterator[str]:
         yield f"  {kind.kind}: " + (kind.not_applicable or f"{kind.row_count} rows")
     for remedy in manifest.source.remedies:
         yield f"  mended: {remedy}"
+    for guard in manifest.source.guards:
+        yield f"  guarded: {guard}"
     for metric in manifest.metrics:
         if metric.name in SHOWN and not metric.label:
             spread = f" ± {metric.standard_deviation:.4f}" if metric.HasField("standard_deviation") else ""

@@ -22,17 +22,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.arrays import Rows
-from exporter.conversion import (
-    Conversion,
-    Fold,
-    Request,
-    Split,
-    ran_out_of_memory,
-    read_conversion,
-    read_folds,
-    write_request,
-    write_split,
-)
+from exporter.conversion import Conversion, Request, ran_out_of_memory, read_conversion, write_request
+from exporter.conversion_folds import Fold, Split, read_folds, write_split
 from exporter.errors import SourceError
 
 # Puts this very package, and nothing else of this environment, where the other interpreter finds it.

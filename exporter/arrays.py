@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from exporter.errors import SourceError
+from exporter.foreign import told
 
 Array: TypeAlias = NDArray[np.generic]
 # Tensors by name, [N, ...] each.
@@ -25,7 +26,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: np.asarray(archive[name]) for name in archive.files}
     except (OSError, ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{path.name} cannot be read as .npz of plain arrays: {first_line(error)}") from error
+        raise SourceError(f"{path.name} cannot be read as .npz of plain arrays: {told(error)}") from error
     return {name: values.astype(object) if values.dtype.kind == "U" else values for name, values in arrays.items()}
 
 
@@ -35,12 +36,6 @@ def write_arrays(path: Path, arrays: Rows) -> None:
         for name, values in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 np.lib.format.write_array(file, _plain(values), allow_pickle=False)
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says, on one line of at most 300 characters."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
 
 
 def _plain(values: Array) -> Array:

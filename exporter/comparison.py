@@ -17,10 +17,14 @@ from exporter.verify import compare
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The report over all kinds, and what the first kind that failed says; empty where all passed."""
+    """The report over all kinds, and what the first kind that failed says; empty where all passed.
+
+    `brief` says it in a few words, for a report in which it is no news.
+    """
 
     report: ParityReport
     failure: str = ""
+    brief: str = ""
 
     @property
     def passed(self) -> bool:
@@ -34,20 +38,23 @@ class Outcome:
 
 def compare_all(conversion: Conversion, class_outputs: Collection[str], tolerance: Tolerance) -> Outcome:
     """Compare on every set of rows. A graph that does not run on one is a failure of that kind."""
-    reports, failure = [], ""
+    reports, failure, brief = [], "", ""
     for rows in conversion.row_sets:
         try:
             report = _compare(conversion, rows, class_outputs, tolerance)
         except (GraphError, ParityError) as error:
-            return Outcome(ParityReport(), f"rows of kind '{rows.kind}': {_plain(error)}")
+            what = _plain(error)
+            return Outcome(ParityReport(), f"rows of kind '{rows.kind}': {what}", what.split(" (", 1)[0])
         reports.append(report)
         if not report.passed and not failure:
             failure = f"rows of kind '{rows.kind}': {describe_failure(report)}{_row(rows, report)}"
+            worst = max(output.worst_absolute_error for output in report.outputs)
+            brief = f"rows of kind '{rows.kind}' are off by {worst:.2g}"
     merged = merge(reports)
     merged.reference = f"{conversion.provenance.framework} {conversion.provenance.framework_version}"
     merged.kinds.extend(RowKind(kind=rows.kind, row_count=_count(rows)) for rows in conversion.row_sets)
     merged.kinds.extend(RowKind(kind=kind.kind, not_applicable=kind.reason) for kind in conversion.not_applicable)
-    return Outcome(merged, failure)
+    return Outcome(merged, failure, brief)
 
 
 def _compare(

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from exporter.arrays import Array, Rows, read_arrays, write_arrays
+from exporter.arrays import Rows, read_arrays, write_arrays
 from exporter.errors import ExportError, GraphError, ParityError, SourceError
 
-_REQUEST, _SAMPLES, _SPLIT = "request.json", "samples.npz", "split.npz"
+_REQUEST, _SAMPLES = "request.json", "samples.npz"
 _RESULT, _REFUSAL, _GRAPH = "result.json", "refusal.json", "graph.onnx"
 _REFUSALS: Mapping[str, type[ExportError]] = {kind.__name__: kind for kind in (SourceError, GraphError, ParityError)}
-_LEFT_NOTHING = "the converter ended as if all were well and left no result that can be read"
+LEFT_NOTHING = "the converter ended as if all were well and left no result that can be read"
 # How Python, C++, PyTorch and TensorFlow say that they asked for more memory than they may have.
 _OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "not enough memory", "OOM when allocating", "Cannot allocate memory")
 
@@ -75,14 +75,25 @@ class Findings:
     # The classes in the order of the output, and the columns of the one tensor of a table, where the source knows them.
     labels: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    # What was done so that the graph answers as the source does.
-    remedies: tuple[str, ...] = ()
     # What is known to make a graph of such a source wrong, and what to do.
     hazards: tuple[str, ...] = ()
     # How many ways to a graph the source has.
     ways: int = 1
     # Whether the source is an estimator that can be fitted to other rows.
     fits_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """What was done besides the plain conversion, in words, and what the converter makes without it."""
+
+    words: str
+    # None: it makes no graph, or nobody let it try.
+    without: bytes | None = None
+    # What is wrong without it, where that is known: why there is no graph, or how far off another way's was.
+    wrong: str = ""
+    # Why it was not let try.
+    untried: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,25 +117,7 @@ class Conversion:
     provenance: Provenance
     not_applicable: tuple[NotApplicable, ...] = ()
     findings: Findings = field(default_factory=Findings)
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """For a K-fold: the right answer to each of the samples (class indices or numbers) and the fold that it is in."""
-
-    truth: Array
-    fold: Array
-
-    def count(self) -> int:
-        return int(self.fold.max()) + 1
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """The graph of what was fitted without the rows of a fold, and the fitted source's answers to these rows."""
-
-    graph: bytes
-    answers: Rows
+    mends: tuple[Mend, ...] = ()
 
 
 def write_request(folder: Path, request: Request, samples: Rows) -> None:
@@ -138,30 +131,6 @@ def read_request(folder: Path) -> tuple[Request, Rows]:
     return Request(**fields, stated=stated), read_arrays(folder / _SAMPLES)
 
 
-def write_split(folder: Path, split: Split) -> None:
-    write_arrays(folder / _SPLIT, {"truth": split.truth, "fold": split.fold})
-
-
-def read_split(folder: Path) -> Split | None:
-    """None: the request is for the model as it is, not for a K-fold."""
-    return Split(**read_arrays(folder / _SPLIT)) if (folder / _SPLIT).is_file() else None
-
-
-def write_fold(folder: Path, number: int, fold: Fold) -> None:
-    (folder / f"fold-{number}.onnx").write_bytes(fold.graph)
-    write_arrays(folder / f"fold-{number}.npz", fold.answers)
-
-
-def read_folds(folder: Path, count: int) -> list[Fold]:
-    """What a process left of a K-fold. Raises as `read_conversion`."""
-    try:
-        _raise_refusal(folder)
-        graphs = [(folder / f"fold-{number}.onnx").read_bytes() for number in range(count)]
-        return [Fold(graph, read_arrays(folder / f"fold-{number}.npz")) for number, graph in enumerate(graphs)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(_LEFT_NOTHING) from error
-
-
 def write_conversion(folder: Path, conversion: Conversion) -> None:
     (folder / _GRAPH).write_bytes(conversion.graph)
     for position, rows in enumerate(conversion.row_sets):
@@ -173,14 +142,18 @@ def write_conversion(folder: Path, conversion: Conversion) -> None:
         "provenance": asdict(conversion.provenance),
         "not_applicable": [asdict(kind) for kind in conversion.not_applicable],
         "findings": asdict(conversion.findings),
+        "mends": [[mend.words, mend.wrong, mend.untried] for mend in conversion.mends],
     }
+    for position, mend in enumerate(conversion.mends):
+        if mend.without is not None:
+            (folder / _without(position)).write_bytes(mend.without)
     (folder / _RESULT).write_text(json.dumps(result))
 
 
 def read_conversion(folder: Path) -> Conversion:
     """What a process left. Raises the refusal that it wrote instead, or SourceError where it left neither."""
     try:
-        _raise_refusal(folder)
+        raise_refusal(folder)
         fields = _tuples(json.loads((folder / _RESULT).read_text()))
         return Conversion(
             graph=(folder / _GRAPH).read_bytes(),
@@ -188,12 +161,14 @@ def read_conversion(folder: Path) -> Conversion:
             provenance=Provenance(**fields["provenance"]),
             not_applicable=tuple(NotApplicable(**kind) for kind in fields["not_applicable"]),
             findings=Findings(**fields["findings"]),
+            mends=tuple(_mend(folder / _without(n), *told) for n, told in enumerate(fields["mends"])),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(_LEFT_NOTHING) from error
+        raise SourceError(LEFT_NOTHING) from error
 
 
-def _raise_refusal(folder: Path) -> None:
+def raise_refusal(folder: Path) -> None:
+    """What a process refused with, if it did."""
     refusal = folder / _REFUSAL
     if refusal.is_file():
         said = json.loads(refusal.read_text())
@@ -202,6 +177,14 @@ def _raise_refusal(folder: Path) -> None:
 
 def write_refusal(folder: Path, error: ExportError) -> None:
     (folder / _REFUSAL).write_text(json.dumps({"kind": type(error).__name__, "message": str(error)}))
+
+
+def _without(position: int) -> str:
+    return f"without-{position}.onnx"
+
+
+def _mend(graph: Path, words: str, wrong: str, untried: str) -> Mend:
+    return Mend(words, graph.read_bytes() if graph.is_file() else None, wrong, untried)
 
 
 def ran_out_of_memory(text: str) -> bool:

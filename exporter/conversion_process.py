@@ -13,17 +13,11 @@ import sys
 import traceback
 from pathlib import Path
 
-from exporter.arrays import Rows, first_line
-from exporter.conversion import (
-    Request,
-    ran_out_of_memory,
-    read_request,
-    read_split,
-    write_conversion,
-    write_fold,
-    write_refusal,
-)
+from exporter.arrays import Rows
+from exporter.conversion import Request, ran_out_of_memory, read_request, write_conversion, write_refusal
+from exporter.conversion_folds import read_split, write_fold
 from exporter.errors import ExportError, SourceError
+from exporter.foreign import told
 from exporter.sources.folds import folds
 from exporter.sources.load import load
 from exporter.sources.source import convert
@@ -47,8 +41,8 @@ def main(folder: str, memory_bytes: int, parent: int) -> None:
         traceback.print_exc()
         if isinstance(error, MemoryError) or ran_out_of_memory(str(error)):
             raise
-        told = f"{request.source} cannot be converted: {type(error).__name__}: {first_line(error)}"
-        write_refusal(place, SourceError(told))
+        why = f"{type(error).__name__}: {told(error)}"
+        write_refusal(place, SourceError(f"{request.source} cannot be converted ({why})"))
     sys.stdout.flush()
     sys.stderr.flush()
     # Some frameworks' threads crash while an interpreter is taken down; the result is on disk by now.

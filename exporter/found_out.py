@@ -10,6 +10,7 @@ from argosy.v1 import manifest_pb2 as pb
 from exporter.conversion import Conversion, Stated
 from exporter.errors import ManifestError
 from exporter.graph import opset_of, parameter_count, parse
+from exporter.mended import Told
 from exporter.signature import Meaning, tensor_specs
 
 DTYPES: Mapping[str, pb.DataType.ValueType] = {
@@ -37,7 +38,7 @@ def stated_inputs(described: Iterable[pb.TensorSpec]) -> Iterator[Stated]:
 
 
 def described_manifest(
-    described: pb.ModelManifest, conversion: Conversion, report: pb.ParityReport, columns: Sequence[str] = ()
+    described: pb.ModelManifest, conversion: Conversion, report: pb.ParityReport, mended: Told, columns: Sequence[str]
 ) -> pb.ModelManifest:
     """The manifest: what was described, and what was found out. Raises ManifestError for what has to be asked."""
     manifest = pb.ModelManifest()
@@ -47,7 +48,7 @@ def described_manifest(
     manifest.inputs.extend(inputs)
     manifest.outputs.extend(outputs)
     manifest.parity.CopyFrom(report)
-    manifest.source.CopyFrom(_source(described, conversion))
+    manifest.source.CopyFrom(_source(described, conversion, mended))
     if not manifest.labels and any(output.role == pb.OUTPUT_ROLE_PROBABILITIES for output in outputs):
         manifest.labels.extend(conversion.findings.labels)
     _fill_in_preprocessing(manifest, conversion, columns)
@@ -60,7 +61,7 @@ def _meanings(described: pb.ModelManifest, conversion: Conversion) -> dict[str, 
     return unsaid | {spec.name: Meaning(spec.meaning, spec.unit, spec.role) for spec in stated if spec.meaning}
 
 
-def _source(described: pb.ModelManifest, conversion: Conversion) -> pb.ModelSource:
+def _source(described: pb.ModelManifest, conversion: Conversion, mended: Told) -> pb.ModelSource:
     provenance = conversion.provenance
     counted = provenance.parameter_count
     return pb.ModelSource(
@@ -71,7 +72,8 @@ def _source(described: pb.ModelManifest, conversion: Conversion) -> pb.ModelSour
         opset=opset_of(parse(conversion.graph)),
         packages=described.source.packages,
         parameter_count=parameter_count(conversion.graph) if counted is None else counted,
-        remedies=conversion.findings.remedies,
+        remedies=mended.remedies,
+        guards=mended.guards,
     )
 
 

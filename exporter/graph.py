@@ -15,6 +15,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from exporter.errors import GraphError
+from exporter.foreign import told
 from exporter.graph_edits import leave_out, rename, strip_notes
 
 # What all three converters can write: tf2onnx 1.17 knows no later one.
@@ -25,6 +26,7 @@ _LEARNED_ATTRIBUTES = {"nodes_values", "class_weights", "target_weights", "coeff
 _STANDARD_DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]*")
+_UNKNOWN_OPERATOR = re.compile(r"No Op registered for (\w+)")
 _CONVERTER_NAME = re.compile(r"(unk__|Identity|output_?\d+$|keras_tensor|args_\d+|StatefulPartitionedCall)")
 
 
@@ -90,7 +92,16 @@ def check(model: onnx.ModelProto) -> None:
     try:
         onnx.checker.check_model(model, full_check=only_standard)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise GraphError(f"the graph is not valid ONNX: {str(error).strip().splitlines()[0][:300]}") from error
+        raise GraphError(_invalid(error)) from error
+
+
+def _invalid(error: Exception) -> str:
+    if found := _UNKNOWN_OPERATOR.search(str(error)):
+        return (
+            f"the source uses {found[1]}, which ONNX does not have: leave that step out of the model, and do it before"
+            " the model is asked"
+        )
+    return f"the graph is not valid ONNX: {told(error)}"
 
 
 def graph_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:

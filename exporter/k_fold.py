@@ -16,7 +16,8 @@ from argosy.v1 import manifest_pb2 as pb
 from evaluation import figures
 from exporter.apart import Apart, folds_apart
 from exporter.arrays import Array, Rows
-from exporter.conversion import Fold, Request, Split
+from exporter.conversion import Request
+from exporter.conversion_folds import Fold, Split
 from exporter.errors import GraphError, ManifestError, ParityError
 from exporter.graph import check, parse
 from exporter.judge import judged, right_answers

@@ -26,6 +26,7 @@ from exporter.k_fold import CANNOT_BE_FITTED, Ask, k_fold
 from exporter.labelled import Labelled
 from exporter.labelled import kept as kept_labelled
 from exporter.manifest import CLASS_ROLES
+from exporter.mended import told_of
 from exporter.optimise import optimisation, require_labelled
 from exporter.parity import Tolerance
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
@@ -93,7 +94,8 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
     order = _completed(order)
     proven = _proven(order)
     conversion = proven.conversion
-    manifest = described_manifest(order.described, conversion, proven.report, order.columns)
+    mended = told_of(conversion, _class_outputs(order), order.tolerance)
+    manifest = described_manifest(order.described, conversion, proven.report, mended, order.columns)
     labelled = _labelled(order, conversion)
     _add_figures(manifest, order, proven, labelled)
     if not manifest.version:
@@ -133,6 +135,11 @@ class _Tried:
     def report(self) -> pb.ParityReport:
         return self.outcome.report
 
+    def in_place_of(self, first: "_Tried") -> "_Tried":
+        """The same, whose remedies say what the first way came to."""
+        mends = tuple(replace(mend, wrong=first.outcome.brief) for mend in self.conversion.mends)
+        return replace(self, conversion=replace(self.conversion, mends=mends))
+
 
 def _proven(order: Order) -> _Tried:
     """The first of the source's ways to a graph whose graph, after the steps, answers as the source.
@@ -149,7 +156,7 @@ def _proven(order: Order) -> _Tried:
         with suppress(SourceError, GraphError):
             other = _tried(order, way)
             if other.outcome.passed:
-                return other
+                return other.in_place_of(first)
     raise ParityError(first.outcome.what_is_wrong(findings.hazards))
 
 

@@ -3,6 +3,7 @@
 What goes wrong is a GraphError that names the rows. Comparing the answers with anything is `verify.py`'s concern.
 """
 
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,9 +12,11 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime_errors
 
 from exporter.arrays import Array, Rows
 from exporter.errors import GraphError, ParityError
+from exporter.foreign import told
 
 WHOLE_BATCH_ROWS = 256
 
+_UNKNOWN_OPERATOR = re.compile(r"([\w.]*):(\w+)\(-?\d+\) is not a registered function/op")
 _RUNTIME_ERRORS = (
     runtime_errors.Fail,
     runtime_errors.InvalidArgument,
@@ -31,7 +34,7 @@ def open_session(graph: bytes) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except _RUNTIME_ERRORS as error:
-        raise GraphError(f"ONNX Runtime does not load the graph: {_first_line(error)}") from error
+        raise GraphError(_not_loaded(error)) from error
 
 
 def run_graph(graph: bytes, rows: Rows, batch_rows: int = WHOLE_BATCH_ROWS) -> dict[str, Array]:
@@ -53,7 +56,7 @@ def batches(
         except (*_RUNTIME_ERRORS, ValueError) as error:
             count = min(batch_rows, row_count - start)
             raise GraphError(
-                f"the graph does not run on {count} row(s) from row {start}: {_first_line(error)}"
+                f"the graph does not run on {count} row(s) from row {start} (ONNX Runtime: {told(error)})"
             ) from error
 
 
@@ -65,5 +68,8 @@ def row_count_of(rows: Rows) -> int:
     return next(iter(counts.values()))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0][:300]
+def _not_loaded(error: Exception) -> str:
+    if found := _UNKNOWN_OPERATOR.search(str(error)):
+        library = f" of {found[1]}" if found[1] else ""
+        return f"the graph uses the operator {found[2]}{library}, which ONNX Runtime does not have: build it without"
+    return f"ONNX Runtime does not load the graph ({told(error)})"

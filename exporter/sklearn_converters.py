@@ -6,7 +6,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -79,12 +79,12 @@ def _same_shape(operator: Operator) -> None:
     operator.outputs[0].type = FloatTensorType(list(operator.inputs[0].type.shape))
 
 
-CONVERTERS: Mapping[type, Converter] = {
+CONVERTERS: dict[type, Converter] = {ZeroIsMissing: _zero_is_missing}
+INTEGER_FLAGS: dict[type, Converter] = {
     HistGradientBoostingClassifier: _histogram_trees,
     HistGradientBoostingRegressor: _histogram_trees,
-    ZeroIsMissing: _zero_is_missing,
 }
-SHAPES: Mapping[type, Callable[[Operator], None]] = {ZeroIsMissing: _same_shape}
+SHAPES: dict[type, Callable[[Operator], None]] = {ZeroIsMissing: _same_shape}
 
 
 def register_boosters() -> None:

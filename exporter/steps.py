@@ -22,6 +22,7 @@ from onnxruntime.transformers.onnx_model import OnnxModel
 
 from exporter.arrays import Array, Rows
 from exporter.errors import GraphError
+from exporter.foreign import told
 from exporter.graph import check, opset_of, parse
 
 _DYNAMIC_OPERATORS = ["MatMul", "Gemm", "LSTM", "Gather", "Attention"]
@@ -71,8 +72,7 @@ def _step(graph: bytes, name: str, take: Callable[[onnx.ModelProto], onnx.ModelP
     try:
         after = take(before)
     except Exception as error:  # these libraries raise whatever they meet
-        text = str(error).strip().splitlines() or [type(error).__name__]
-        raise GraphError(f"{name} cannot be had for this graph: {text[0][:300]}") from error
+        raise GraphError(f"{name} cannot be had for this graph: {told(error)}") from error
     if _computation(after) == _computation(parse(graph)):
         raise GraphError(f"{name} changes nothing in this graph: there is nothing for it to work on")
     try:

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from exporter.arrays import Rows, first_line
-from exporter.conversion import Fold, Request, Split
+from exporter.arrays import Rows
+from exporter.conversion import Request
+from exporter.conversion_folds import Fold, Split
 from exporter.errors import ExportError, SourceError
+from exporter.foreign import told
 from exporter.sources.inputs import as_declared, resolve
 from exporter.sources.source import Naming, Source, head, named_answers, output_names
 
@@ -37,5 +39,5 @@ def _fitted(source: Source, rows: Rows, split: Split, number: int) -> Source:
         raise
     except Exception as error:  # an estimator refuses rows in whatever way its framework has
         raise SourceError(
-            f"fold {number + 1}: the model cannot be fitted by its rows and right answers alone: {first_line(error)}"
+            f"fold {number + 1}: the model cannot be fitted by its rows and right answers alone: {told(error)}"
         ) from error

@@ -1,5 +1,6 @@
 """A Keras 3 model: .keras, .h5, or an object. Keras' safe mode keeps a file from bringing code of its own."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -7,11 +8,15 @@ import keras
 import tensorflow as tf
 
 from exporter import keras as keras_export
-from exporter.arrays import Array, Rows, first_line
+from exporter.arrays import Array, Rows
 from exporter.conversion import Request
 from exporter.errors import SourceError
+from exporter.foreign import told
 from exporter.sources.inputs import TEXT, Input, Shape
 from exporter.sources.source import Naming, Source, Way
+
+# How Keras names a class that it does not know.
+_CLASS = re.compile(r"(?:Could not locate class|Unknown layer:?) '?(\w+)")
 
 
 def from_file(path: Path, request: Request, samples: Rows) -> Source:
@@ -82,15 +87,16 @@ def _output_names(network: keras.Model) -> tuple[str, ...]:
 
 
 def _what_is_missing(path: Path, error: Exception) -> str:
-    said = first_line(error)
     if "Could not locate" in str(error) or "Unknown layer" in str(error):
+        found = _CLASS.search(str(error))
+        name = f" ('{found[1]}')" if found else ""
         return (
-            f"{path.name} has a layer of your own: --import MODULE with --trust-code names the module that registers it"
-            f" (Keras: {said[:120]})"
+            f"{path.name} has a layer of your own{name}: --import MODULE with --trust-code names the module that"
+            " registers it"
         )
     if "safe_mode" in str(error) or "unsafe" in str(error).lower():
         return f"loading {path.name} runs the code in it (a Lambda layer): say --trust-code if it is yours"
-    return f"{path.name} cannot be loaded by Keras: it is cut short or of another version ({said[:160]})"
+    return f"{path.name} cannot be loaded by Keras: it is cut short or of another version ({told(error)})"
 
 
 def _open(shape: Shape) -> Iterator[int | None]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 from onnxmltools import convert_lightgbm
 from onnxmltools.convert.common.data_types import FloatTensorType
 
-from exporter.arrays import Array, Rows, first_line
+from exporter.arrays import Array, Rows
 from exporter.boosters import (
     MLTOOLS_OPSET,
     class_outputs,
@@ -24,11 +24,14 @@ from exporter.boosters import (
 )
 from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
+from exporter.foreign import told
 from exporter.graph import finish
-from exporter.sources.source import Naming, Source, Way
+from exporter.sources.source import Naming, Remedy, Source, Way
 
 # kZeroThreshold in LightGBM: what is no larger is not stored, and so is zero.
 _ZERO_THRESHOLD = np.float32(1e-35)
+_ROUNDED = "thresholds rounded down to float32, which sends every float32 value the same way"
+_ZEROS = "zeros made missing, as zero_as_missing has it"
 _SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
 _THRESHOLDS = re.compile(r"^threshold=(.*)$", re.MULTILINE)
 
@@ -37,7 +40,7 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
     try:
         booster = lightgbm.Booster(model_file=path)
     except lightgbm.basic.LightGBMError as error:
-        raise SourceError(f"{path.name} cannot be loaded by LightGBM: {first_line(error)[:160]}") from error
+        raise SourceError(f"{path.name} cannot be loaded by LightGBM: {told(error)}") from error
     return _of_booster(booster)
 
 
@@ -59,24 +62,27 @@ def _of_booster(model: object, labels: tuple[str, ...] = ()) -> Source:
     booster, text = model, model.model_to_string(num_iteration=model.best_iteration)
     if "linear_tree: 1" in text or "is_linear=1" in text:
         raise SourceError("LightGBM's linear trees cannot be converted: train with linear_tree=False")
-    rounded = _rounded(text)
-    zero_is_missing = "[zero_as_missing: 1]" in text
-    remedies = [
-        *(
-            ["thresholds rounded down to float32, which sends every float32 value the same way"]
-            if rounded != text
-            else []
-        ),
-        *(["zeros made missing, as zero_as_missing has it"] if zero_is_missing else []),
-    ]
-    converted = lightgbm.Booster(model_str=rounded)
+    rounded, zero_is_missing = _rounded(text), "[zero_as_missing: 1]" in text
+
+    def way(text: str, *, zero_is_missing: bool) -> Callable[[Naming], bytes]:
+        return lambda naming: _graph(lightgbm.Booster(model_str=text), naming, zero_is_missing=zero_is_missing)
+
+    remedies = {
+        Remedy(_ROUNDED, way(text, zero_is_missing=zero_is_missing)): rounded != text,
+        Remedy(_ZEROS, way(rounded, zero_is_missing=False)): zero_is_missing,
+    }
     return Source(
         framework="lightgbm",
         distribution="lightgbm",
         converter="onnxmltools",
         inputs=(tree_input(booster.num_feature(), _thresholds(booster)),),
         answer=lambda rows: [_answers(booster, rows)],
-        ways=(Way(lambda naming: _graph(converted, naming, zero_is_missing=zero_is_missing), tuple(remedies)),),
+        ways=(
+            Way(
+                way(rounded, zero_is_missing=zero_is_missing),
+                tuple(remedy for remedy, applies in remedies.items() if applies),
+            ),
+        ),
         findings=Findings(labels=labels, columns=_columns(booster)),
     )
 

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
-from exporter.arrays import Rows, first_line
+from exporter.arrays import Rows
 from exporter.conversion import Request
 from exporter.errors import SourceError
+from exporter.foreign import told
 from exporter.sniff import OBJECT, PICKLE
 from exporter.sources.source import Source
 
@@ -52,7 +53,7 @@ def _import_first(modules: Sequence[str]) -> None:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            raise SourceError(f"--import {module}: {first_line(error)}") from error
+            raise SourceError(f"--import {module}: {told(error)}") from error
 
 
 def _import_object(source: str) -> object:
@@ -60,7 +61,7 @@ def _import_object(source: str) -> object:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise SourceError(f"{source} cannot be imported: {first_line(error)}") from error
+        raise SourceError(f"{source} cannot be imported: {told(error)}") from error
     is_maker = callable(found) and not hasattr(found, "predict") and not hasattr(found, "forward")
     return found() if is_maker or isinstance(found, type) else found
 
@@ -69,7 +70,7 @@ def _unpickle(path: Path) -> object:
     try:
         return importlib.import_module("joblib").load(path)
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, ValueError, KeyError) as error:
-        raise SourceError(f"{path.name} cannot be unpickled: {first_line(error)}") from error
+        raise SourceError(f"{path.name} cannot be unpickled: {told(error)}") from error
 
 
 def _framework_of(model: object) -> str:
@@ -89,6 +90,6 @@ def _framework(name: str) -> Framework:
         return cast(Framework, importlib.import_module(f"exporter.sources.{module}"))
     except ImportError as error:
         raise SourceError(
-            f"the environment of {sys.executable} lacks what {name} needs: {first_line(error)}"
+            f"the environment of {sys.executable} lacks what {name} needs: {told(error)}"
             " (pip install 'argosy[export]'; or name another environment, by --python or in exporter.yaml)"
         ) from error

@@ -12,7 +12,7 @@ from exporter.errors import SourceError
 from exporter.graph import graph_inputs
 from exporter.run_graph import run_graph
 from exporter.sources.inputs import TEXT, Input
-from exporter.sources.source import Naming, Source, Way
+from exporter.sources.source import Naming, Remedy, Source, Way
 
 _UNFROZEN = "the batch, which the file has as 1, made to vary"
 _BY_NATURE = "a batch of 1 by nature: say --one-row"
@@ -47,7 +47,7 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
         converter="",
         inputs=inputs,
         answer=answer,
-        ways=(Way(to_graph, (_UNFROZEN,) if unfreeze else ()),),
+        ways=(Way(to_graph, (Remedy(_UNFROZEN),) if unfreeze else ()),),
         outputs=tuple(answered),
         findings=Findings(hazards=(_BY_NATURE,) if unfreeze else ()),
     )

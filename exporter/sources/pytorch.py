@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from exporter import pytorch as torch_export
-from exporter.arrays import Array, Rows, first_line
+from exporter.arrays import Array, Rows
 from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
+from exporter.foreign import told
 from exporter.sources.inputs import Input
-from exporter.sources.source import Naming, Source, Way
+from exporter.sources.source import Naming, Remedy, Source, Way
 
 _FROZEN_LENGTH = (
     "a recurrent layer froze the length of its example when the source was exported: give the module itself, as"
@@ -25,7 +26,7 @@ _FROZEN_LENGTH = (
 )
 
 _ONE_PATH = "tracing records one path through the code: a model that branches on its values is not for it"
-_EXPORTED = "converted by torch.export, since a trace froze what varies"
+_EXPORTED = "converted by torch.export and not by a trace"
 
 
 def from_file(path: Path, request: Request, samples: Rows) -> Source:
@@ -38,7 +39,7 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:
             return from_object(torch.load(path, map_location="cpu", weights_only=False), request, samples)
         return _of_program(torch.export.load(path))
     except (RuntimeError, AttributeError, ImportError, zipfile.BadZipFile, EOFError) as error:
-        raise SourceError(f"{path.name} cannot be loaded by PyTorch: {first_line(error)[:200]}") from error
+        raise SourceError(f"{path.name} cannot be loaded by PyTorch: {told(error)}") from error
 
 
 def from_object(model: object, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
@@ -65,7 +66,7 @@ def _of_module(module: torch.nn.Module) -> Source:
         converter=torch_export.CONVERTER,
         inputs=None,
         answer=lambda rows: torch_export.predict(module, rows),
-        ways=(Way(traced), Way(exported, (_EXPORTED,))) if _can_be_exported(module) else (Way(traced),),
+        ways=(Way(traced), Way(exported, (Remedy(_EXPORTED),))) if _can_be_exported(module) else (Way(traced),),
         findings=Findings(hazards=(_ONE_PATH,)),
         parameter_count=torch_export.parameter_count(module),
     )

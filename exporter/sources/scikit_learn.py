@@ -4,7 +4,7 @@ A classifier answers its probabilities (those that have none, their decision val
 transformer its features. What training knew of the columns, such as categories and thresholds, makes the hard rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +18,10 @@ from exporter import sklearn_remedies
 from exporter.arrays import Array, Rows
 from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
+from exporter.sklearn_missing import send_missing
+from exporter.sklearn_refusals import hazards, refuse_what_cannot_be_converted
 from exporter.sources.inputs import Input
-from exporter.sources.source import Naming, Source, Way
+from exporter.sources.source import Naming, Remedy, Source, Way
 from exporter.sources.tables import columns_of, reads_texts, table_inputs
 
 
@@ -32,23 +34,17 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
     if not isinstance(model, BaseEstimator):
         raise SourceError(f"a {type(model).__name__} is no scikit-learn estimator")
     estimator = model
-    sklearn_remedies.refuse_what_cannot_be_converted(estimator)
-    remedied, remedies = sklearn_remedies.remedied(estimator)
+    refuse_what_cannot_be_converted(estimator)
+    chosen = sklearn_remedies.remedies(estimator)
     inputs = table_inputs(estimator, samples)
 
     def fit_again(rows: Sequence[Array], truth: Array) -> Source:
         right = estimator.classes_[truth] if is_classifier(estimator) else truth
         return from_object(clone(estimator).fit(_as_trained(estimator, inputs, rows), right), request, samples)
 
-    def to_graph(naming: Naming) -> bytes:
-        columns = {name: as_column(values) for name, values in naming.example.items()}
-        return sklearn_export.convert(
-            remedied,
-            columns,
-            sklearn_export.output_names(estimator, naming.output_names),
-            options=sklearn_remedies.options(remedied),
-            edit=partial(sklearn_remedies.send_missing, estimator=remedied),
-        )
+    def way_without(remedy: sklearn_remedies.Remedy) -> Remedy:
+        others = tuple(other for other in chosen if other is not remedy)
+        return Remedy(remedy.value, lambda naming: _graph(estimator, others, naming))
 
     return Source(
         framework=sklearn_export.FRAMEWORK,
@@ -56,14 +52,26 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
         converter=sklearn_export.CONVERTER,
         inputs=inputs,
         answer=lambda rows: [answers(estimator, inputs, rows)],
-        ways=(Way(to_graph),),
+        ways=(Way(lambda naming: _graph(estimator, chosen, naming), tuple(map(way_without, chosen))),),
         findings=Findings(
             labels=tuple(str(label) for label in estimator.classes_) if is_classifier(estimator) else (),
             columns=columns_of(estimator),
-            remedies=remedies,
-            hazards=sklearn_remedies.hazards(estimator),
+            hazards=hazards(estimator),
         ),
         fit_again=fit_again if is_classifier(estimator) or is_regressor(estimator) else None,
+    )
+
+
+def _graph(estimator: BaseEstimator, chosen: Collection[sklearn_remedies.Remedy], naming: Naming) -> bytes:
+    changed = sklearn_remedies.remedied(estimator, chosen)
+    sends = sklearn_remedies.Remedy.MISSING_SENT in chosen
+    return sklearn_export.convert(
+        changed,
+        {name: as_column(values) for name, values in naming.example.items()},
+        sklearn_export.output_names(estimator, naming.output_names),
+        options=sklearn_remedies.options(changed, chosen),
+        edit=partial(send_missing, estimator=changed) if sends else None,
+        integer_flags=sklearn_remedies.Remedy.INTEGERS in chosen,
     )
 
 

@@ -4,20 +4,24 @@ Every framework's module makes one `Source`; what follows is the same for all of
 rows, let the source answer, let it be converted. The graph is not judged here: that is the parent's, in `verify.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from typing import TypeAlias
 
 import numpy as np
 
-from exporter.arrays import Array, Rows, first_line
-from exporter.conversion import Conversion, Findings, NotApplicable, Provenance, Request, RowSet
+from exporter.arrays import Array, Rows
+from exporter.conversion import Conversion, Findings, Mend, NotApplicable, Provenance, Request, RowSet
 from exporter.errors import SourceError
+from exporter.foreign import told
 from exporter.graph import graph_name
 from exporter.sources.hard_rows import row_sets
 from exporter.sources.inputs import Input, as_declared, resolve
 
+# A conversion that takes longer is done once, and not once more for each remedy.
+_DEAR_S = 20.0
 # The answers to rows, an array an output, in the model's order: [N, ...] each.
 Answer: TypeAlias = Callable[[Sequence[Array]], list[Array]]
 
@@ -47,11 +51,22 @@ class Naming:
 
 
 @dataclass(frozen=True, slots=True)
+class Remedy:
+    """What a way does besides the plain conversion, in words, and the way to the graph without it.
+
+    None where a graph without it could not be used, whatever it answers.
+    """
+
+    words: str
+    without: Callable[[Naming], bytes] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
-    """One way to a graph, and what it mends, for the report; empty where it is the plain conversion."""
+    """One way to a graph, and what it mends; nothing where it is the plain conversion."""
 
     to_graph: Callable[[Naming], bytes]
-    remedies: tuple[str, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +113,12 @@ def convert(source: Source, request: Request, samples: Rows) -> Conversion:
         for kind, rows in hard
     ]
     base = _row_set(source, "samples" if samples else "ordinary", first, outputs)
-    way = source.ways[request.way]
-    graph = way.to_graph(Naming(tuple(inputs), outputs, head(first, 3)))
+    way, naming, began = source.ways[request.way], Naming(tuple(inputs), outputs, head(first, 3)), time.monotonic()
+    graph = way.to_graph(naming)
+    took_s = time.monotonic() - began
     findings = replace(
         source.findings,
         columns=source.findings.columns or _column_names(inputs),
-        remedies=(*source.findings.remedies, *way.remedies),
         ways=len(source.ways),
         fits_again=source.fit_again is not None,
     )
@@ -113,7 +128,28 @@ def convert(source: Source, request: Request, samples: Rows) -> Conversion:
         provenance=source.provenance(),
         not_applicable=tuple(found for found in answered if isinstance(found, NotApplicable)),
         findings=findings,
+        # What left no trace in the graph was no remedy.
+        mends=tuple(mend for mend in _mends(way, naming, took_s) if mend.without != graph),
     )
+
+
+def _mends(way: Way, naming: Naming, took_s: float) -> Iterator[Mend]:
+    for remedy in way.remedies:
+        yield _mend(remedy, naming, took_s)
+
+
+def _mend(remedy: Remedy, naming: Naming, took_s: float) -> Mend:
+    """The remedy and what becomes of the graph without it, as long as finding that out is no trouble."""
+    if remedy.without is None:
+        return Mend(remedy.words)
+    if took_s > _DEAR_S:
+        return Mend(remedy.words, untried=f"not tried without it: a conversion takes {took_s:.0f} s")
+    try:
+        return Mend(remedy.words, remedy.without(naming))
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the plain converter raises is what the remedy is for
+        return Mend(remedy.words, wrong=f"there is no graph: {told(error, 80)}")
 
 
 def output_names(source: Source, request: Request, rows: Rows) -> tuple[str | None, ...]:
@@ -137,7 +173,7 @@ def _answered(source: Source, kind: str, rows: Rows, outputs: Sequence[str | Non
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - the source refuses such rows in whatever way its framework has
-        return NotApplicable(kind, f"the source refuses them: {type(error).__name__}: {first_line(error)[:150]}")
+        return NotApplicable(kind, f"the source refuses them: {type(error).__name__}: {told(error, 150)}")
     finite = np.logical_and.reduce([_finite(answers) for answers in found.answers.values()])
     if not finite.any():
         return NotApplicable(kind, "the source answers none of them with finite numbers")

@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from exporter import tf_function
-from exporter.arrays import Array, Rows, first_line
+from exporter.arrays import Array, Rows
 from exporter.conversion import Request
 from exporter.errors import SourceError
+from exporter.foreign import told
 from exporter.sources.inputs import TEXT, Input
 from exporter.sources.source import Naming, Source, Way
 
@@ -23,7 +24,7 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
     try:
         model = tf.saved_model.load(folder)
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
-        raise SourceError(f"{folder.name} cannot be loaded by TensorFlow: {first_line(error)[:200]}") from error
+        raise SourceError(f"{folder.name} cannot be loaded by TensorFlow: {told(error)}") from error
     signature = _signature(model.signatures, folder.name)
     _refuse_code(signature, request, folder.name)
     names = list(signature.structured_outputs)

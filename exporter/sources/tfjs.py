@@ -8,7 +8,7 @@ reader of such files does not run with numpy 2 and does not know them.
 import base64
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,10 +19,10 @@ from google.protobuf import json_format
 
 from exporter import tf_function
 from exporter.arrays import Array, Rows
-from exporter.conversion import Findings, Request
+from exporter.conversion import Request
 from exporter.errors import SourceError
 from exporter.sources.inputs import Input
-from exporter.sources.source import Naming, Source, Way
+from exporter.sources.source import Naming, Remedy, Source, Way
 from exporter.sources.tensorflow import answers_of, input_of, spec_of
 
 # A model.json is whatever its writer made of it.
@@ -46,9 +46,11 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
     opened, count = _opened(file.graph)
     original, converted = _function(file, file.graph), _function(file, opened)
 
-    def to_graph(naming: Naming) -> bytes:
+    def graph_of(function: Callable[..., list[object]], naming: Naming) -> bytes:
         specs = [spec_of(entry) for entry in naming.inputs]
-        return tf_function.convert(converted, specs, naming.input_names, naming.outputs)
+        return tf_function.convert(function, specs, naming.input_names, naming.outputs)
+
+    remedy = Remedy(f"{count} fused operations of TF.js opened", lambda naming: graph_of(original, naming))
 
     return Source(
         framework="tfjs",
@@ -56,9 +58,8 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
         converter="tf2onnx",
         inputs=tuple(_inputs(file, original)),
         answer=lambda rows: answers_of(original, rows),
-        ways=(Way(to_graph),),
+        ways=(Way(lambda naming: graph_of(converted, naming), (remedy,) if count else ()),),
         outputs=tuple(file.outputs),
-        findings=Findings(remedies=(f"{count} fused operations of TF.js opened",) if count else ()),
     )
 
 

@@ -16,13 +16,15 @@ import tensorflow as tf
 import tf2onnx
 
 from exporter import onnx_file
-from exporter.arrays import Array, Rows, first_line
+from exporter.arrays import Array, Rows
 from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
+from exporter.foreign import told
 from exporter.graph import OPSET
 from exporter.sources.inputs import TEXT, Input
-from exporter.sources.source import Naming, Source, Way
+from exporter.sources.source import Naming, Remedy, Source, Way
 
+_OPENED = "the batch of 1 in the file was declared open"
 _PORT = re.compile(r"(^serving_default_|:0$)")
 
 
@@ -31,7 +33,7 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
         interpreter = tf.lite.Interpreter(str(path))
         inputs = [_input(details) for details in interpreter.get_input_details()]
     except (ValueError, RuntimeError) as error:
-        raise SourceError(f"{path.name} cannot be loaded by TFLite: {first_line(error)[:200]}") from error
+        raise SourceError(f"{path.name} cannot be loaded by TFLite: {told(error)}") from error
     names = [details["name"] for details in interpreter.get_input_details()]
     answered = [details["name"] for details in interpreter.get_output_details()]
 
@@ -54,10 +56,9 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
         converter="tf2onnx",
         inputs=tuple(inputs),
         answer=lambda rows: _answers(interpreter, rows),
-        ways=(Way(to_graph),),
+        ways=(Way(to_graph, (Remedy(_OPENED),) if opened else ()),),
         outputs=tuple(_PORT.sub("", name) for name in answered),
         findings=Findings(
-            remedies=("the batch of 1 in the file was declared open",) if opened else (),
             hazards=(
                 "the batch is frozen inside the file: convert it to TFLite with a batch of None, or say --one-row",
             )

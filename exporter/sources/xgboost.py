@@ -12,7 +12,7 @@ import xgboost
 from onnxmltools import convert_xgboost
 from onnxmltools.convert.common.data_types import FloatTensorType
 
-from exporter.arrays import Array, Rows, first_line
+from exporter.arrays import Array, Rows
 from exporter.boosters import (
     MLTOOLS_OPSET,
     NO_CATEGORIES,
@@ -23,6 +23,7 @@ from exporter.boosters import (
 )
 from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
+from exporter.foreign import told
 from exporter.graph import finish
 from exporter.sources.source import Naming, Source, Way
 
@@ -31,7 +32,7 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
     try:
         booster = xgboost.Booster(model_file=path)
     except xgboost.core.XGBoostError as error:
-        raise SourceError(f"{path.name} cannot be loaded by XGBoost: {first_line(error)[:160]}") from error
+        raise SourceError(f"{path.name} cannot be loaded by XGBoost: {told(error)}") from error
     return _of_booster(booster)
 
 

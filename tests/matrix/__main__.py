@@ -61,8 +61,9 @@ def _tell(console: Console, verdict: Verdict) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """One thread a process: two run at a time. No accelerator: the judge compares on the CPU."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
+    """One thread a process: two run at a time. No accelerator: the judge is the CPU. No locales, as in a container."""
+    bare = {"CUDA_VISIBLE_DEVICES": "", "LOCPATH": os.devnull}
+    return {**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", **bare}
 
 
 if __name__ == "__main__":

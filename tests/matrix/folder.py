@@ -60,10 +60,10 @@ class CaseFolder:
         """Every version that the exporter left, whole or not."""
         return sorted(path for path in self.models.glob("*/*") if path.is_dir())
 
-    def remedies(self, version: Path) -> tuple[str, ...]:
-        """What the manifest of a version says that the exporter changed."""
-        manifest = yaml.safe_load((version / "model.yaml").read_text(encoding="utf-8"))
-        return tuple(manifest["source"].get("remedies", ()))
+    def mended(self, version: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What the manifest of a version says that was mended, and what was guarded against."""
+        source = yaml.safe_load((version / "model.yaml").read_text(encoding="utf-8"))["source"]
+        return tuple(source.get("remedies", ())), tuple(source.get("guards", ()))
 
     @property
     def _order(self) -> Path:

@@ -40,8 +40,9 @@ class Attempt:
     error: str
     published: int = 0
     judgement: Judgement | None = None
-    # What the published manifest says that the exporter changed.
+    # What the published manifest says that the exporter changed: because it was wrong, and to be on the safe side.
     remedies: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Runner:
         if len(versions) != 1:
             return Attempt(done.returncode, done.stderr, len(versions))
         judgement = _judged(case, folder, versions[0])
-        return Attempt(done.returncode, done.stderr, 1, judgement, folder.remedies(versions[0]))
+        return Attempt(done.returncode, done.stderr, 1, judgement, *folder.mended(versions[0]))
 
     def _python(self, command: Sequence[str], cwd: Path, limit_s: float | None) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -128,7 +129,8 @@ def _outcome(attempt: Attempt) -> tuple[Outcome, str]:
     if attempt.code == 0 and attempt.judgement is not None:
         if attempt.judgement.fault:
             return Outcome.WRONG, attempt.judgement.fault
-        return (Outcome.REMEDIED, "; ".join(attempt.remedies)) if attempt.remedies else (Outcome.EQUAL, "")
+        guarded = [f"guarded: {guard}" for guard in attempt.guards]
+        return Outcome.REMEDIED if attempt.remedies else Outcome.EQUAL, "; ".join([*attempt.remedies, *guarded])
     lines = attempt.error.strip().splitlines()
     if attempt.code == 0 or attempt.published:
         return Outcome.BROKEN, f"exit code {attempt.code} with {attempt.published} version(s) published"

@@ -1,0 +1,42 @@
+"""Was a remedy needed? What the converter makes without it is held against the source as well.
+
+So a manifest says "mended" only of what was wrong, or not to be had, without the remedy, and on which rows. Where the
+graph without it answers alike on every row that was tried, the remedy stays, because others may be asked one day, and
+the manifest says "guarded".
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+from exporter.comparison import compare_all
+from exporter.conversion import Conversion, Mend
+from exporter.parity import Tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """For the manifest: each with its evidence."""
+
+    remedies: tuple[str, ...] = ()
+    guards: tuple[str, ...] = ()
+
+
+def told_of(conversion: Conversion, class_outputs: Collection[str], tolerance: Tolerance) -> Told:
+    """What the mends of a conversion were good for."""
+    remedies, guards = [], []
+    for mend in conversion.mends:
+        if mend.untried:
+            guards.append(f"{mend.words} ({mend.untried})")
+        elif wrong := _wrong_without(mend, conversion, class_outputs, tolerance):
+            remedies.append(f"{mend.words} (without it {wrong})")
+        elif mend.without is None:
+            remedies.append(mend.words)
+        else:
+            guards.append(mend.words)
+    return Told(tuple(remedies), tuple(guards))
+
+
+def _wrong_without(mend: Mend, conversion: Conversion, class_outputs: Collection[str], tolerance: Tolerance) -> str:
+    if mend.without is None:
+        return mend.wrong
+    return compare_all(replace(conversion, graph=mend.without), class_outputs, tolerance).brief

@@ -1,0 +1,81 @@
+"""The rows that every export tries: which kinds an input has, and what lies in them."""
+
+import numpy as np
+import pytest
+
+from exporter.errors import SourceError
+from exporter.sources.hard_rows import row_sets
+from exporter.sources.inputs import TEXT, Input
+
+TABLE = Input("features", "float32", (3,), thresholds={1: (0.1, 7.0)}, typical=((5.0, 1.0),) * 3, large=1e3)
+IDS = Input("ids", "int64", ("tokens",), whole_numbers=(1, 99))
+WORDS = Input("text", TEXT, (1,), categories=("red", "green"))
+IMAGE = Input("image", "float32", (3, "height", "width"))
+
+
+def kinds(*inputs: Input, **samples: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
+    return dict(row_sets(inputs, samples))
+
+
+def test_a_table_is_tried_with_zeros_signs_sizes_gaps_and_at_its_thresholds() -> None:
+    assert list(kinds(TABLE)) == ["ordinary", "zeros", "negative", "large", "missing values", "split thresholds"]
+
+
+def test_a_text_is_tried_unseen_empty_and_long() -> None:
+    found = kinds(WORDS)
+    assert list(found) == ["ordinary", "unseen texts", "empty texts", "long texts"]
+    assert set(found["ordinary"]["text"].ravel()) == {"red", "green"}
+    assert not {"red", "green"} & set(found["unseen texts"]["text"].ravel())
+    assert set(found["empty texts"]["text"].ravel()) == {""}
+    assert {len(text) for text in found["long texts"]["text"].ravel()} == {3000}
+
+
+def test_what_varies_in_length_is_tried_at_half_and_at_twice_its_length() -> None:
+    found = kinds(IDS)
+    lengths = {kind: rows["ids"].shape[1] for kind, rows in found.items()}
+    assert lengths == {"ordinary": 8, "zeros": 8, "large": 8, "short": 4, "long": 17}
+
+
+def test_an_image_of_any_size_is_tried_in_other_sizes_of_both_sides() -> None:
+    shapes = {kind: rows["image"].shape[1:] for kind, rows in kinds(IMAGE).items()}
+    assert (shapes["ordinary"], shapes["short"], shapes["long"]) == ((3, 32, 32), (3, 16, 16), (3, 65, 65))
+
+
+def test_whole_numbers_stay_in_their_range_in_every_kind() -> None:
+    for rows in kinds(IDS).values():
+        assert rows["ids"].min() >= 1
+        assert rows["ids"].max() <= 99
+
+
+def test_whole_numbers_of_no_known_range_are_asked_for() -> None:
+    with pytest.raises(SourceError, match="--range ids=0:999"):
+        kinds(Input("ids", "int64", ("tokens",)))
+
+
+def test_ordinary_numbers_lie_where_training_found_them() -> None:
+    assert kinds(TABLE)["ordinary"]["features"].mean() == pytest.approx(5.0, abs=0.3)
+
+
+def test_each_threshold_is_tried_with_the_next_number_on_either_side() -> None:
+    tried = kinds(TABLE)["split thresholds"]["features"][:, 1]
+    for threshold in (np.float32(0.1), np.float32(7.0)):
+        around = {np.nextafter(threshold, np.float32(-np.inf)), threshold, np.nextafter(threshold, np.float32(np.inf))}
+        assert around <= set(tried)
+
+
+def test_each_column_is_missing_once_and_all_are_at_last() -> None:
+    gaps = np.isnan(kinds(TABLE)["missing values"]["features"])
+    assert {tuple(row) for row in gaps} >= {tuple(row) for row in np.eye(3, dtype=bool)}
+    assert gaps[-1].all()
+
+
+def test_samples_take_the_place_of_ordinary_rows_and_hard_ones_are_made_of_them() -> None:
+    rows = np.full((40, 3), 2.0, np.float32)
+    found = kinds(TABLE, features=rows)
+    assert found["samples"]["features"] is rows
+    assert set(found["negative"]["features"].ravel()) == {-2.0}
+    assert set(found["large"]["features"].ravel()) == {2000.0}
+
+
+def test_the_same_rows_are_made_every_time() -> None:
+    assert np.array_equal(kinds(TABLE)["ordinary"]["features"], kinds(TABLE)["ordinary"]["features"])
