@@ -19,6 +19,11 @@ def refuse_what_cannot_be_converted(estimator: BaseEstimator) -> None:
     for part in parts(estimator):
         if isinstance(part, CountVectorizer):
             _refuse_vectoriser(part)
+        if getattr(part, "sublinear_tf", False):
+            raise SourceError(
+                "sublinear_tf becomes log(1 + n) in the graph where scikit-learn has 1 + log(n): train with"
+                " sublinear_tf=False"
+            )
         if isinstance(part, HashingVectorizer):
             raise SourceError("HashingVectorizer cannot be converted: train with TfidfVectorizer(max_features=...)")
         if isinstance(part, FunctionTransformer) and part.func is not None:

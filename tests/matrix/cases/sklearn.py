@@ -4,13 +4,16 @@ from tests.matrix.case import Case, Equal, Group, Refused, Trap
 
 SCALED = Equal(remedy="scaling by division")
 ROUNDED = Equal(remedy="thresholds rounded down")
+SENT = Equal(remedy="missing values sent down the trees")
+FLAGS = Equal(remedy="booleans of histogram boosting")
+SPLIT = Equal(remedy="words of one letter left out")
 LOWERED = Equal(remedy="lower case by the locale C")
 
 GROUP = Group(
     "scikit-learn",
     "tests.matrix.sources.sklearn",
     (
-        Case("sklearn-logistic", "StandardScaler → logistic regression", SCALED),
+        Case("sklearn-logistic", "StandardScaler → logistic regression"),
         Case("sklearn-ridge", "ridge regression"),
         Case("sklearn-tree", "decision tree", ROUNDED),
         Case("sklearn-forest", "random forest", ROUNDED, fast=True),
@@ -24,30 +27,30 @@ GROUP = Group(
             fast=True,
         ),
         Case("sklearn-extra-trees", "extra trees", ROUNDED),
-        Case("sklearn-gradient-boosting", "gradient boosting", ROUNDED),
-        Case("sklearn-adaboost", "AdaBoost", ROUNDED),
-        Case("sklearn-histogram", "histogram boosting, missing values", Equal(), Trap.HISTOGRAM_BOOLEAN, fast=True),
+        Case("sklearn-gradient-boosting", "gradient boosting"),
+        Case("sklearn-adaboost", "AdaBoost"),
+        Case("sklearn-histogram", "histogram boosting, missing values", FLAGS, Trap.HISTOGRAM_BOOLEAN, fast=True),
         Case("sklearn-histogram-regressor", "histogram boosting regressor, missing values", ROUNDED),
-        Case("sklearn-svc", "StandardScaler → SVM, calibrated", SCALED),
-        Case("sklearn-svr", "StandardScaler → SVM regressor", SCALED),
+        Case("sklearn-svc", "StandardScaler → SVM, calibrated"),
+        Case("sklearn-svr", "StandardScaler → SVM regressor"),
         Case("sklearn-gaussian-bayes", "Gaussian naive Bayes"),
-        Case("sklearn-neighbours", "StandardScaler → nearest neighbours", SCALED),
-        Case("sklearn-neighbours-regressor", "StandardScaler → nearest neighbours regressor", SCALED),
-        Case("sklearn-calibrated", "StandardScaler → linear SVM, calibrated on 3 folds", SCALED),
+        Case("sklearn-neighbours", "StandardScaler → nearest neighbours"),
+        Case("sklearn-neighbours-regressor", "StandardScaler → nearest neighbours regressor"),
+        Case("sklearn-calibrated", "StandardScaler → linear SVM, calibrated on 3 folds"),
         Case(
             "sklearn-calibrated-isotonic",
             "random forest → isotonic calibration, steps on its values",
-            Refused("off by"),
+            SENT,
         ),
-        Case("sklearn-network", "StandardScaler → multi-layer perceptron", SCALED),
-        Case("sklearn-components", "StandardScaler → PCA → logistic regression", SCALED),
+        Case("sklearn-network", "StandardScaler → multi-layer perceptron"),
+        Case("sklearn-components", "StandardScaler → PCA → logistic regression"),
         Case("sklearn-voting", "vote of naive Bayes and tree", ROUNDED),
         Case("sklearn-stacking", "stack of naive Bayes and tree", ROUNDED),
         Case("sklearn-text-classes", "logistic regression, classes are texts", SCALED, Trap.ZIPMAP, fast=True),
         Case("sklearn-lambda", "FunctionTransformer → logistic regression", Refused("FunctionTransformer")),
         Case("sklearn-untrusted", "a pickle without --trust-code", Refused("--trust-code")),
         Case("sklearn-tfidf", "TF-IDF → logistic regression", LOWERED, Trap.TFIDF_LOWERCASE, fast=True),
-        Case("sklearn-tfidf-pairs", "TF-IDF of word pairs, cased → logistic regression", Refused("token_pattern")),
+        Case("sklearn-tfidf-pairs", "TF-IDF of word pairs, cased → logistic regression", SPLIT),
         Case("sklearn-counts-bayes", "word counts → multinomial naive Bayes", LOWERED),
         Case("sklearn-latent-text", "TF-IDF → truncated SVD → logistic regression", LOWERED),
         Case("sklearn-letters", "TF-IDF of letters → logistic regression", Refused("ASCII alone")),
@@ -55,10 +58,10 @@ GROUP = Group(
         Case(
             "sklearn-columns",
             "mixed columns: imputer, scaler, sparse one-hot → logistic regression",
-            SCALED,
+            Equal(),
             Trap.DASH_IN_COLUMN,
             fast=True,
         ),
-        Case("sklearn-columns-histogram", "mixed columns: dense one-hot → histogram boosting"),
+        Case("sklearn-columns-histogram", "mixed columns: dense one-hot → histogram boosting", FLAGS),
     ),
 )

@@ -160,8 +160,12 @@ def sklearn_tfidf(folder: Path) -> Made:
 
 
 def sklearn_tfidf_pairs(folder: Path) -> Made:
-    vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, lowercase=False)
+    vectors = TfidfVectorizer(ngram_range=(1, 2), lowercase=False)
     return of_sentences(folder, make_pipeline(vectors, LogisticRegression(C=20)))
+
+
+def sklearn_tfidf_sublinear(folder: Path) -> Made:
+    return of_sentences(folder, make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(C=20)))
 
 
 def sklearn_counts_bayes(folder: Path) -> Made:

@@ -47,6 +47,13 @@ def test_lower_case_is_a_remedy_of_texts_alone_that_are_lowered() -> None:
     assert remedies(CountVectorizer(lowercase=False).fit(texts)) == ()
 
 
+def test_one_letter_is_no_word_between_the_words_of_a_pair() -> None:
+    texts = ["copy of a day", "one x more"]
+    pairs = CountVectorizer(ngram_range=(1, 2), lowercase=False).fit(texts)
+    assert remedies(pairs) == (Remedy.SPLIT,)
+    assert remedies(CountVectorizer(ngram_range=(1, 2), lowercase=False, token_pattern="[a-z]+").fit(texts)) == ()
+
+
 def test_zeros_before_xgboost_are_marked_where_its_matrix_is_sparse_alone(sparse: Pipeline) -> None:
     dense = make_pipeline(OneHotEncoder(sparse_output=False), XGBClassifier(n_estimators=2)).fit(KINDS, CLASSES)
     assert remedies(sparse) == (Remedy.ZEROS_MISSING,)
@@ -80,6 +87,7 @@ def test_a_remedy_that_is_left_out_changes_nothing() -> None:
         (TfidfVectorizer(analyzer="char_wb"), "analyzer='char_wb' cannot be converted"),
         (TfidfVectorizer(tokenizer=str.split), "a vectoriser with Python code of its own"),
         (TfidfVectorizer(strip_accents="unicode"), "strip_accents cannot be converted"),
+        (TfidfVectorizer(sublinear_tf=True), "sublinear_tf becomes log.1 . n. in the graph"),
         (HashingVectorizer(), "HashingVectorizer cannot be converted: train with TfidfVectorizer"),
     ],
 )
