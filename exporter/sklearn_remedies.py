@@ -104,8 +104,9 @@ def package_of(part: object) -> str:
 
 def _pairs_words(part: object) -> bool:
     """skl2onnx takes one letter for a word: by itself it is in no vocabulary, but it stands between two that are."""
-    is_usual = isinstance(part, CountVectorizer) and part.analyzer == "word" and part.token_pattern == _USUAL_PATTERN
-    return is_usual and part.ngram_range[1] > 1
+    if not isinstance(part, CountVectorizer) or part.analyzer != "word":
+        return False
+    return bool(part.token_pattern == _USUAL_PATTERN and part.ngram_range[1] > 1)
 
 
 def _round_thresholds(part: object) -> bool:

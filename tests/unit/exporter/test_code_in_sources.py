@@ -24,6 +24,7 @@ class Net(torch.nn.Module):
 
 MAKER = """
 import keras, numpy as np, tensorflow as tf, torch
+from pathlib import Path
 from own import Halve, Net
 given = keras.Input((3,), name="features")
 keras.Model(given, Halve()(given)).save("halve.keras")
@@ -54,6 +55,7 @@ tf.saved_model.save(looks, "looks", signatures=looks.__call__)
 
 LOADER = """
 import sys
+from pathlib import Path
 import numpy as np
 from exporter.conversion import Request
 from exporter.errors import SourceError
