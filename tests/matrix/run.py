@@ -119,8 +119,10 @@ class Runner:
 
 def verdict(case: Case, framework: str, attempt: Attempt, seconds: float = 0.0) -> Verdict:
     """What the attempt came to, and whether that is what the case declares."""
-    outcome, note = _outcome(attempt)
-    return Verdict(case, framework, outcome, note, attempt.judgement, _problem(case, outcome, note), seconds)
+    outcome, reason = _outcome(attempt)
+    guards = [f"guarded: {guard}" for guard in attempt.guards if outcome in {Outcome.EQUAL, Outcome.REMEDIED}]
+    note = "; ".join([reason, *guards] if reason else guards)
+    return Verdict(case, framework, outcome, note, attempt.judgement, _problem(case, outcome, reason), seconds)
 
 
 def _outcome(attempt: Attempt) -> tuple[Outcome, str]:
@@ -129,8 +131,7 @@ def _outcome(attempt: Attempt) -> tuple[Outcome, str]:
     if attempt.code == 0 and attempt.judgement is not None:
         if attempt.judgement.fault:
             return Outcome.WRONG, attempt.judgement.fault
-        guarded = [f"guarded: {guard}" for guard in attempt.guards]
-        return Outcome.REMEDIED if attempt.remedies else Outcome.EQUAL, "; ".join([*attempt.remedies, *guarded])
+        return (Outcome.REMEDIED, "; ".join(attempt.remedies)) if attempt.remedies else (Outcome.EQUAL, "")
     lines = attempt.error.strip().splitlines()
     if attempt.code == 0 or attempt.published:
         return Outcome.BROKEN, f"exit code {attempt.code} with {attempt.published} version(s) published"
@@ -139,15 +140,15 @@ def _outcome(attempt: Attempt) -> tuple[Outcome, str]:
     return Outcome.REFUSED, lines[0].removeprefix(_REFUSED)
 
 
-def _problem(case: Case, outcome: Outcome, note: str) -> str:
+def _problem(case: Case, outcome: Outcome, reason: str) -> str:
     match case.expected, outcome:
         case Equal(remedy=""), Outcome.EQUAL:
             return ""
-        case Equal(remedy=words), Outcome.REMEDIED if words and words in note:
+        case Equal(remedy=words), Outcome.REMEDIED if words and words in reason:
             return ""
-        case Refused(reason=words), Outcome.REFUSED if words in note:
+        case Refused(reason=words), Outcome.REFUSED if words in reason:
             return ""
-    return f"expected {case.expected}, came {outcome}: {note}"
+    return f"expected {case.expected}, came {outcome}: {reason}"
 
 
 def _judged(case: Case, folder: CaseFolder, version: Path) -> Judgement:

@@ -44,6 +44,7 @@ def test_a_source_that_cannot_be_made_fails_and_the_others_go_on(tmp_path: Path)
     [
         (Equal(), Attempt(0, "", 1, GOOD), Outcome.EQUAL),
         (Equal(remedy="batch"), Attempt(0, "", 1, GOOD, MENDED), Outcome.REMEDIED),
+        (Equal(), Attempt(0, "", 1, GOOD, (), MENDED), Outcome.EQUAL),
         (Refused("frozen"), Attempt(1, REFUSAL), Outcome.REFUSED),
     ],
 )
@@ -68,9 +69,15 @@ def test_a_case_that_comes_out_as_declared_has_no_problem(
         (Equal(), Attempt(0, "", 1, GOOD, MENDED)),
         (Equal(remedy="batch"), Attempt(0, "", 1, GOOD)),
         (Equal(remedy="dense"), Attempt(0, "", 1, GOOD, MENDED)),
+        (Equal(remedy="batch"), Attempt(0, "", 1, GOOD, (), MENDED)),
         (Equal(), Attempt(0, "")),
         (Equal(), Attempt(None, "")),
     ],
 )
 def test_anything_else_is_a_problem(expected: Equal | Refused, attempt: Attempt) -> None:
     assert verdict(Case("a", "a", expected), "ONNX", attempt).problem
+
+
+def test_a_guard_is_told_on_the_page_and_is_no_remedy() -> None:
+    found = verdict(Case("a", "a", Equal()), "ONNX", Attempt(0, "", 1, GOOD, (), MENDED))
+    assert found.note == "guarded: the batch made to vary"
