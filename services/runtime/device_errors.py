@@ -16,8 +16,9 @@ _FULL = re.compile(
     r"Failed to allocate memory for requested buffer|is smaller than requested bytes|out of memory", re.I
 )
 
-# A bad value, launch or kernel for this card; not supported; from 900 on what the capture of a graph does not allow.
-_HARMLESS_CUDA = frozenset({1, 2, 9, 98, 209, 801, *range(900, 912)})
+# A bad value, launch or kernel for this card; no driver, no card; not supported; from 900 on what the capture of a
+# graph does not allow.
+_HARMLESS_CUDA = frozenset({1, 2, 9, 35, 98, 100, 101, 209, 801, *range(900, 912)})
 _HARMLESS = {
     "CUDA": _HARMLESS_CUDA,
     "CUBLAS": frozenset({3, 7, 15}),  # allocation, value, not supported

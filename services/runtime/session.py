@@ -187,6 +187,8 @@ def _loaded(model: Path, execution: Execution) -> ort.InferenceSession:
         return ort.InferenceSession(str(model), options, providers=chosen, enable_fallback=0)
     except _LOAD_ERRORS as error:
         _log.warning("graph not loaded", detail=str(error))
+        if execution.provider != "cpu" and is_device_fault(str(error)):
+            raise DeviceFaultError(str(error)) from None
         raise load_refusal(str(error), execution, isinstance(error, RuntimeError | ValueError)) from None
 
 

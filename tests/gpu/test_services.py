@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import grpc
 import pytest
 
 from argosy.v1.text_pb2 import TextServiceEmbedResponse
 from argosy.v1.vision_pb2 import VisionServiceClassifyResponse
 from tests.e2e import traffic as t
+from tests.e2e.calls import call, refused
 from tests.e2e.disk import copy_models
 from tests.e2e.harness import Processes, Server
 from tests.gpu.card import NEEDS_CARD
@@ -17,8 +19,8 @@ CAPTURED = "cuda_graphs: true\npreferred_batch_rows: [1, 8, 32]\n"
 
 
 def answer(server: Server, method: str, request: bytes) -> tuple[bytes, dict[str, str]]:
-    reply, call = server.channel.unary_unary(method).with_call(request, 60)
-    return reply, dict(call.trailing_metadata())
+    reply, answered = server.channel.unary_unary(method).with_call(request, 60)
+    return reply, dict(answered.trailing_metadata())
 
 
 @pytest.mark.parametrize("serving", ["", CAPTURED], ids=["runs", "graphs"])
@@ -49,3 +51,14 @@ def test_texts_of_many_lengths_are_embedded_on_the_card_as_on_the_cpu() -> None:
     assert len(card) == len(cpu) == len(texts)
     for found, wanted in zip(card, cpu, strict=True):
         assert list(found.embedding.values) == pytest.approx(list(wanted.embedding.values), abs=1e-3)
+
+
+def test_a_request_that_the_card_has_no_room_for_is_refused_and_the_next_answered(tmp_path: Path) -> None:
+    models = copy_models(tmp_path / "models", "minilm")
+    # Weights and the warm-up's few tokens fit; the products of 32 x 12 heads x 256 x 256 tokens do not.
+    (models / "minilm" / "serving.yaml").write_text("device_memory_mb: 250\ninstances: 1\n")
+    with Processes() as processes:
+        card = processes.service("text", models, "--provider", "cuda")
+        error = refused(card.channel, t.TEXT_EMBED, t.embed(*[" ".join(["word"] * 300)] * 32))
+        assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "DEVICE_MEMORY")
+        assert TextServiceEmbedResponse.FromString(call(card.channel, t.TEXT_EMBED, t.embed("A word."))).results

@@ -16,6 +16,7 @@ from services.runtime.device_errors import is_device_fault, is_device_full
         ("CUBLAS failure 14: CUBLAS_STATUS_INTERNAL_ERROR", True),
         ("CUDA failure 2: out of memory ; GPU=0", False),
         ("CUDA failure 9: invalid configuration argument ; GPU=0", False),
+        ("CUDA failure 100: no CUDA-capable device is detected", False),
         ("CUDA failure 209: no kernel image is available for execution on the device", False),
         ("CUDA failure 900: operation not permitted when stream is capturing", False),
         ("CUBLAS failure 3: the resource allocation failed", False),

@@ -150,8 +150,12 @@ def test_what_cannot_be_captured_is_a_refused_load_that_says_why(
             RuntimeError("Please install TensorRT libraries as mentioned in the GPU requirements"),
             "PROVIDER_UNAVAILABLE",
         ),
+        (RuntimeError('Failed to parse provider option "device_id": CUDA failure 35: old'), "PROVIDER_UNAVAILABLE"),
+        (RuntimeError("CUDA failure 35: CUDA driver version is insufficient ; GPU=-1"), "PROVIDER_UNAVAILABLE"),
         (RuntimeError('Unknown provider option: "prefer_speed".'), "SERVING_CONFIG_WRONG"),
+        (RuntimeError('Failed to parse provider option "use_tf32": maybe'), "SERVING_CONFIG_WRONG"),
         (Fail("This session cannot use the graph capture feature as requested by the user"), "CUDA_GRAPHS_IMPOSSIBLE"),
+        (Fail("Failed to allocate memory for requested buffer of size 91000000"), "DEVICE_MEMORY"),
         (Fail("Node (x) has input size 1 not in range"), "MODEL_UNLOADABLE"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -177,3 +181,12 @@ def test_a_graph_that_tensorrt_takes_in_parts_is_refused_with_what_to_do(card: C
     with pytest.raises(ServingError, match="trt_profile_min_shapes") as raised:
         on_card(tmp_path, scaling_graph(), provider="tensorrt")
     assert raised.value.reason == "ENGINE_IMPOSSIBLE"
+
+
+def test_a_card_that_is_lost_as_a_graph_is_loaded_is_lost(card: Card, tmp_path: Path) -> None:
+    def fail() -> None:
+        raise Fail("CUDA failure 719: unspecified launch failure ; GPU=0")
+
+    card.in_load = fail
+    with pytest.raises(DeviceFaultError, match="CUDA failure 719"):
+        on_card(tmp_path, scaling_graph())
