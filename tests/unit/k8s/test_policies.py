@@ -113,6 +113,14 @@ def test_a_volume_that_is_written_to_has_a_size_limit(overlay):
     assert all("sizeLimit" in volume for volume in empty)
 
 
+def test_what_lies_on_a_nodes_disk_does_not_keep_the_cluster_autoscaler_from_emptying_it(overlay):
+    for item in deployments(overlay):
+        template = item["spec"]["template"]
+        on_disk = {volume["name"] for volume in template["spec"]["volumes"] if "emptyDir" in volume}
+        safe = template["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"]
+        assert on_disk <= set(safe.split(","))
+
+
 def test_replicas_are_the_autoscalers_where_there_is_one(overlays):
     scaled = {item["metadata"]["name"] for item in overlays["production"] if item["kind"] == "HorizontalPodAutoscaler"}
     assert scaled == {item["metadata"]["name"] for item in deployments(overlays["production"])}
