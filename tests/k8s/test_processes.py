@@ -1,11 +1,14 @@
 """The fleet's own processes, run as the manifests say: probes, DNS, drains, restarts and crashes under load."""
 
+import re
 import signal
+import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 
-from .conftest import DEPLOYMENTS, MODELS, NAMESPACE, PODS
+from .conftest import DEPLOYMENTS, K8S, MODELS, NAMESPACE, PODS
 from .machine import PROCESSES, first_process, ready_endpoints, runs_of
 from .page import KUBERNETES, README, commands_on
 from .test_overlays import available
@@ -55,6 +58,25 @@ def test_a_process_stays_well_below_its_memory_limit(fleet):
     for run in fleet.runs.values():
         limits = run.process.limits
         assert 0 < limits.most_memory() < limits.memory * 0.8
+
+
+def test_the_processes_count_everything_that_the_rules_ask_for(fleet):
+    rules = yaml.safe_load((K8S / "components" / "monitoring" / "rules.yaml").read_text())["spec"]["groups"]
+    rules = [rule for group in rules for rule in group["rules"]]
+    asked = {name for rule in rules for name in re.findall(r"\b(?:argosy|envoy)_\w+\b(?!=)", rule["expr"])}
+    pages = "".join(metrics_of(run) for name in PROCESSES for run in runs_of(fleet, name))
+    counted = {name for name in asked if re.search(rf"^(# TYPE )?{name}[ {{]", pages, re.MULTILINE)}
+    assert asked - counted == {rule["record"] for rule in rules if "record" in rule} & asked
+    (of_callers,) = {series for rule in rules for series in re.findall(r"envoy_\w+{[^}]+}", rule["expr"])}
+    assert of_callers in pages
+
+
+def metrics_of(run):
+    """What Prometheus reads of a pod."""
+    (container,) = run.pod["spec"]["containers"]
+    (port,) = (port["containerPort"] for port in container["ports"] if port["name"] == "metrics")
+    with urllib.request.urlopen(f"http://{run.sandbox.address}:{port}/metrics", timeout=10) as page:
+        return page.read().decode()
 
 
 def test_a_second_replica_is_found_by_name_and_one_that_goes_is_missed_by_nobody(fleet, cluster, api, router, load):
