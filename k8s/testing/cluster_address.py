@@ -27,9 +27,13 @@ class ClusterAddress:
         subprocess.run(command, check=True, capture_output=True, timeout=30)  # noqa: S603 - the address is the cluster's
         self._turn = itertools.count()
         self._socket = socket.create_server((self.address, port), backlog=_BACKLOG)
-        threading.Thread(target=self._serve, name=f"address of {service}", daemon=True).start()
+        self._server = threading.Thread(target=self._serve, name=f"address of {service}", daemon=True)
+        self._server.start()
 
     def close(self) -> None:
+        """Afterwards nobody is let in; who is in stays."""
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._server.join()
         self._socket.close()
 
     def _serve(self) -> None:

@@ -10,6 +10,7 @@ import struct
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
 from k8s.testing.api import Api, Object
 
@@ -31,10 +32,16 @@ class ClusterDns:
         self._given: dict[str, tuple[float, tuple[str, ...] | None]] = {}
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((ADDRESS, _PORT))
-        for work in (self._follow, self._serve):
-            threading.Thread(target=work, name=f"dns{work.__name__}", daemon=True).start()
+        self._server = threading.Thread(target=self._serve, name="dns", daemon=True)
+        self._server.start()
+        threading.Thread(target=self._follow, name="dns records", daemon=True).start()
 
     def close(self) -> None:
+        """Afterwards the port is free."""
+        # The kernel says that it was not connected, and wakes who waits for a question.
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._server.join()
         self._socket.close()
 
     def ready(self, name: str) -> tuple[str, ...]:
@@ -42,16 +49,17 @@ class ClusterDns:
         return self._records.get(f"{name}.{DOMAIN}", ())
 
     def _follow(self) -> None:
-        for slices in self._api.changes(_SLICES, time.monotonic() + _FOR_EVER_S):
-            self._records = ready_addresses(slices)
+        # Until the API server ends.
+        with suppress(ConnectionError):
+            for slices in self._api.changes(_SLICES, time.monotonic() + _FOR_EVER_S):
+                self._records = ready_addresses(slices)
 
     def _serve(self) -> None:
-        while self._socket.fileno() >= 0:
-            try:
-                question, asker = self._socket.recvfrom(512)
+        # After the shutdown there are only empty ones.
+        while (received := self._socket.recvfrom(512))[0]:
+            question, asker = received
+            with suppress(OSError):
                 self._socket.sendto(self._answer(question), asker)
-            except OSError:
-                return
 
     def _answer(self, question: bytes) -> bytes:
         name, kind, end = _parse(question)

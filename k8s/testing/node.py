@@ -8,6 +8,7 @@ import itertools
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class Node:
         self._number = next(_numbers)
         self._addresses = (f"10.244.{self._number}.{host}" for host in itertools.count(2))
         self._stop = threading.Event()
+        self._lease = threading.Thread(target=self._keep_lease, name=f"lease of {name}", daemon=True)
         self._threads: list[threading.Thread] = []
         self.runs: dict[str, PodRun] = {}
 
@@ -52,15 +54,15 @@ class Node:
         """Register and take pods."""
         self._api.create("/api/v1/nodes", self._node)
         self._say_ready()
-        for work in (self._keep_lease, self._follow):
-            threading.Thread(target=work, name=f"{self.name}{work.__name__}", daemon=True).start()
+        self._lease.start()
+        threading.Thread(target=self._follow, name=f"pods of {self.name}", daemon=True).start()
 
     def stop(self) -> None:
-        """End every pod at once."""
+        """End every pod at once, and give the lease back: the next node of this name has one of its own."""
         self._stop.set()
         for run in list(self.runs.values()):
             run.delete(0)
-        for thread in self._threads:
+        for thread in (self._lease, *self._threads):
             thread.join(_END_LIMIT_S)
 
     def _say_ready(self) -> None:
@@ -76,12 +78,15 @@ class Node:
         self._api.create(_LEASES, {**lease, "spec": held})
         while not self._stop.wait(_LEASE_S):
             self._api.patch(f"{_LEASES}/{self.name}", {"spec": {"renewTime": _micro_time()}})
+        self._api.delete(f"{_LEASES}/{self.name}")
 
     def _follow(self) -> None:
-        for pods in self._api.changes(_PODS, time.monotonic() + _FOR_EVER_S):
-            for pod in pods:
-                if pod["spec"].get("nodeName") == self.name and not self._stop.is_set():
-                    self._see(pod)
+        # Until the API server ends.
+        with suppress(ConnectionError):
+            for pods in self._api.changes(_PODS, time.monotonic() + _FOR_EVER_S):
+                for pod in pods:
+                    if pod["spec"].get("nodeName") == self.name and not self._stop.is_set():
+                        self._see(pod)
 
     def _see(self, pod: Object) -> None:
         uid = pod["metadata"]["uid"]
