@@ -42,6 +42,14 @@ class Load:
             enough = self._answered.wait_for(lambda: len(self.replies) >= wanted or bool(self.errors), TIMEOUT_S)
         assert enough, f"{len(self.replies)} answers, {len(self.errors)} errors"
 
+    def wait_for_version(self, version: str) -> None:
+        """Until that version of the model has answered."""
+        with self._answered:
+            came = self._answered.wait_for(
+                lambda: self.errors or (self.replies and self.version_of(self.replies[-1]) == version), TIMEOUT_S
+            )
+        assert came, f"no answer of version {version}, the last is of {self.version_of(self.replies[-1])}"
+
     def _ask(self) -> None:
         with grpc.insecure_channel(self._address, CHANNEL_OPTIONS) as channel:
             method = channel.unary_unary(self._method)

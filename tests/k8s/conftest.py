@@ -18,6 +18,8 @@ from k8s.testing.sandbox import make_network
 from tests.e2e import traffic as t
 from tests.e2e.load import Load
 
+from .page import KUBERNETES, blocks, commands_on
+
 K8S = Path(__file__).parents[2] / "k8s"
 NAMESPACE = "argosy"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -114,7 +116,7 @@ def network(cluster):
     make_network()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def dns(network, api):
     served = ClusterDns(api)
     yield served
@@ -122,11 +124,18 @@ def dns(network, api):
 
 
 @pytest.fixture(scope="module")
-def add_machine(cluster, api, dns, images, tmp_path_factory):
-    """Makes nodes that run what is placed on them; the simulated ones take no pods meanwhile."""
-    machines = []
+def set_aside(cluster, api):
+    """The simulated nodes take no pods while a module has nodes of its own."""
     simulated = [item["metadata"]["name"] for item in api.items("/api/v1/nodes")]
     cluster.kubectl("cordon", *simulated)
+    yield
+    cluster.kubectl("uncordon", *simulated)
+
+
+@pytest.fixture(scope="module")
+def add_machine(cluster, dns, images, set_aside, tmp_path_factory):
+    """Makes nodes that run what is placed on them."""
+    api, machines = cluster.api, []
 
     def add(name, models):
         folder = tmp_path_factory.mktemp(name)
@@ -140,7 +149,34 @@ def add_machine(cluster, api, dns, images, tmp_path_factory):
         machine.stop()
         api.delete(f"/api/v1/nodes/{machine.name}")
     remove_namespace(cluster)
-    cluster.kubectl("uncordon", *simulated)
+
+
+@pytest.fixture(scope="module")
+def make_desk(tmp_path_factory):
+    """Makes the folder where an operator types: the repository, and in `fleet` an overlay of their own."""
+
+    def of(overlay):
+        folder = tmp_path_factory.mktemp("desk")
+        for name in ("k8s", "protos"):
+            (folder / name).symlink_to(K8S.parent / name)
+        (folder / "fleet").mkdir()
+        (folder / "fleet" / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+        return folder
+
+    return of
+
+
+@pytest.fixture
+def type_in(cluster, desk):
+    """Writes into `fleet` what docs/kubernetes.md does under a heading, then types the commands that `word` is in."""
+
+    def of(heading, word, change=str):
+        for overlay in blocks(KUBERNETES, heading, "yaml"):
+            merged = yaml.safe_load((desk / "fleet" / "kustomization.yaml").read_text()) | yaml.safe_load(overlay)
+            (desk / "fleet" / "kustomization.yaml").write_text(yaml.safe_dump(merged))
+        return cluster.run_as_typed(change(commands_on(KUBERNETES, heading, word)), desk)
+
+    return of
 
 
 @pytest.fixture(scope="module")

@@ -7,22 +7,27 @@ its Service's address; one lost or wrong answer fails a test.
 import pytest
 import yaml
 
+from k8s.testing.control_plane import is_ready
 from tests.e2e.disk import add_version, copy_models
 from tests.e2e.load import Load
 
 from .conftest import DEPLOYMENTS, K8S, MODELS, NAMESPACE, PODS
 from .machine import PROCESSES, runs_of, wait_until_gone
-from .page import KUBERNETES, README, blocks, commands_on
+from .page import README, commands_on
 from .test_overlays import available
 
 VISION = "app.kubernetes.io/name=argosy-vision"
+VOLUMES = "/api/v1/persistentvolumes"
 NEW, NOWHERE = "argosy/service-cpu:0.1.1", "argosy/service-cpu:0.1.2"
 
 
 @pytest.fixture(scope="module")
 def claimed(tmp_path_factory):
     """The models on the volume: what the trainer has written so far."""
-    return copy_models(tmp_path_factory.mktemp("volume"), "digits", "word-language", "diabetes")
+    folder = tmp_path_factory.mktemp("volume")
+    # The pods' user reads it.
+    folder.chmod(0o755)
+    return copy_models(folder, "digits", "word-language", "diabetes")
 
 
 @pytest.fixture(scope="module")
@@ -41,28 +46,22 @@ def fleet(machine, cluster, api, images):
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    """Where the operator types: the repository, and an overlay of their own in `fleet`."""
-    folder = tmp_path_factory.mktemp("desk")
-    (folder / "k8s").symlink_to(K8S)
-    (folder / "protos").symlink_to(K8S.parent / "protos")
+def desk(make_desk):
+    """The operator's overlay is the local one at first; the newest model is theirs to publish."""
+    folder = make_desk({"resources": ["../k8s/overlays/local"]})
     copy_models(folder / "models", "digits")
-    (folder / "fleet").mkdir()
-    (folder / "fleet" / "kustomization.yaml").write_text("resources: [../k8s/overlays/local]\n")
     return folder
 
 
-@pytest.fixture
-def type_in(cluster, desk):
-    """Writes into `fleet` what the page does under a heading, then types its commands in which `word` stands."""
-
-    def of(heading, word, change=str):
-        for overlay in blocks(KUBERNETES, heading, "yaml"):
-            merged = yaml.safe_load((desk / "fleet" / "kustomization.yaml").read_text()) | yaml.safe_load(overlay)
-            (desk / "fleet" / "kustomization.yaml").write_text(yaml.safe_dump(merged))
-        return cluster.run_as_typed(change(commands_on(KUBERNETES, heading, word)), desk)
-
-    return of
+@pytest.fixture(scope="module")
+def volume(api, claimed):
+    """A volume of the cluster for the claim of the models; where it lies is the machine's affair."""
+    spec = {"capacity": {"storage": "20Gi"}, "accessModes": ["ReadWriteMany"], "hostPath": {"path": str(claimed)},
+            "claimRef": {"namespace": NAMESPACE, "name": "argosy-models"}}  # fmt: skip
+    metadata = {"name": "argosy-models"}
+    api.create(VOLUMES, {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec})
+    yield claimed
+    api.delete(f"{VOLUMES}/argosy-models")
 
 
 def ended_by_themselves(runs):
@@ -118,5 +117,43 @@ def test_a_new_version_of_a_model_goes_live_by_a_config_map(fleet, api, load, ty
     assert Load.version_of(load.replies[-1]) == "1"
     type_in("A new version of a model: ConfigMap", "kubectl apply")
     wait_until_gone(api, before)
-    load.wait_for_answers(50)
-    assert Load.version_of(load.replies[-1]) == "2"
+    load.wait_for_version("2")
+
+
+def test_models_move_to_a_volume_and_no_call_is_lost(fleet, api, load, type_in, volume):
+    add_version(volume, "digits", "3")
+    before = runs_of(fleet, "argosy-vision")
+    type_in("A new version of a model: volume", "kubectl apply")
+    wait_until_gone(api, before)
+    load.wait_for_version("3")
+
+
+def test_a_new_version_on_the_volume_goes_live_by_one_call_without_a_restart(fleet, load, type_in, volume, router):
+    add_version(volume, "digits", "4")
+
+    def to_the_router(commands):
+        """Without the way through the kubelet, which is not here."""
+        _, _, call = commands.partition("&\n")
+        return call.replace("127.0.0.1:8500", router)
+
+    before = runs_of(fleet, "argosy-vision")
+    type_in("A new version of a model: volume", "grpcurl", to_the_router)
+    load.wait_for_version("4")
+    assert runs_of(fleet, "argosy-vision") == before
+    assert [run.restarts for run in before] == [0] * len(before)
+
+
+@pytest.fixture
+def other(add_machine, claimed, fleet, api):
+    """A second machine; the first has two replicas of each process, as the base says."""
+    api.wait(PODS, lambda pods: len(pods) == 2 * len(PROCESSES) and all(map(is_ready, pods)), 180)
+    return add_machine("other", claimed)
+
+
+def test_a_node_is_drained_and_no_call_is_lost(fleet, other, api, load, type_in):
+    two_each = [run for name in PROCESSES for run in runs_of(fleet, name)]
+    type_in("A node", "drain", lambda commands: commands.replace("NODE", "machine"))
+    api.wait(DEPLOYMENTS, available, 120)
+    load.wait_for_answers(100)
+    assert ended_by_themselves(two_each)
+    assert {name: len(runs_of(other, name)) for name in PROCESSES} == dict.fromkeys(PROCESSES, 2)

@@ -21,17 +21,12 @@ TAINT = "nvidia.com/gpu=present:NoSchedule"
 
 
 @pytest.fixture(scope="module")
-def zone_of(cluster, api):
+def zone_of(cluster, api, set_aside):
     """Node -> zone of the GPU nodes, tainted as a GPU operator taints them."""
     for zone in GPU_ZONES:
         capacity = {"cpu": "64", "memory": "256Gi", "pods": "110", "nvidia.com/gpu": str(GPUS)}
         cluster.add_zone(zone, NODES, capacity)
         cluster.kubectl("taint", "nodes", "-l", f"{ZONE}={zone}", TAINT)
-    # The session's own nodes have GPUs too: here they take no pods that ask for one.
-    for node in api.items("/api/v1/nodes", f"{ZONE} in (zone-a,zone-b,zone-c)"):
-        none = {"capacity": {"nvidia.com/gpu": "0"}, "allocatable": {"nvidia.com/gpu": "0"}}
-        api.patch(f"/api/v1/nodes/{node['metadata']['name']}/status", {"status": none})
-        cluster.kubectl("cordon", node["metadata"]["name"])
     return {node["metadata"]["name"]: node["metadata"]["labels"][ZONE] for node in api.items("/api/v1/nodes")}
 
 
