@@ -6,7 +6,7 @@ last report stays as what it had. Which endpoints a service has comes from fleet
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -57,9 +57,11 @@ class ServiceWatch:
     def _set_endpoints(self, addresses: Iterable[str] | None, group: asyncio.TaskGroup) -> None:
         if addresses is None:
             return
-        for address in self._watches.keys() - set(addresses):
+        named = frozenset(addresses)
+        up = frozenset(endpoint.address for endpoint in self._fleet.inventory.of_service(self._service) if endpoint.up)
+        for address in leaving(self._watches.keys(), named, up):
             self._watches.pop(address).cancel()
-        for address in sorted(set(addresses) - self._watches.keys()):
+        for address in sorted(named - self._watches.keys()):
             self._watches[address] = group.create_task(self._watch(address))
 
     async def _watch(self, address: str) -> None:
@@ -92,6 +94,14 @@ class ServiceWatch:
             endpoint = _lost(endpoint)
         self._fleet.put(endpoint)
         return endpoint
+
+
+def leaving(watched: Collection[str], named: frozenset[str], up: frozenset[str]) -> frozenset[str]:
+    """Which of `watched` go, as the name has them no more: none, until one that it has is up.
+
+    A drained node changes every address at once. The old replicas still answer while the new ones are not heard of yet.
+    """
+    return frozenset(watched) - named if named & up else frozenset()
 
 
 def reported(endpoint: Endpoint, response: WatchModelsResponse) -> Endpoint:
