@@ -21,7 +21,7 @@ CACHE = ROOT / ".cache" / "kube"
 _KUSTOMIZE = ("sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1")
 _KUBE_SCORE = ("github.com/zegl/kube-score/cmd/kube-score", "v1.20.0")
 _GRPCURL = ("github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.3")
-_BUILDAH = ("github.com/containers/buildah/cmd/buildah", "v1.42.0")
+_BUILDAH = "github.com/containers/buildah@v1.42.0"
 # Without the libraries of C that an engine for every storage and signature needs.
 _BUILDAH_TAGS = "-tags=exclude_graphdriver_btrfs,containers_image_openpgp"
 _KUBERNETES = "v1.36.3"
@@ -73,8 +73,14 @@ def buildah() -> Path:
 
     Raises MissingToolError, CalledProcessError.
     """
-    own = shutil.which("buildah")
-    return Path(own) if own else _installed("buildah", *_BUILDAH, _BUILDAH_TAGS)
+    if own := shutil.which("buildah"):
+        return Path(own)
+    program = ROOT / ".cache" / "tools" / _BUILDAH.rpartition("@")[2] / "buildah"
+    if not program.exists():
+        with _alone():
+            # Where its source lies, with the versions that it was released with.
+            _go(["build", _BUILDAH_TAGS, "-o", str(program), "./cmd/buildah"], _module(_BUILDAH), {})
+    return program
 
 
 def debootstrap() -> Path:
@@ -144,13 +150,13 @@ def resource_definitions() -> list[Path]:
     return found
 
 
-def _installed(name: str, package: str, version: str, *flags: str) -> Path:
+def _installed(name: str, package: str, version: str) -> Path:
     folder = ROOT / ".cache" / "tools" / version
     # Whoever finds it does not wait for another build.
     if not (folder / name).exists():
         with _alone():
             if not (folder / name).exists():
-                _go(["install", *flags, f"{package}@{version}"], ROOT, {"GOBIN": str(folder)})
+                _go(["install", f"{package}@{version}"], ROOT, {"GOBIN": str(folder)})
     return folder / name
 
 
