@@ -11,7 +11,7 @@ from argosy_cli.programs import DEFAULT_ROUTER
 
 
 def stub(
-    model: Annotated[str, typer.Argument(help="The name of a model that reads tables.")],
+    model: Annotated[str, typer.Argument(help="The name of a model.")],
     *,
     output: Annotated[
         Path | None,
@@ -22,20 +22,21 @@ def stub(
     router: Router = DEFAULT_ROUTER,
     timeout: Timeout = 10.0,
 ) -> None:
-    """Write a .proto for one model, a named and typed field a column.
+    """Write a .proto for one model: its columns, classes and landmarks by name and type.
 
-    Clients of every language are built from it: `request.age = 39`. The fleet answers it as it is.
+    Clients of every language are built from it: `row.age = 39`, `result.likeliest`. The fleet answers it as it is.
 
     \b
     Examples:
       argosy stub income
+      argosy stub sentiment
       argosy stub income --output protos/
     """
     from argosy_cli.client import connect
     from argosy_cli.one_service import manifest_on_disk
-    from stubs.names import StubError
+    from stubs.names import StubError, file_name
     from stubs.proto_text import proto_text
-    from stubs.table import file_name, table_stub
+    from stubs.stub import stub_of
 
     if models_dir is not None:
         manifest = manifest_on_disk(models_dir, model, version)
@@ -43,7 +44,7 @@ def stub(
         with connect(router, timeout) as fleet:
             manifest = fleet.manifest(model, version)
     try:
-        text = proto_text(table_stub(manifest))
+        text = proto_text(stub_of(manifest))
     except StubError as error:
         raise CliError(str(error)) from None
     if output is None:

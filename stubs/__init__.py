@@ -1,1 +1,1 @@
-"""A table model's signature as protobuf: messages with a field a column, for callers of every language."""
+"""A model's signature as protobuf: messages with its own columns and classes, for callers of every language."""

@@ -18,6 +18,14 @@ _RESERVED = range(19_000, 20_000)
 _SIGNS = {"<": "lt", ">": "gt", "=": "eq", "+": "plus", "%": "percent", "&": "and", "#": "number"}
 
 
+# Every request has its rows there, so that what reads requests needs no more than that to place one.
+ROWS_FIELD = 3
+
+_PACKAGE = "argosy.models"
+# The methods that models have for themselves, as a front's open method.
+EVERY_METHOD = f"/{_PACKAGE}.*"
+
+
 class StubError(Exception):
     """No stub can be made for the model; the text is one line that says why."""
 
@@ -68,3 +76,23 @@ def check_numbers(numbers: dict[str, int]) -> None:
         if number in by_number:
             raise StubError(f"'{by_number[number]}' and '{name}' would have one field number: rename one of them")
         by_number[number] = name
+
+
+def package_of(model: str) -> str:
+    """'word-language' -> 'argosy.models.word_language.v1'."""
+    return f"{_PACKAGE}.{snake(model)}.v1"
+
+
+def service_of(model: str) -> str:
+    """'word-language' -> 'WordLanguageService'."""
+    return f"{camel(model)}Service"
+
+
+def path_of(model: str, method: str) -> str:
+    """The method's path, which the model's name alone decides."""
+    return f"/{package_of(model)}.{service_of(model)}/{method}"
+
+
+def file_name(model: str) -> str:
+    """Where the .proto lies below a folder of protos: its package as folders."""
+    return f"{package_of(model).replace('.', '/')}/{snake(model)}.proto"

@@ -13,6 +13,8 @@ from services.runtime.errors import ServingError, invalid_input
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
+MALFORMED = "MALFORMED_MESSAGE"
+
 # A message of nothing but tiny fields costs far more to read than its bytes say.
 MAX_FIELDS = 250_000
 
@@ -78,7 +80,7 @@ def malformed(message_name: str) -> ServingError:
     """The bytes are not a message of that name."""
     return invalid_input(
         f"{message_name}: the bytes are no valid message (cut short, nested too deep, or a string that is not UTF-8)",
-        reason="MALFORMED_MESSAGE",
+        reason=MALFORMED,
     )
 
 

@@ -9,7 +9,6 @@ from services.runtime.ending import end_process
 from services.runtime.service import ServiceKind, main
 from services.runtime.typed_method import TaskCode, erased
 from services.tabular.methods import typed_methods
-from services.tabular.own_predict import own_routes
 from services.tabular.tensor_check import tensor_check
 
 TABULAR = ServiceKind(
@@ -17,7 +16,6 @@ TABULAR = ServiceKind(
     descriptor=tabular_pb2.DESCRIPTOR.services_by_name["TabularService"],
     tasks=(Task.TASK_TABULAR_CLASSIFICATION, Task.TASK_TABULAR_REGRESSION),
     task_code=TaskCode(erased(typed_methods), tensor_check),
-    model_routes=own_routes,
     port=8530,
     metrics_port=8531,
 )

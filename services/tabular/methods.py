@@ -14,7 +14,7 @@ from services.runtime.categories import class_output
 from services.runtime.specs import bad_manifest, element_type, input_spec, output_spec
 from services.runtime.typed_method import TypedMethod
 from services.tabular.cells import column_of
-from services.tabular.own_predict import typed_predict
+from services.tabular.own_predict import own_predict
 from services.tabular.predict import Predict, ValueOutput
 from services.tabular.rows import TableInput, TableReader, TableRequest
 
@@ -32,7 +32,7 @@ def typed_methods(manifest: ModelManifest, directory: Path) -> tuple[TypedMethod
     classes = class_output(manifest) if classifies else None
     values = _value_outputs(manifest) if regresses else ()
     predict = Predict(manifest.name, manifest.version, reader, classes, values)
-    return predict, *typed_predict(manifest, predict)
+    return predict, *own_predict(manifest, predict)
 
 
 def _value_outputs(manifest: ModelManifest) -> tuple[ValueOutput, ...]:

@@ -35,9 +35,13 @@ class Classify:
 
     def encode(self, request: TextRequest, outputs: Mapping[str, Array]) -> bytes:
         """Scores [rows, classes] to a TextServiceClassifyResponse."""
+        results = self.results(request, outputs)
+        return TextServiceClassifyResponse(model=self.model, version=self.version, results=results).SerializeToString()
+
+    def results(self, request: TextRequest, outputs: Mapping[str, Array]) -> list[TextClassification]:
+        """One a text."""
         rows = self.output.top(outputs, request.top_k)
-        results = [
+        return [
             TextClassification(categories=categories, reading=reading)
             for categories, reading in zip(rows, request.readings(), strict=True)
         ]
-        return TextServiceClassifyResponse(model=self.model, version=self.version, results=results).SerializeToString()

@@ -46,16 +46,20 @@ class Embed:
 
     def encode(self, request: TextRequest, outputs: Mapping[str, Array]) -> bytes:
         """Vectors to a TextServiceEmbedResponse."""
+        results = self.results(request, outputs)
+        return TextServiceEmbedResponse(model=self.model, version=self.version, results=results).SerializeToString()
+
+    def results(self, request: TextRequest, outputs: Mapping[str, Array]) -> list[TextEmbedding]:
+        """One a text."""
         vectors = outputs[self.output].astype(np.float32, copy=False)
         if self.pooled:
             vectors = mean_of_tokens(vectors, request.mask(vectors.shape[1]))
         if self.normalized:
             vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), _TINY)
-        results = [
+        return [
             TextEmbedding(embedding=Embedding(values=vector.tolist()), reading=reading)
             for vector, reading in zip(vectors, request.readings(), strict=True)
         ]
-        return TextServiceEmbedResponse(model=self.model, version=self.version, results=results).SerializeToString()
 
 
 def mean_of_tokens(vectors: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from services.runtime.specs import bad_manifest, element_type, input_spec, outpu
 from services.runtime.typed_method import TypedMethod
 from services.text.classify import Classify
 from services.text.embed import Embed
+from services.text.own import own_methods
 from services.text.reading import StringReader, TextReader, TextRequest, TokenReader, load_tokenizer
 from services.text.tag import Tag
 
@@ -22,7 +23,7 @@ def typed_methods(manifest: ModelManifest, directory: Path) -> tuple[TypedMethod
     Raises ServingError (REFUSED_LOAD) where the manifest offers none or lacks what a task needs.
     """
     reader = _text_reader(manifest, directory)
-    methods: list[TypedMethod[TextRequest]] = []
+    methods: list[Classify | Embed | Tag] = []
     if pb.TASK_TEXT_CLASSIFICATION in manifest.tasks:
         methods.append(Classify(manifest.name, manifest.version, reader, class_output(manifest)))
     if pb.TASK_TEXT_EMBEDDING in manifest.tasks:
@@ -31,7 +32,7 @@ def typed_methods(manifest: ModelManifest, directory: Path) -> tuple[TypedMethod
         methods.append(_tag(manifest, reader))
     if not methods:
         raise bad_manifest(manifest, "it offers no task of the text service")
-    return tuple(methods)
+    return *methods, *own_methods(manifest, methods)
 
 
 def _embed(manifest: ModelManifest, reader: TextReader) -> Embed:

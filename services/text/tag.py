@@ -44,10 +44,14 @@ class Tag:
 
     def encode(self, request: TextRequest, outputs: Mapping[str, Array]) -> bytes:
         """Class scores of each token to a TextServiceTagResponse."""
+        results = self.results(request, outputs)
+        return TextServiceTagResponse(model=self.model, version=self.version, results=results).SerializeToString()
+
+    def results(self, request: TextRequest, outputs: Mapping[str, Array]) -> list[TextTags]:
+        """One a text."""
         shares = softmax(outputs[self.output].astype(np.float32, copy=False))
         rows = zip(request.texts, request.tokens, shares, request.readings(), strict=True)
-        results = [TextTags(tags=self._tags(text, tokens, row), reading=reading) for text, tokens, row, reading in rows]
-        return TextServiceTagResponse(model=self.model, version=self.version, results=results).SerializeToString()
+        return [TextTags(tags=self._tags(text, tokens, row), reading=reading) for text, tokens, row, reading in rows]
 
     def _tags(self, text: str, tokens: Tokens, shares: NDArray[np.float32]) -> Iterator[TaggedToken]:
         likeliest = shares.argmax(axis=1).tolist()

@@ -35,8 +35,10 @@ class Classify:
 
     def encode(self, request: ImageRequest, outputs: Mapping[str, Array]) -> bytes:
         """Scores [rows, classes] to a VisionServiceClassifyResponse."""
-        rows = self.output.top(outputs, request.top_k)
-        results = [ImageClassification(categories=categories) for categories in rows]
         return VisionServiceClassifyResponse(
-            model=self.model, version=self.version, results=results
+            model=self.model, version=self.version, results=self.results(request, outputs)
         ).SerializeToString()
+
+    def results(self, request: ImageRequest, outputs: Mapping[str, Array]) -> list[ImageClassification]:
+        """One an image."""
+        return [ImageClassification(categories=row) for row in self.output.top(outputs, request.top_k)]

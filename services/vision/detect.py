@@ -70,7 +70,12 @@ class Detect:
 
     def encode(self, request: ImageRequest, outputs: Mapping[str, Array]) -> bytes:
         """Objects of each row to a VisionServiceDetectResponse."""
-        results = [
+        results = self.results(request, outputs)
+        return VisionServiceDetectResponse(model=self.model, version=self.version, results=results).SerializeToString()
+
+    def results(self, request: ImageRequest, outputs: Mapping[str, Array]) -> list[ImageDetections]:
+        """One an image."""
+        return [
             ImageDetections(
                 width=placement.width,
                 height=placement.height,
@@ -78,7 +83,6 @@ class Detect:
             )
             for row, placement in enumerate(request.placements)
         ]
-        return VisionServiceDetectResponse(model=self.model, version=self.version, results=results).SerializeToString()
 
     def _detections(
         self, row: int, placement: Placement, min_score: float, outputs: Mapping[str, Array]

@@ -32,7 +32,11 @@ class Embed:
     def row_lengths(self, requests: Sequence[ImageRequest]) -> tuple[int, ...]:  # noqa: ARG002  no row is padded
         return ()
 
-    def encode(self, request: ImageRequest, outputs: Mapping[str, Array]) -> bytes:  # noqa: ARG002 (the interface's)
+    def encode(self, request: ImageRequest, outputs: Mapping[str, Array]) -> bytes:
         """Vectors [rows, width] to a VisionServiceEmbedResponse."""
-        results = [Embedding(values=row.tolist()) for row in outputs[self.output]]
+        results = self.results(request, outputs)
         return VisionServiceEmbedResponse(model=self.model, version=self.version, results=results).SerializeToString()
+
+    def results(self, request: ImageRequest, outputs: Mapping[str, Array]) -> list[Embedding]:  # noqa: ARG002 (the interface's)
+        """One an image."""
+        return [Embedding(values=row.tolist()) for row in outputs[self.output]]

@@ -13,6 +13,7 @@ from services.runtime.typed_method import TypedMethod
 from services.vision.classify import Classify
 from services.vision.detect import Detect, DetectOutputs
 from services.vision.embed import Embed
+from services.vision.own import own_methods
 from services.vision.preprocess import ImageReader, ImageRequest
 
 
@@ -25,7 +26,7 @@ def typed_methods(manifest: ModelManifest, directory: Path) -> tuple[TypedMethod
         raise bad_manifest(manifest, "a vision model needs image preprocessing, and it states none")
     reader = _image_reader(manifest)
     name, version = manifest.name, manifest.version
-    methods: list[TypedMethod[ImageRequest]] = []
+    methods: list[Classify | Detect | Embed] = []
     if pb.TASK_IMAGE_CLASSIFICATION in manifest.tasks:
         methods.append(Classify(name, version, reader, class_output(manifest)))
     if pb.TASK_IMAGE_EMBEDDING in manifest.tasks:
@@ -34,7 +35,7 @@ def typed_methods(manifest: ModelManifest, directory: Path) -> tuple[TypedMethod
         methods.append(_detect(manifest, reader))
     if not methods:
         raise bad_manifest(manifest, "it offers no task of the vision service")
-    return tuple(methods)
+    return *methods, *own_methods(manifest, methods)
 
 
 def _detect(manifest: ModelManifest, reader: ImageReader) -> Detect:

@@ -5,13 +5,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 from argosy.v1 import manifest_pb2 as pb
-from stubs.names import StubError, check_numbers, distinct, number_of, snake
+from argosy.v1.text_pb2 import TextServiceClassifyRequest
+from argosy.v1.vision_pb2 import VisionServiceDetectRequest
+from stubs.declaration import Declaration
+from stubs.names import StubError, check_numbers, distinct, file_name, number_of, path_of, snake
 from stubs.proto_text import proto_text
-from stubs.table import TableStub, file_name, path_of, table_stub
+from stubs.stub import stub_of
+from stubs.table import TableStub, table_stub
 
 NUMBER, TEXT = pb.COLUMN_KIND_NUMBER, pb.COLUMN_KIND_TEXT
 
@@ -31,8 +36,21 @@ def column(name: str, kind: "pb.ColumnKind.ValueType" = NUMBER, **more: object) 
 
 
 def row_fields(stub: TableStub) -> dict[str, int]:
-    (row,) = (message for message in stub.file().message_type if message.name == "WinePriceRow")
-    return {field.name: field.number for field in row.field}
+    return fields(stub.declaration(), "WinePriceRow")
+
+
+def fields(declared: Declaration, message: str) -> dict[str, int]:
+    (found,) = (own for own in declared.all_messages() if own.name == message)
+    return {field.name: field.number for field in found.fields}
+
+
+def text_manifest(*tasks: "pb.Task.ValueType", **more: object) -> pb.ModelManifest:
+    return pb.ModelManifest(name="mood", version="1", tasks=tasks, text=pb.TextPreprocessing(**more))
+
+
+def image_manifest(*tasks: "pb.Task.ValueType", **more: object) -> pb.ModelManifest:
+    image = pb.ImagePreprocessing(width=32, height=24, color=pb.COLOR_SPACE_RGB)
+    return pb.ModelManifest(name="shapes", version="1", tasks=tasks, image=image, **more)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +106,80 @@ def test_two_columns_of_one_number_are_refused() -> None:
         check_numbers({"a": 17, "b": 17})
 
 
-def test_a_model_without_a_table_has_no_stub() -> None:
-    with pytest.raises(StubError, match="'wine-price' reads no table"):
-        table_stub(manifest())
+def test_a_model_that_reads_tensors_alone_has_no_stub() -> None:
+    with pytest.raises(StubError, match="'bare' reads tensors alone"):
+        stub_of(pb.ModelManifest(name="bare", version="1"))
+
+
+def test_a_model_that_keeps_a_state_has_no_stub() -> None:
+    described = manifest(column("age"), states=[pb.StateTensor(input="h", output="h2")])
+    with pytest.raises(StubError, match="'wine-price' keeps a state"):
+        stub_of(described)
+
+
+def test_a_model_without_a_task_has_no_stub() -> None:
+    with pytest.raises(StubError, match="'mood' states no task"):
+        stub_of(text_manifest(string=pb.StringReading(input="text")))
+
+
+def test_a_model_of_several_tasks_has_a_method_for_each() -> None:
+    declared = stub_of(image_manifest(pb.TASK_IMAGE_CLASSIFICATION, pb.TASK_IMAGE_EMBEDDING, labels=["round"]))
+    assert [rpc.name for rpc in declared.rpcs] == ["Classify", "Embed"]
+
+
+def test_a_request_for_texts_is_that_of_the_text_service_field_by_field() -> None:
+    declared = stub_of(text_manifest(pb.TASK_TEXT_CLASSIFICATION, string=pb.StringReading(input="text")))
+    own = fields(declared, "MoodServiceClassifyRequest")
+    assert own == {field.name: field.number for field in TextServiceClassifyRequest.DESCRIPTOR.fields}
+
+
+def test_a_request_for_objects_is_that_of_the_vision_service_field_by_field() -> None:
+    own = fields(stub_of(image_manifest(pb.TASK_OBJECT_DETECTION)), "ShapesServiceDetectRequest")
+    assert own == {field.name: field.number for field in VisionServiceDetectRequest.DESCRIPTOR.fields}
+
+
+def test_how_much_of_a_text_was_read_is_said_where_there_are_tokens() -> None:
+    tokens = text_manifest(pb.TASK_TEXT_EMBEDDING, tokens=pb.TokenReading(max_tokens=64))
+    assert "truncated" in fields(stub_of(tokens), "MoodEmbedding")
+    assert "The model reads 64 tokens of one." in proto_text(stub_of(tokens))
+    whole = text_manifest(pb.TASK_TEXT_EMBEDDING, string=pb.StringReading(input="text"))
+    assert list(fields(stub_of(whole), "MoodEmbedding")) == ["values"]
+
+
+def test_classes_without_names_are_told_by_their_places() -> None:
+    declared = stub_of(image_manifest(pb.TASK_IMAGE_CLASSIFICATION))
+    assert declared.enums == ()
+    assert list(fields(declared, "ShapesScore")) == ["probability", "index"]
+
+
+def test_two_classes_of_one_name_have_one_value() -> None:
+    (enum,) = stub_of(image_manifest(pb.TASK_IMAGE_CLASSIFICATION, labels=["crane", "owl", "crane"])).enums
+    assert [value.name for value in enum.values] == [
+        "SHAPES_CLASS_UNSPECIFIED",
+        "SHAPES_CLASS_CRANE",
+        "SHAPES_CLASS_OWL",
+    ]
+
+
+def test_a_label_of_several_lines_stays_in_its_comment() -> None:
+    (enum,) = stub_of(image_manifest(pb.TASK_IMAGE_CLASSIFICATION, labels=["a\n} b"])).enums
+    assert enum.values[1].comment == "'a } b'"
+
+
+def test_points_on_an_object_have_fields_by_their_names() -> None:
+    marks = pb.TensorSpec(name="marks", role=pb.OUTPUT_ROLE_LANDMARKS)
+    named = pb.DetectionPostprocessing(landmark_names=["left eye", "label"])
+    own = fields(stub_of(image_manifest(pb.TASK_OBJECT_DETECTION, outputs=[marks], detection=named)), "ShapesObject")
+    assert own["left_eye"] == number_of("left eye", "landmark")
+    assert f"label_n{number_of('label', 'landmark')}" in own
+    unnamed = stub_of(image_manifest(pb.TASK_OBJECT_DETECTION, outputs=[marks]))
+    assert fields(unnamed, "ShapesObject")["landmarks"] == 8
+    unmarked = stub_of(image_manifest(pb.TASK_OBJECT_DETECTION, detection=named))
+    assert list(fields(unmarked, "ShapesObject"))[-1] == "bottom"
 
 
 def test_the_path_is_the_models_name_alone() -> None:
-    assert path_of("wine-price") == "/argosy.models.wine_price.v1.WinePriceService/Predict"
+    assert path_of("wine-price", "Predict") == "/argosy.models.wine_price.v1.WinePriceService/Predict"
     assert file_name("wine-price") == "argosy/models/wine_price/v1/wine_price.proto"
 
 
@@ -105,31 +190,52 @@ def test_an_output_named_as_a_field_of_every_result_gives_way() -> None:
 
 
 def test_the_file_says_meaning_unit_and_what_may_be_missing() -> None:
-    text = proto_text(table_stub(manifest(column("age", unit="years", meaning="of the wine"), column("note", TEXT))))
+    text = proto_text(stub_of(manifest(column("age", unit="years", meaning="of the wine"), column("note", TEXT))))
     assert "  // 'age': of the wine; in years; must be there.\n  optional double age = 155833374;\n" in text
     assert "  // what it costs, in EUR\n  double price = " in text
 
 
-def test_the_file_and_the_descriptor_are_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "described",
+    [
+        manifest(column("age"), column("a-b"), column("a_b", TEXT)),
+        text_manifest(pb.TASK_TEXT_CLASSIFICATION, pb.TASK_TEXT_EMBEDDING, pb.TASK_TOKEN_CLASSIFICATION),
+        image_manifest(
+            *(pb.TASK_IMAGE_CLASSIFICATION, pb.TASK_IMAGE_EMBEDDING, pb.TASK_OBJECT_DETECTION),
+            labels=["round", "square"],
+            outputs=[pb.TensorSpec(name="marks", role=pb.OUTPUT_ROLE_LANDMARKS)],
+            detection=pb.DetectionPostprocessing(landmark_names=["top", "corner"]),
+        ),
+    ],
+    ids=["table", "text", "image"],
+)
+def test_the_file_and_the_descriptor_are_one(described: pb.ModelManifest, tmp_path: Path) -> None:
     """What protoc reads in the file is what the service builds its messages of."""
-    from google.protobuf.descriptor_pb2 import FileDescriptorSet
-
-    stub = table_stub(manifest(column("age"), column("a-b"), column("a_b", TEXT)))
-    (tmp_path / "wine.proto").write_text(proto_text(stub))
+    declared = stub_of(described)
+    (tmp_path / "stub.proto").write_text(proto_text(declared))
     # Not in this process: protoc is made to run once in one.
     command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{tmp_path}", f"--descriptor_set_out={tmp_path / 'set'}"]
-    subprocess.run([*command, "wine.proto"], check=True, timeout=60)
+    subprocess.run([*command, "stub.proto"], check=True, timeout=60)
     (compiled,) = FileDescriptorSet.FromString((tmp_path / "set").read_bytes()).file
-    for message, made in zip(compiled.message_type, stub.file().message_type, strict=True):
-        assert [(f.name, f.number, f.type, f.proto3_optional) for f in message.field] == [
-            (f.name, f.number, f.type, f.proto3_optional) for f in made.field
-        ]
+    assert said(compiled) == said(declared.descriptor())
+
+
+def said(file: FileDescriptorProto) -> FileDescriptorProto:
+    """What a file says beside its name, options, and the names in JSON that protoc writes down."""
+    kept = FileDescriptorProto()
+    kept.CopyFrom(file)
+    for name in ("name", "options"):
+        kept.ClearField(name)
+    for message in kept.message_type:
+        for field in message.field:
+            field.ClearField("json_name")
+    return kept
 
 
 def test_a_missing_value_is_told_from_zero() -> None:
-    stub = table_stub(manifest(column("age")))
+    declared = stub_of(manifest(column("age")))
     pool = DescriptorPool()
-    pool.Add(stub.file())
-    row = GetMessageClass(pool.FindMessageTypeByName(f"{stub.package}.WinePriceRow"))
+    pool.Add(declared.descriptor())
+    row = GetMessageClass(pool.FindMessageTypeByName(f"{declared.package}.WinePriceRow"))
     assert row(age=0.0).HasField("age")
     assert not row().HasField("age")

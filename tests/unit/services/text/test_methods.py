@@ -41,7 +41,7 @@ def manifest(task: pb.Task.ValueType) -> pb.ModelManifest:
 
 
 def only_method(found: pb.ModelManifest, directory: Path) -> TypedMethod[TextRequest]:
-    (offered,) = typed_methods(found, directory)
+    offered, _ = typed_methods(found, directory)
     return offered
 
 

@@ -82,7 +82,12 @@ def classify(top_k: int, logits: list[list[float]]) -> vision_pb2.VisionServiceC
 
 def test_a_model_offers_a_method_for_each_of_its_tasks() -> None:
     routes = [m.route for m in typed_methods(manifest(), ANYWHERE)]
-    assert [route.method for route in routes] == ["/argosy.v1.VisionService/Classify", "/argosy.v1.VisionService/Embed"]
+    assert [(route.method.split(".")[1], route.method.rpartition("/")[2]) for route in routes] == [
+        ("v1", "Classify"),
+        ("v1", "Embed"),
+        ("models", "Classify"),
+        ("models", "Embed"),
+    ]
     fields = vision_pb2.VisionServiceClassifyRequest.DESCRIPTOR.fields_by_name
     assert {(route.rows_field, route.rows_name) for route in routes} == {(fields["images"].number, "images")}
 
