@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import TypeAlias, TypedDict
 
 ErrorParts: TypeAlias = tuple[int, str, str, str, float | None]
+RouteParts: TypeAlias = tuple[str, int, str]
 TensorParts: TypeAlias = tuple[str, str, list[int]]
 HistogramParts: TypeAlias = tuple[list[int], list[int], int]
 RareAnswer: TypeAlias = Callable[[bytes], bytes | ErrorParts]
@@ -54,7 +55,7 @@ class Front:
     def __init__(
         self,
         address: str,
-        routes: Sequence[tuple[str, int, str]],
+        routes: Sequence[RouteParts],
         max_message_bytes: int,
         max_metadata_bytes: int,
         max_connection_age_s: float,
@@ -68,7 +69,7 @@ class Front:
         self,
         model: str,
         version: str,
-        methods: Sequence[str],
+        routes: Sequence[RouteParts],
         inputs: Sequence[TensorParts],
         outputs: Sequence[TensorParts],
         policy: tuple[int, int, int, int, int, int, int],

@@ -55,12 +55,12 @@ impl Batch {
 
     /// What a worker reads of a request: of a part of a typed one, the message with the part's rows alone.
     pub fn message(&self, request: &Request) -> Bytes {
-        let field = self.queue.spec.methods.iter().find(|(method, _)| *method == request.method);
-        match (&request.part, field) {
-            (Some(part), Some((_, rows_field))) => {
+        match (&request.part, self.queue.spec.typed(request.method)) {
+            (Some(part), Some(route)) => {
                 let rows = part.first_row..part.first_row + request.rows;
                 // Never an error: the message was walked when the request was placed.
-                with_rows(&request.message, *rows_field, rows).map_or_else(|_| request.message.clone(), Bytes::from)
+                with_rows(&request.message, route.rows_field, rows)
+                    .map_or_else(|_| request.message.clone(), Bytes::from)
             }
             _ => request.message.clone(),
         }

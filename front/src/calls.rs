@@ -119,17 +119,18 @@ pub async fn on_thread<T: Send + 'static>(
 
 fn answer_message(server: Arc<Server>, method: Method, call: Call, message: Bytes, to: SendResponse<Bytes>) {
     match method {
-        Method::Predict(index) if message.len() <= INLINE_BYTES => {
-            match place(&server, index, &message, &call.headers) {
-                Ok(placed) => drop(admit(&server, index, message, &call, placed, Way::Unary(to))),
+        Method::Predict(route) if message.len() <= INLINE_BYTES => {
+            match place(&server, &route, &message, &call.headers) {
+                Ok(placed) => drop(admit(&server, &route, message, &call, placed, Way::Unary(to))),
                 Err(error) => server.outgoing.refuse(to, &error, None),
             }
         }
-        Method::Predict(index) => {
+        Method::Predict(route) => {
             tokio::spawn(async move {
-                let (reader, read, headers) = (server.clone(), message.clone(), call.headers.clone());
-                match on_thread(move || place(&reader, index, &read, &headers)).await {
-                    Ok(placed) => drop(admit(&server, index, message, &call, placed, Way::Unary(to))),
+                let (reader, by, read, headers) =
+                    (server.clone(), route.clone(), message.clone(), call.headers.clone());
+                match on_thread(move || place(&reader, &by, &read, &headers)).await {
+                    Ok(placed) => drop(admit(&server, &route, message, &call, placed, Way::Unary(to))),
                     Err(error) => server.outgoing.refuse(to, &error, None),
                 }
             });

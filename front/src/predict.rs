@@ -20,15 +20,16 @@ use crate::server::Server;
 use crate::sync::lock;
 use crate::wire::{read_envelope, Envelope};
 
-/// ModelInfer's place among the methods.
+/// ModelInfer's place among the methods of every queue.
 pub const MODEL_INFER: MethodIndex = 0;
 
 /// How often a request looks for a queue that was replaced between the look and the admission.
 const LOOKS: usize = 3;
 
-/// A typed method that feeds queues.
+/// A method that feeds queues.
+#[derive(Clone)]
 pub struct Route {
-    /// '/argosy.v1.TextService/Embed'.
+    /// '/argosy.v1.TextService/Embed'; one that ends in '*' is open: it stands for every method that begins so.
     pub method: String,
     /// The number of the repeated field whose elements are rows; 0 for ModelInfer, whose tensors say it.
     pub rows_field: u32,
@@ -36,9 +37,28 @@ pub struct Route {
     pub rows_name: String,
 }
 
+impl Route {
+    /// Whether it stands for many methods.
+    pub fn is_open(&self) -> bool {
+        self.method.ends_with('*')
+    }
+
+    /// 'Embed'.
+    pub fn name(&self) -> &str {
+        self.method.rsplit('/').next().unwrap_or(&self.method)
+    }
+
+    /// The route of a method that this open one stands for.
+    pub fn of(&self, method: &str) -> Option<Route> {
+        let begins_so = method.starts_with(self.method.trim_end_matches('*'));
+        begins_so.then(|| Route { method: method.to_owned(), ..self.clone() })
+    }
+}
+
 /// A request as a queue wants it, and the queue.
 pub struct Placed {
     queue: Arc<ModelQueue>,
+    method: MethodIndex,
     call: Option<InferCall>,
     rows: u64,
     level: u32,
@@ -46,43 +66,37 @@ pub struct Placed {
 }
 
 /// Read a request and find its queue: all of the work that grows with the message.
-pub fn place(
-    server: &Server,
-    method: MethodIndex,
-    message: &Bytes,
-    headers: &HeaderMap,
-) -> Result<Placed, ServingError> {
+pub fn place(server: &Server, route: &Route, message: &Bytes, headers: &HeaderMap) -> Result<Placed, ServingError> {
     let limit = server.outgoing.limit;
     if message.len() > limit {
         return Err(message_too_large(limit, Some(message.len())));
     }
-    let route = &server.routes[method];
     let envelope = read_envelope(message, route.rows_field, || message_name(route))?;
     let version = checked_version(&envelope, headers)?;
     let queue = lock(&server.table).find(envelope.model, &version)?;
-    let mut placed = if method == MODEL_INFER {
+    let mut placed = if route.rows_field == 0 {
         let call = parse_infer(message, &queue.spec.signature)?;
         check_sequence(message, headers)?;
         let level = level(&queue, call.priority, headers)?;
-        Placed { queue, rows: call.rows, call: Some(call), level, key: None }
+        Placed { queue, method: MODEL_INFER, rows: call.rows, call: Some(call), level, key: None }
     } else {
-        check_typed(&queue, method, route, envelope.row_count)?;
+        let method = typed_method(&queue, route, envelope.row_count)?;
         let level = level(&queue, 0, headers)?;
-        Placed { queue, rows: envelope.row_count as u64, call: None, level, key: None }
+        Placed { queue, method, rows: envelope.row_count as u64, call: None, level, key: None }
     };
-    check_rows(&placed, &route.rows_name)?;
-    placed.key = placed.queue.spec.cache.is_some().then(|| Key::new(method, message, placed.call.as_ref()));
+    check_rows(&placed)?;
+    placed.key = placed.queue.spec.cache.is_some().then(|| Key::new(placed.method, message, placed.call.as_ref()));
     Ok(placed)
 }
 
-fn check_typed(queue: &ModelQueue, method: MethodIndex, route: &Route, row_count: usize) -> Result<(), ServingError> {
-    if !queue.spec.methods.iter().any(|(own, _)| *own == method) {
-        return Err(not_offered(queue, &route.method));
+/// The place of a typed method among those of the queue's model.
+fn typed_method(queue: &ModelQueue, route: &Route, row_count: usize) -> Result<MethodIndex, ServingError> {
+    let position = queue.spec.methods.iter().position(|own| own.method == route.method);
+    match position.map(|position| position + 1) {
+        None => Err(not_offered(queue, route)),
+        Some(method) if row_count == 0 => Err(empty_request(queue.spec.rows_name(method))),
+        Some(method) => Ok(method),
     }
-    if row_count == 0 {
-        return Err(empty_request(&route.rows_name));
-    }
-    Ok(())
 }
 
 /// The level of the priority that the message asks for, or else the header `argosy-priority`.
@@ -103,8 +117,9 @@ fn wrong_priority(said: &str) -> ServingError {
     invalid("INVALID_INPUT", text, "argosy-priority")
 }
 
-fn check_rows(placed: &Placed, field: &str) -> Result<(), ServingError> {
-    let (limit, rows) = (placed.queue.spec.max_request_rows, placed.rows);
+fn check_rows(placed: &Placed) -> Result<(), ServingError> {
+    let (spec, rows) = (&placed.queue.spec, placed.rows);
+    let (limit, field) = (spec.max_request_rows, spec.rows_name(placed.method));
     if rows <= limit {
         return Ok(());
     }
@@ -114,14 +129,14 @@ fn check_rows(placed: &Placed, field: &str) -> Result<(), ServingError> {
 /// Queue a request that was placed. Its answer, if only a refusal, goes the caller's way.
 pub fn admit(
     server: &Arc<Server>,
-    method: MethodIndex,
+    route: &Route,
     message: Bytes,
     call: &Call,
     placed: Placed,
     way: Way,
 ) -> Arc<Caller> {
     let caller = Caller::new(way, server.io.clone());
-    let outcome = admit_or_refuse(server, method, message, call, placed, &caller);
+    let outcome = admit_or_refuse(server, route, message, call, placed, &caller);
     match outcome {
         Ok(()) => caller.watch(),
         Err(error) => server.send(&caller, Answer { outcome: Err(error), told: None }),
@@ -131,7 +146,7 @@ pub fn admit(
 
 fn admit_or_refuse(
     server: &Server,
-    method: MethodIndex,
+    route: &Route,
     message: Bytes,
     call: &Call,
     mut placed: Placed,
@@ -148,7 +163,7 @@ fn admit_or_refuse(
         }
         let request = Request {
             caller: caller.clone(),
-            method,
+            method: placed.method,
             message: message.clone(),
             call: placed.call,
             rows: placed.rows,
@@ -163,7 +178,7 @@ fn admit_or_refuse(
         if look == LOOKS {
             return Err(closed(&queue));
         }
-        placed = place(server, method, &message, &call.headers)?;
+        placed = place(server, route, &message, &call.headers)?;
     }
     Ok(())
 }
@@ -212,9 +227,8 @@ fn message_name(route: &Route) -> String {
     format!("{service}{name}Request")
 }
 
-fn not_offered(queue: &ModelQueue, method: &str) -> ServingError {
-    let name = method.rsplit('/').next().unwrap_or(method);
-    let (model, offered) = (&queue.spec.model, &queue.spec.offered);
+fn not_offered(queue: &ModelQueue, route: &Route) -> ServingError {
+    let (model, name, offered) = (&queue.spec.model, shown(route.name()), queue.spec.offered());
     invalid("TASK_NOT_OFFERED", format!("model '{model}' does not answer {name}; it answers {offered}"), "model")
 }
 

@@ -22,7 +22,6 @@ use crate::predict::Route;
 use crate::python_batch::{NativeBatch, Rows};
 use crate::python_stats::{queue_stats, QueueStats};
 use crate::queue::{ModelQueue, QueueSpec};
-use crate::request::MethodIndex;
 use crate::room::Policy;
 use crate::server::{Limits, Method, RareAnswer, Watched};
 use crate::sync::lock;
@@ -40,6 +39,8 @@ pub fn serving_error((code, reason, message, field, retry_after_s): ErrorParts) 
 
 type TensorParts = (String, String, Vec<i64>);
 
+type RouteParts = (String, u32, String);
+
 /// A gRPC server in this process.
 #[pyclass(frozen, name = "Front")]
 struct NativeFront {
@@ -54,7 +55,7 @@ impl NativeFront {
     #[allow(clippy::too_many_arguments)]
     fn new(
         address: &str,
-        routes: Vec<(String, u32, String)>,
+        routes: Vec<RouteParts>,
         max_message_bytes: usize,
         max_metadata_bytes: usize,
         max_connection_age_s: f64,
@@ -69,9 +70,8 @@ impl NativeFront {
             keepalive_interval: seconds(keepalive_interval_s)?,
             keepalive_timeout: seconds(keepalive_timeout_s)?,
         };
-        let routes = routes.into_iter().map(|(method, rows_field, rows_name)| Route { method, rows_field, rows_name });
         let tls = tls.map(|(certificate, private_key, client_ca)| TlsFiles { certificate, private_key, client_ca });
-        match Front::new(address, routes.collect(), limits, tls) {
+        match Front::new(address, routes.into_iter().map(route).collect(), limits, tls) {
             Ok(front) => Ok(NativeFront { front }),
             Err(error) => Err(PyOSError::new_err(error.to_string())),
         }
@@ -82,13 +82,13 @@ impl NativeFront {
         &self.front.address
     }
 
-    /// policy: (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows, levels, default_level).
+    /// routes: as the front's, none open; policy: (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows, levels, default_level).
     #[allow(clippy::too_many_arguments)]
     fn open_queue(
         &self,
         model: String,
         version: String,
-        methods: Vec<String>,
+        routes: Vec<RouteParts>,
         inputs: Vec<TensorParts>,
         outputs: Vec<TensorParts>,
         policy: (u64, u64, u64, u32, u64, u32, u32),
@@ -96,8 +96,6 @@ impl NativeFront {
         cache_bytes: usize,
     ) -> PyResult<NativeQueue> {
         let (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows, levels, default_level) = policy;
-        let names: Vec<&str> = methods.iter().filter_map(|method| method.rsplit('/').next()).collect();
-        let offered = if names.is_empty() { "ModelInfer alone".to_owned() } else { names.join(", ") };
         let version_told = HeaderValue::from_str(&version).map_err(|_| PyValueError::new_err("version"))?;
         let device_told = HeaderValue::from_str(device).map_err(|_| PyValueError::new_err("device"))?;
         let max_answer_bytes = self.front.server.limits.max_message_bytes;
@@ -107,8 +105,7 @@ impl NativeFront {
             cache: (cache_bytes > 0).then(cache),
             version_told,
             device_told,
-            methods: methods.iter().filter_map(|method| self.typed_method(method)).collect(),
-            offered,
+            methods: routes.into_iter().map(route).collect(),
             max_request_rows,
             signature: Signature { inputs: tensors(inputs)?, outputs: tensors(outputs)? },
             policy: Policy {
@@ -173,13 +170,6 @@ impl NativeFront {
     }
 }
 
-impl NativeFront {
-    fn typed_method(&self, path: &str) -> Option<(MethodIndex, u32)> {
-        let index = self.front.server.typed_method(path)?;
-        Some((index, self.front.server.routes.get(index)?.rows_field))
-    }
-}
-
 /// Tells the front that a watched state has changed.
 #[pyclass(frozen)]
 struct Notify {
@@ -215,6 +205,10 @@ fn seconds(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
+fn route((method, rows_field, rows_name): RouteParts) -> Route {
+    Route { method, rows_field, rows_name }
+}
+
 fn tensors(parts: Vec<TensorParts>) -> PyResult<Vec<TensorSignature>> {
     let tensor = |(name, datatype, shape): TensorParts| match Datatype::of_name(&datatype) {
         Some(datatype) => Ok(TensorSignature { name, datatype, shape }),
@@ -240,7 +234,7 @@ fn rare(answer: Py<PyAny>) -> RareAnswer {
 }
 
 /// Raised by one with every change of what this module offers or takes, as in `services/runtime/native_interface.py`.
-const INTERFACE: u32 = 1;
+const INTERFACE: u32 = 2;
 
 /// The module `argosy_front`.
 #[pymodule]

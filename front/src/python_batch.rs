@@ -69,7 +69,7 @@ impl NativeBatch {
 
 #[pymethods]
 impl NativeBatch {
-    /// The place of the typed method in the front's list, from 1; 0 is ModelInfer.
+    /// The place of the typed method in the queue's list, from 1; 0 is ModelInfer.
     #[getter]
     fn method_index(&self) -> usize {
         self.batch.requests.first().map_or(0, |request| request.method)

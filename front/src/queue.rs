@@ -14,6 +14,7 @@ use crate::counts::{us, QueueCounts};
 use crate::error::{deadline_exceeded, exhausted, ServingError};
 use crate::io::Io;
 use crate::line::{Line, Next};
+use crate::predict::Route;
 use crate::request::{MethodIndex, Request};
 use crate::room::Policy;
 use crate::sync::{lock, wait};
@@ -28,10 +29,8 @@ pub struct QueueSpec {
     pub model: String,
     /// Its version.
     pub version: String,
-    /// The typed methods that feed it, and the number of the field that holds the rows of each.
-    pub methods: Vec<(MethodIndex, u32)>,
-    /// Their names, for a message.
-    pub offered: String,
+    /// The typed methods that feed it: the first has the place 1, after ModelInfer.
+    pub methods: Vec<Route>,
     /// A request of more is wrong.
     pub max_request_rows: u64,
     /// Of ModelInfer.
@@ -46,6 +45,33 @@ pub struct QueueSpec {
     pub version_told: HeaderValue,
     /// For the trailers.
     pub device_told: HeaderValue,
+}
+
+impl QueueSpec {
+    /// The typed method at that place; None for ModelInfer.
+    pub fn typed(&self, method: MethodIndex) -> Option<&Route> {
+        self.methods.get(method.checked_sub(1)?)
+    }
+
+    /// The names of the typed methods, for a message: each once.
+    pub fn offered(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for name in self.methods.iter().map(Route::name) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.is_empty() {
+            "ModelInfer alone".to_owned()
+        } else {
+            names.join(", ")
+        }
+    }
+
+    /// What a request by that method has rows of.
+    pub fn rows_name(&self, method: MethodIndex) -> &str {
+        self.typed(method).map_or("inputs", |route| &route.rows_name)
+    }
 }
 
 /// A request whose answer is complete.

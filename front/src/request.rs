@@ -11,7 +11,7 @@ use crate::infer::InferCall;
 use crate::parts::{Part, Whole};
 use crate::waiting::{Ticket, Waiting};
 
-/// A method by its place among the front's: 0 is ModelInfer, the typed ones follow.
+/// A method by its place among those of a queue: 0 is ModelInfer, the typed ones follow.
 pub type MethodIndex = usize;
 
 /// One request on its way through the front.

@@ -12,10 +12,9 @@ use crate::error::{shown, Cause, ServingError};
 use crate::health::Health;
 use crate::io::Io;
 use crate::outgoing::Outgoing;
-use crate::predict::{Route, MODEL_INFER};
+use crate::predict::Route;
 use crate::queue::ModelQueue;
 use crate::refusals::Refusals;
-use crate::request::MethodIndex;
 use crate::sync::lock;
 use crate::table::Table;
 
@@ -72,7 +71,7 @@ pub enum Watched {
 #[derive(Clone)]
 pub enum Method {
     /// Into a queue.
-    Predict(MethodIndex),
+    Predict(Arc<Route>),
     /// Into queues, message by message.
     StreamInfer,
     /// grpc.health.v1.
@@ -87,8 +86,8 @@ pub enum Method {
 
 /// The front's inside, shared by all connections.
 pub struct Server {
-    /// ModelInfer, then the typed methods.
-    pub routes: Vec<Route>,
+    /// ModelInfer.
+    pub infer: Arc<Route>,
     /// What one connection may cost.
     pub limits: Limits,
     /// Which queue answers for a model and a version.
@@ -106,22 +105,23 @@ pub struct Server {
     /// Open connections.
     pub connections: watch::Sender<usize>,
     methods: Mutex<HashMap<String, Method>>,
+    open_routes: Vec<Route>,
 }
 
 impl Server {
     /// A server of these typed methods.
     pub fn new(typed: Vec<Route>, limits: Limits) -> Arc<Self> {
         let infer = Route { method: MODEL_INFER_PATH.to_owned(), rows_field: 0, rows_name: "inputs".to_owned() };
-        let routes: Vec<Route> = std::iter::once(infer).chain(typed).collect();
+        let (open_routes, typed): (Vec<_>, Vec<_>) = typed.into_iter().partition(Route::is_open);
         let health_changes = Arc::new(watch::channel(0).0);
         let mut methods: HashMap<String, Method> =
-            routes.iter().enumerate().map(|(index, route)| (route.method.clone(), Method::Predict(index))).collect();
+            typed.into_iter().map(|route| (route.method.clone(), Method::Predict(Arc::new(route)))).collect();
         methods.insert(MODEL_STREAM_INFER_PATH.to_owned(), Method::StreamInfer);
         methods.insert(HEALTH_CHECK_PATH.to_owned(), Method::HealthCheck);
         methods.insert(HEALTH_WATCH_PATH.to_owned(), Method::Watch(Watched::Health, health_changes.clone()));
         let outgoing = Arc::new(Outgoing { limit: limits.max_message_bytes, refusals: Refusals::default() });
         Arc::new(Server {
-            routes,
+            infer: Arc::new(infer),
             limits,
             table: Mutex::default(),
             io: Arc::default(),
@@ -131,6 +131,7 @@ impl Server {
             phase: watch::channel(Phase::Serving).0,
             connections: watch::channel(0).0,
             methods: Mutex::new(methods),
+            open_routes,
         })
     }
 
@@ -142,17 +143,17 @@ impl Server {
     /// Where a call goes.
     pub fn method(&self, path: &str) -> Result<Method, ServingError> {
         if path == MODEL_INFER_PATH {
-            return Ok(Method::Predict(MODEL_INFER));
+            return Ok(Method::Predict(self.infer.clone()));
         }
-        lock(&self.methods).get(path).cloned().ok_or_else(|| {
+        let named = lock(&self.methods).get(path).cloned();
+        named.or_else(|| self.open_method(path)).ok_or_else(|| {
             let text = format!("no method '{}'", shown(path));
             ServingError::new(Cause::Unimplemented, "UNKNOWN_METHOD", text)
         })
     }
 
-    /// The typed method of that path.
-    pub fn typed_method(&self, path: &str) -> Option<MethodIndex> {
-        self.routes.iter().position(|route| route.method == path).filter(|index| *index != MODEL_INFER)
+    fn open_method(&self, path: &str) -> Option<Method> {
+        self.open_routes.iter().find_map(|route| route.of(path)).map(|route| Method::Predict(Arc::new(route)))
     }
 
     /// Send a caller its answer, if it still waits.

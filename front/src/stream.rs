@@ -22,7 +22,7 @@ use crate::incoming::{Broken, Call, Incoming};
 use crate::infer_message::read_infer;
 use crate::infer_reply::encode_head;
 use crate::outgoing::{Gone, OutgoingStream};
-use crate::predict::{admit, place, MODEL_INFER};
+use crate::predict::{admit, place};
 use crate::proto::{bytes_field_length, put_bytes, put_head, put_number, Malformed, Reader};
 use crate::race::{race, Either};
 use crate::sequence::SEQUENCE;
@@ -122,13 +122,13 @@ fn begin(
     let way = Way::Element(to);
     let (message, placed) = match message {
         Ok(message) => {
-            let placed = place(server, MODEL_INFER, &message, &call.headers);
+            let placed = place(server, &server.infer, &message, &call.headers);
             (message, placed)
         }
         Err(error) => (Bytes::new(), Err(error)),
     };
     let caller = match placed {
-        Ok(placed) => admit(server, MODEL_INFER, message.clone(), call, placed, way),
+        Ok(placed) => admit(server, &server.infer, message.clone(), call, placed, way),
         Err(error) => {
             let caller = Caller::new(way, server.io.clone());
             server.send(&caller, Answer { outcome: Err(error), told: None });

@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping
 
 import grpc
 import grpc.aio
-from grpc_reflection.v1alpha import reflection
 
 from services.router.calls import RpcHandler
 from services.router.channels import SERVER_OPTIONS
-from services.router.methods import service_names
 from services.router.xds_types import MAX_MESSAGE_BYTES
 
 Handlers = Mapping[str, RpcHandler]
@@ -27,7 +25,7 @@ class MethodTable(grpc.GenericRpcHandler):
 
 
 def brain_server(
-    socket_path: str, handlers: Handlers, of_model: Callable[[str], "RpcHandler | None"], *, with_reflection: bool
+    socket_path: str, handlers: Handlers, of_model: Callable[[str], "RpcHandler | None"]
 ) -> grpc.aio.Server:
     """A server that is yet to be started."""
     server = grpc.aio.server(
@@ -38,8 +36,5 @@ def brain_server(
             ("grpc.max_send_message_length", -1),
         ],
     )
-    if with_reflection:
-        names = (*service_names(), "grpc.health.v1.Health", reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
     server.add_insecure_port(f"unix:{socket_path}")
     return server

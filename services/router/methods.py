@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from argosy.v1 import model_pb2, tabular_pb2, text_pb2, vision_pb2
 from inference import grpc_service_pb2
+from stubs.names import EVERY_METHOD
 
 _FILES = (grpc_service_pb2, model_pb2, tabular_pb2, text_pb2, vision_pb2)
 
@@ -72,7 +73,7 @@ def own_method(path: str) -> ModelMethod | None:
 
     Which there are the services know; the rest of the message is nothing to a router.
     """
-    if not path.startswith("/argosy.models."):
+    if not path.startswith(EVERY_METHOD.rstrip("*")):
         return None
     return ModelMethod(path, model_pb2.GetModelRequest, "model", "version")
 

@@ -29,6 +29,7 @@ from services.router.listener import PUBLIC
 from services.router.methods import model_methods
 from services.router.metrics import RouterMetrics
 from services.router.model_service import FleetModels
+from services.router.reflection import FleetReflection
 from services.router.server_wide import ServerWide
 from services.router.snapshot import Sockets, snapshot
 from services.router.watch import ServiceWatch
@@ -80,7 +81,6 @@ class Router:
             self._sockets.brain_path,
             self._handlers(forwarder),
             forwarder.own_handler,
-            with_reflection=self._config.reflection,
         )
         self._bootstrap_path.write_text(bootstrap_json(str(self._ads_path), str(self._admin_path)), encoding="utf-8")
         metrics_address = await self._http.start(self._config.metrics_address)
@@ -146,6 +146,7 @@ class Router:
             **FanOut(self._fleet, self._channels, services).handlers(),
             **FleetModels(self._fleet).handlers(),
             **Health(self._fleet).handlers(),
+            **(FleetReflection(self._fleet, self._channels).handlers() if self._config.reflection else {}),
         }
 
     def _on_settled(self) -> None:

@@ -3,6 +3,8 @@
 import threading
 from dataclasses import dataclass
 
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
 from argosy.v1.manifest_pb2 import ModelManifest
 from argosy.v1.model_pb2 import ModelState, ModelStatus
 from services.runtime.errors import ServingError, unavailable
@@ -29,6 +31,7 @@ class Entry:
     config: ServingConfig | None = None
     provider: str = ""
     workers: tuple[threading.Thread, ...] = ()
+    own_file: FileDescriptorProto | None = None  # of the service that the model has for itself
 
     def status(self, model: str, version: str, is_default: bool) -> ModelStatus:
         """As callers and the router are told."""

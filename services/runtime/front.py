@@ -65,7 +65,11 @@ class Signature:
 
 @dataclass(frozen=True, slots=True)
 class TypedRoute:
-    """A typed method that feeds a queue: `rows_field` is the number of the repeated field whose elements are rows."""
+    """A typed method that feeds a queue: `rows_field` is the number of the repeated field whose elements are rows.
+
+    Of the methods that a front is made with, one that ends in '*' is open: it stands for every method that begins so.
+    Which of them there are the queues say, as they come and go.
+    """
 
     method: str  # '/argosy.v1.TextService/Embed'
     rows_field: int
@@ -234,6 +238,9 @@ class Front(Protocol):
 
     def answer_unary(self, method: str, answer: UnaryAnswer) -> None:
         """Answer a rare method outside the queues, on a thread of its own. `answer` may raise ServingError."""
+
+    def answer_stream(self, method: str, answer: UnaryAnswer) -> None:
+        """As `answer_unary`, for every message of a stream, in order."""
 
     def answer_watch(self, method: str, answer: UnaryAnswer) -> Callable[[], None]:
         """Stream to every caller of a rare method what `answer` says now, and again after each change of it. What is

@@ -21,7 +21,6 @@ class FrontMaker(Protocol):
         *,
         limits: Limits | None = None,
         tls: Tls | None = None,
-        reflection_names: Sequence[str] = (),
     ) -> Front: ...
 
 

@@ -15,10 +15,14 @@ class ModelAnswers:
     """The answers of one service that answers the methods of `services` with the front of that name."""
 
     def __init__(
-        self, repository: ModelRepository, services: Sequence[str], front: str, draining: Callable[[], bool]
+        self,
+        repository: ModelRepository,
+        services: Callable[[], Sequence[str]],
+        front: str,
+        draining: Callable[[], bool],
     ) -> None:
         self._repository = repository
-        self._services = tuple(services)
+        self._services = services
         self._front = front
         self._draining = draining
 
@@ -30,7 +34,7 @@ class ModelAnswers:
         """The state now, as one answer of WatchModels."""
         request = parse(pb.WatchModelsRequest, message)
         response = pb.WatchModelsResponse(
-            models=self._chosen(request.model, request.version), draining=self._draining(), services=self._services
+            models=self._chosen(request.model, request.version), draining=self._draining(), services=self._services()
         )
         return response.SerializeToString()
 

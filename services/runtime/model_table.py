@@ -7,6 +7,8 @@ thread may ask; whoever changes a version does so one at a time (`repository.py`
 import threading
 from collections.abc import Callable, Sequence
 
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+
 from argosy.v1.model_pb2 import ModelStatus
 from services.runtime.entries import LOADING, READY, Entry, model_loading, model_not_ready
 from services.runtime.errors import unknown_model
@@ -85,6 +87,12 @@ class ModelTable:
         """Every version that answers."""
         with self._lock:
             return [(*key, entry.resident) for key, entry in self._entries.items() if entry.resident is not None]
+
+    def own_files(self) -> dict[str, FileDescriptorProto]:
+        """Package -> the file of each model that answers and has a service for itself: its default version's."""
+        with self._lock:
+            files = [self._entries[key].own_file for key in self._defaults.items()]
+        return {file.package: file for file in files if file is not None}
 
     def ready_versions(self, model: str) -> list[str]:
         """Newest first."""

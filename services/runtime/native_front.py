@@ -28,7 +28,6 @@ from services.runtime.front import (
     UnaryAnswer,
 )
 from services.runtime.native_interface import check_interface
-from services.runtime.native_reflection import REFLECTION, reflection_answer
 from services.runtime.tensors import DTYPES, datatype_of
 
 # Status code, reason, message, field, seconds until a retry: how an error crosses.
@@ -48,14 +47,12 @@ class NativeFront:
         *,
         limits: Limits | None = None,
         tls: Tls | None = None,
-        reflection_names: Sequence[str] = (),
     ) -> None:
         check_interface(getattr(argosy_front, "INTERFACE", 0))
         limits = limits or Limits()
-        self._methods = (MODEL_INFER, *(route.method for route in typed_routes))
         self._front = argosy_front.Front(
             address,
-            [(route.method, route.rows_field, route.rows_name) for route in typed_routes],
+            list(map(_route_parts, typed_routes)),
             limits.max_message_bytes,
             limits.max_metadata_bytes,
             limits.max_connection_age_s,
@@ -63,8 +60,6 @@ class NativeFront:
             limits.keepalive_timeout_s,
             None if tls is None else (tls.certificate, tls.private_key, tls.client_ca),
         )
-        if reflection_names:
-            self._front.answer_stream(REFLECTION, _crossing(reflection_answer(reflection_names)))
 
     @property
     def address(self) -> str:
@@ -75,7 +70,7 @@ class NativeFront:
         queue = self._front.open_queue(
             spec.model,
             spec.version,
-            [route.method for route in spec.routes],
+            list(map(_route_parts, spec.routes)),
             list(map(_tensor_parts, spec.signature.inputs)),
             list(map(_tensor_parts, spec.signature.outputs)),
             (
@@ -90,7 +85,7 @@ class NativeFront:
             spec.device,
             policy.cache_bytes,
         )
-        return NativeQueue(queue, spec, self._methods)
+        return NativeQueue(queue, spec)
 
     def close_queue(self, model: str, version: str) -> None:
         self._front.close_queue(model, version)
@@ -107,6 +102,9 @@ class NativeFront:
     def answer_unary(self, method: str, answer: UnaryAnswer) -> None:
         self._front.answer_unary(method, _crossing(answer))
 
+    def answer_stream(self, method: str, answer: UnaryAnswer) -> None:
+        self._front.answer_stream(method, _crossing(answer))
+
     def answer_watch(self, method: str, answer: UnaryAnswer) -> Callable[[], None]:
         return self._front.answer_watch(method, _crossing(answer))
 
@@ -121,8 +119,9 @@ class NativeFront:
 class NativeQueue:
     """See `front.Queue`."""
 
-    def __init__(self, queue: argosy_front.Queue, spec: QueueSpec, methods: Sequence[str]) -> None:
-        self._queue, self._spec, self._methods = queue, spec, methods
+    def __init__(self, queue: argosy_front.Queue, spec: QueueSpec) -> None:
+        self._queue, self._spec = queue, spec
+        self._methods = (MODEL_INFER, *(route.method for route in spec.routes))
 
     def take(self) -> "NativeBatch | None":
         batch = self._queue.take()
@@ -214,6 +213,10 @@ def _array(tensor: TensorSignature, shape: tuple[int, ...], elements: argosy_fro
     array = np.empty(len(elements), np.object_)
     array[:] = elements
     return array.reshape(shape)
+
+
+def _route_parts(route: TypedRoute) -> tuple[str, int, str]:
+    return route.method, route.rows_field, route.rows_name
 
 
 def _tensor_parts(tensor: TensorSignature) -> tuple[str, str, list[int]]:

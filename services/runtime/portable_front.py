@@ -19,7 +19,6 @@ from typing import TypeAlias, TypeVar
 
 import grpc
 from grpc import aio
-from grpc_reflection.v1alpha import reflection
 
 from services.runtime.errors import ServingError, without_frames
 from services.runtime.front import FrontStats, Limits, QueueSpec, Tls, TypedRoute, UnaryAnswer
@@ -29,7 +28,15 @@ from services.runtime.portable_queue import PortableQueue
 from services.runtime.portable_refusals import Context, Refusals
 from services.runtime.portable_stream import MODEL_STREAM_INFER, InferStreams
 from services.runtime.portable_table import QueueTable
-from services.runtime.portable_watch import HEALTH_CHECK, HEALTH_WATCH, AsyncAnswer, Health, RareMethods, Watch
+from services.runtime.portable_watch import (
+    HEALTH_CHECK,
+    HEALTH_WATCH,
+    AnswerEach,
+    AsyncAnswer,
+    Health,
+    RareMethods,
+    Watch,
+)
 
 Result = TypeVar("Result")
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"  # generic in the stubs alone
@@ -42,8 +49,7 @@ _LIMIT_SLACK_BYTES = 64 * 1024
 class PortableFront:
     """A gRPC server in this process; see `front.Front`.
 
-    `typed_routes` are the typed methods of the whole service; `reflection_names` the full service names that
-    reflection tells, none where it is off. Raises OSError where the address cannot be bound.
+    `typed_routes` are the typed methods of the whole service. Raises OSError where the address cannot be bound.
     """
 
     def __init__(
@@ -53,7 +59,6 @@ class PortableFront:
         *,
         limits: Limits | None = None,
         tls: Tls | None = None,
-        reflection_names: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         limits = limits or Limits()
@@ -63,14 +68,14 @@ class PortableFront:
         self._streams = InferStreams(self._predictions, self._refusals, limits.max_message_bytes)
         self._rare = RareMethods(limits)
         self._health_watch = Watch(self._health.watch, self._refusals)
-        self._watches = [self._health_watch]
+        self._streams_of_rare: list[Watch | AnswerEach] = [self._health_watch]
         self._methods = self._own_methods()
         self._ending, self._ended = threading.Lock(), False
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
         self._thread.start()
         try:
-            self._address = self._run(self._start(address, tls, limits, tuple(reflection_names)))
+            self._address = self._run(self._start(address, tls, limits))
         except BaseException:
             self._stop_threads()
             raise
@@ -100,9 +105,14 @@ class PortableFront:
     def answer_unary(self, method: str, answer: UnaryAnswer) -> None:
         self._methods[method] = self._unary(partial(self._rare.answer, answer))
 
+    def answer_stream(self, method: str, answer: UnaryAnswer) -> None:
+        each = AnswerEach(partial(self._rare.answer, answer), self._refusals)
+        self._streams_of_rare.append(each)
+        self._methods[method] = grpc.stream_stream_rpc_method_handler(each.answer)
+
     def answer_watch(self, method: str, answer: UnaryAnswer) -> Callable[[], None]:
         watch = Watch(partial(self._rare.answer, answer), self._refusals)
-        self._watches.append(watch)
+        self._streams_of_rare.append(watch)
         self._methods[method] = grpc.unary_stream_rpc_method_handler(watch.answer)
         return lambda: self._call_soon(watch.notify)
 
@@ -122,14 +132,19 @@ class PortableFront:
     # ---- the server
 
     def _own_methods(self) -> dict[str, MethodHandler]:
-        methods: dict[str, MethodHandler] = {
-            method: grpc.unary_unary_rpc_method_handler(partial(self._predictions.answer, method))
-            for method in self._predictions.methods
-        }
+        methods = {method: self._prediction(method) for method in self._predictions.methods}
         methods[MODEL_STREAM_INFER] = grpc.stream_stream_rpc_method_handler(self._streams.answer)
         methods[HEALTH_CHECK] = self._unary(self._health.check)
         methods[HEALTH_WATCH] = grpc.unary_stream_rpc_method_handler(self._health_watch.answer)
         return methods
+
+    def _prediction(self, method: str) -> MethodHandler:
+        return grpc.unary_unary_rpc_method_handler(partial(self._predictions.answer, method))
+
+    def _handler(self, method: str) -> "MethodHandler | None":
+        if method in self._methods or not self._predictions.is_open(method):
+            return self._methods.get(method)
+        return self._prediction(method)
 
     def _unary(self, answer: AsyncAnswer) -> MethodHandler:
         async def answer_or_abort(message: bytes, context: Context) -> bytes:
@@ -143,11 +158,9 @@ class PortableFront:
 
         return grpc.unary_unary_rpc_method_handler(answer_or_abort)
 
-    async def _start(self, address: str, tls: Tls | None, limits: Limits, reflection_names: tuple[str, ...]) -> str:
+    async def _start(self, address: str, tls: Tls | None, limits: Limits) -> str:
         self._server = aio.server(options=_options(limits))
-        if reflection_names:
-            reflection.enable_server_reflection((*reflection_names, reflection.SERVICE_NAME), self._server)
-        self._server.add_generic_rpc_handlers((_Methods(self._methods),))
+        self._server.add_generic_rpc_handlers((_Methods(self._handler),))
         try:
             port = self._bind(address, tls)
         except RuntimeError:
@@ -178,8 +191,8 @@ class PortableFront:
         stopping = asyncio.create_task(self._server.stop(grace_s))  # GOAWAY goes out now
         # Streams that never end by themselves are ended; all else is finished.
         self._streams.drain()
-        for watch in self._watches:
-            watch.end()
+        for rare in self._streams_of_rare:
+            rare.end()
         await stopping
 
     def _stop_threads(self) -> None:
@@ -192,11 +205,11 @@ class PortableFront:
 class _Methods(grpc.GenericRpcHandler):
     """Every method by its name; messages stay bytes."""
 
-    def __init__(self, methods: dict[str, MethodHandler]) -> None:
-        self._methods = methods
+    def __init__(self, handler: Callable[[str], "MethodHandler | None"]) -> None:
+        self._handler = handler
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "MethodHandler | None":
-        return self._methods.get(handler_call_details.method)
+        return self._handler(handler_call_details.method)
 
 
 def _settle(answers: Sequence[tuple[Pending, Answer]]) -> None:

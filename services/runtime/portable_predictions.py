@@ -15,6 +15,7 @@ from services.runtime.errors import (
     empty_request,
     exhausted,
     invalid_input,
+    shown,
     too_late,
     unavailable,
     without_frames,
@@ -46,13 +47,18 @@ class Predictions:
         refusals: Refusals,
         clock: Callable[[], float],
     ) -> None:
-        self._routes = {route.method: route for route in routes}
+        self._routes = {route.method: route for route in routes if not _is_open(route)}
+        self._open_routes = [route for route in routes if _is_open(route)]
         self._table, self._limits, self._refusals, self._clock = table, limits, refusals, clock
         self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="front-reader")
 
     @property
     def methods(self) -> tuple[str, ...]:
         return MODEL_INFER, *self._routes
+
+    def is_open(self, method: str) -> bool:
+        """Whether it is one that an open method stands for."""
+        return self._open_route(method) is not None
 
     async def answer(self, method: str, message: bytes, context: Context) -> bytes:
         outcome, trailers = await self._outcome(method, message, context)
@@ -145,8 +151,7 @@ class Predictions:
         self, method: str, message: bytes, routing: Routing, answer: asyncio.Future[Answer]
     ) -> tuple[PortableQueue, Pending]:
         """The request as a queue wants it, and the queue. Raises ServingError."""
-        route = self._routes.get(method)
-        queue, envelope = self._place(route, method, message, routing)
+        queue, envelope, route = self._place(method, message, routing)
         request = Pending(method, message, envelope.row_count, arrived=0.0, deadline=None, answer=answer)
         priority = 0
         if route is None:
@@ -162,20 +167,25 @@ class Predictions:
         return queue, request
 
     def _place(
-        self, route: TypedRoute | None, method: str, message: bytes, routing: Routing
-    ) -> tuple[PortableQueue, Envelope]:
+        self, method: str, message: bytes, routing: Routing
+    ) -> tuple[PortableQueue, Envelope, TypedRoute | None]:
+        """The queue, what the message says, and the typed method as the queue's model has it; None: ModelInfer."""
         check_size(message, self._limits)
-        if route is None:
+        asked = self._routes.get(method) or self._open_route(method)
+        if asked is None:
             envelope = read_envelope(message, 0, MODEL_INFER_REQUEST)
-        else:
-            envelope = read_envelope(message, route.rows_field, request_name(method))
+            return self._table.find(envelope.model, routing.version_of(envelope)), envelope, None
+        envelope = read_envelope(message, asked.rows_field, request_name(method))
         queue = self._table.find(envelope.model, routing.version_of(envelope))
-        if route is not None:
-            if method not in queue.methods:
-                raise _not_offered(queue.spec, method)
-            if envelope.row_count == 0:
-                raise empty_request(route.rows_name)
-        return queue, envelope
+        route = next((route for route in queue.spec.routes if route.method == method), None)
+        if route is None:
+            raise _not_offered(queue.spec, method)
+        if envelope.row_count == 0:
+            raise empty_request(route.rows_name)
+        return queue, envelope, route
+
+    def _open_route(self, method: str) -> TypedRoute | None:
+        return next((route for route in self._open_routes if method.startswith(route.method.rstrip("*"))), None)
 
     def _deadline(self, context: Context) -> float | None:
         left_s: float | None = context.time_remaining()  # the stubs do not know of None: no deadline
@@ -204,9 +214,14 @@ def _trailers(queue: PortableQueue, answer: Answer) -> Trailers:
     )
 
 
+def _is_open(route: TypedRoute) -> bool:
+    return route.method.endswith("*")
+
+
 def _not_offered(spec: QueueSpec, method: str) -> ServingError:
-    offered = ", ".join(route.method.rpartition("/")[2] for route in spec.routes) or "ModelInfer alone"
-    name = method.rpartition("/")[2]
+    names = dict.fromkeys(route.method.rpartition("/")[2] for route in spec.routes)
+    offered = ", ".join(names) or "ModelInfer alone"
+    name = shown(method.rpartition("/")[2])
     return invalid_input(
         f"model '{spec.model}' does not answer {name}; it answers {offered}", field="model", reason="TASK_NOT_OFFERED"
     )

@@ -31,7 +31,6 @@ class PortableQueue:
     def __init__(self, spec: QueueSpec, clock: Callable[[], float], deliver: Deliver) -> None:
         self.spec = spec
         self.cache = ResponseCache(spec.policy.cache_bytes) if spec.policy.cache_bytes else None
-        self.methods = frozenset(route.method for route in spec.routes)
         self._clock, self._deliver = clock, deliver
         self._changed = threading.Condition()
         self._line = PortableLine(spec.model, spec.policy)

@@ -6,7 +6,7 @@ later change, and an open Watch holds up a drain. https://github.com/grpc/grpc/b
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeAlias
@@ -73,6 +73,44 @@ class Watch:
             last = state
             if not ended:
                 await changed.wait()
+
+
+class AnswerEach:
+    """A method that answers every message of a stream before it reads the next. Lives on the event loop."""
+
+    def __init__(self, answer: AsyncAnswer, refusals: Refusals) -> None:
+        self._answer, self._refusals = answer, refusals
+        self._reading: set[asyncio.Future[bytes | None]] = set()
+        self._ended = False
+
+    def end(self) -> None:
+        """Read no further, and end every stream."""
+        self._ended = True
+        for reading in self._reading:
+            reading.cancel()
+
+    async def answer(self, messages: AsyncIterator[bytes], context: Context) -> None:
+        while (message := await self._next(messages)) is not None:
+            try:
+                reply = await self._answer(message)
+            except ServingError as error:
+                await self._refusals.abort(context, error)
+            await context.write(reply)
+
+    async def _next(self, messages: AsyncIterator[bytes]) -> bytes | None:
+        """None at the end: the caller's, or ours."""
+        reading = asyncio.ensure_future(anext(messages, None))
+        self._reading.add(reading)
+        if self._ended:
+            reading.cancel()
+        try:
+            return await reading
+        except asyncio.CancelledError:
+            if self._ended:
+                return None
+            raise
+        finally:
+            self._reading.discard(reading)
 
 
 class Health:

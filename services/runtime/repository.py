@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import structlog
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from argosy.v1.manifest_pb2 import ModelManifest, Task
 from argosy.v1.model_pb2 import ModelStatus
@@ -18,6 +19,7 @@ from services.runtime.entries import LOADING, READY, REFUSED, UNLOADED, UNLOADIN
 from services.runtime.errors import DeviceFaultError, ServingError, device_lost, refused_load, unknown_model
 from services.runtime.front import Front
 from services.runtime.model_table import ModelTable
+from services.runtime.own_method import own_file
 from services.runtime.residency import Residency, held_bytes
 from services.runtime.serving_config import ServingConfig, read_serving_config
 from services.runtime.stages import StageStats
@@ -132,6 +134,10 @@ class ModelRepository:
         ready = self._table.ready()
         return [(model, version, r.size_bytes if r.loaded is not None else 0) for model, version, r in ready]
 
+    def own_files(self) -> dict[str, FileDescriptorProto]:
+        """Package -> the file of each model that is ready and has a service for itself."""
+        return self._table.own_files()
+
     def ready_versions(self, model: str) -> list[str]:
         """Newest first."""
         return self._table.ready_versions(model)
@@ -217,7 +223,8 @@ class ModelRepository:
             self._on_fault,
             warm=bool(config.graph_rows),
         )
-        return Entry(READY, "", manifest, resident, config, loaded.session.provider, tuple(workers))
+        provider, own = loaded.session.provider, own_file(manifest)
+        return Entry(READY, "", manifest, resident, config, provider, tuple(workers), own)
 
     def _read(self, model: str, version: str) -> ModelManifest:
         if version not in versions(self._dir, model):

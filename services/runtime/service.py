@@ -11,14 +11,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed_version
-from pathlib import Path
 
 import structlog
 from google.protobuf.descriptor import FieldDescriptor, ServiceDescriptor
 
 from argosy.v1.manifest_pb2 import Task
 from services.runtime.device_memory import DeviceMemoryError
-from services.runtime.disk import model_names
 from services.runtime.front import MEBIBYTE, Limits, Tls, TypedRoute
 from services.runtime.fronts import choose_front
 from services.runtime.logs import configure_logs
@@ -26,6 +24,8 @@ from services.runtime.metrics import ServiceMetrics, serve_metrics
 from services.runtime.model_executions import ModelExecutions
 from services.runtime.model_service import MODEL_SERVICE, WATCH_MODELS, ModelAnswers
 from services.runtime.oip import OIP_SERVICE, InferenceProtocol
+from services.runtime.own_method import OPEN_ROUTE
+from services.runtime.reflection import REFLECTION_METHODS, own_names, reflection_answer
 from services.runtime.repository import ModelRepository
 from services.runtime.session import device_memory_mb
 from services.runtime.settings import ServiceSettings, SettingsError, read_settings
@@ -49,8 +49,6 @@ class ServiceKind:
     task_code: TaskCode
     port: int
     metrics_port: int
-    # The methods that a model of this name has for itself.
-    model_routes: Callable[[str], tuple[TypedRoute, ...]] = lambda _: ()
 
 
 def main(kind: ServiceKind, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -113,10 +111,9 @@ class Service:
         make_front, front_name = choose_front(settings.front)
         self._front = make_front(
             settings.address,
-            (*typed_routes(kind.descriptor), *_model_routes(kind, settings.models_dir)),
+            (*typed_routes(kind.descriptor), OPEN_ROUTE),
             limits=Limits(max_message_bytes=settings.max_message_bytes),
             tls=_tls(settings),
-            reflection_names=names if settings.reflection else (),
         )
         sessions = ModelExecutions(settings, self._models, device_memory_mb)
         self._repository = ModelRepository(
@@ -164,9 +161,14 @@ class Service:
             stats=self._front.stats,
             ready=self._ready,
         )
-        models = ModelAnswers(self._repository, services, front, lambda: self._draining)
+        own_files = self._repository.own_files
+        models = ModelAnswers(
+            self._repository, lambda: (*services, *own_names(own_files())), front, lambda: self._draining
+        )
         for method, answer in (*protocol.answers().items(), *models.answers().items()):
             self._front.answer_unary(method, answer)
+        for method in REFLECTION_METHODS if self._settings.reflection else ():
+            self._front.answer_stream(method, reflection_answer(services, own_files))
         return self._front.answer_watch(WATCH_MODELS, models.watch)
 
     def _models(self) -> set[str]:
@@ -182,11 +184,6 @@ class Service:
         """Everything was tried, and something is ready or nothing was there to be loaded."""
         statuses = self._repository.statuses()
         return self._loaded and not self._draining and (not statuses or any(s.ready_endpoint_count for s in statuses))
-
-
-def _model_routes(kind: ServiceKind, models_dir: Path) -> list[TypedRoute]:
-    """Of the models that are there now: a front is told its methods once. Another model's come with the next start."""
-    return [route for name in model_names(models_dir) for route in kind.model_routes(name)]
 
 
 def typed_routes(service: ServiceDescriptor) -> tuple[TypedRoute, ...]:

@@ -7,7 +7,7 @@ import pytest
 
 from services.runtime.front import Front, Limits
 from services.runtime.fronts import FRONTS
-from tests.contract.harness import EMBED, TAG, Served
+from tests.contract.harness import EMBED, OPEN, TAG, Served
 
 MAX_MESSAGE_BYTES = 1 << 20
 
@@ -19,7 +19,7 @@ def make_front(request: pytest.FixtureRequest) -> Iterator[MakeFront]:
     fronts: list[Front] = []
 
     def make(address: str = "127.0.0.1:0", **settings: object) -> Front:
-        fronts.append(FRONTS[request.param](address, (EMBED, TAG), **settings))
+        fronts.append(FRONTS[request.param](address, (EMBED, TAG, OPEN), **settings))
         return fronts[-1]
 
     yield make

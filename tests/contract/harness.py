@@ -29,6 +29,8 @@ from services.runtime.front import (
 
 EMBED = TypedRoute("/argosy.v1.TextService/Embed", rows_field=3, rows_name="texts")
 TAG = TypedRoute("/argosy.v1.TextService/Tag", rows_field=3, rows_name="texts")
+OPEN = TypedRoute("/argosy.models.*", rows_field=3, rows_name="rows")
+OWN = TypedRoute("/argosy.models.m.v1.MService/Ask", rows_field=3, rows_name="texts")
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 

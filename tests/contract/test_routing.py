@@ -5,9 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
+from argosy.v1.text_pb2 import TextServiceEmbedRequest
 from services.runtime.errors import refused_load, unavailable
-from services.runtime.front import Queue
-from tests.contract.harness import EMBED, INFER, TAG, Served, answer, embed, raw_infer, refused, spec
+from services.runtime.front import Queue, TypedRoute
+from tests.contract.harness import EMBED, INFER, OWN, TAG, Served, answer, embed, raw_infer, refused, spec
 
 
 def test_a_request_without_a_version_gets_the_default_one(served: Served) -> None:
@@ -144,6 +145,50 @@ def test_a_task_that_the_model_does_not_offer_is_told_what_it_does(served: Serve
 def test_a_method_that_nobody_answers_is_unimplemented(served: Served) -> None:
     call = served.send(embed("text"), "/argosy.v1.TextService/Sing")
     assert call.exception().code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_what_begins_as_an_open_method_is_answered_once_a_queue_names_it(served: Served) -> None:
+    assert refused(served.send(embed("text"), OWN.method)).reason == "UNKNOWN_MODEL"
+    queue = served.open(spec(routes=(EMBED, OWN)))
+    call = served.send(embed("text"), OWN.method)
+    batch = queue.take()
+    assert batch.method == OWN.method
+    answer(batch)
+    assert call.result()
+
+
+def test_an_open_method_of_a_model_that_loads_is_unavailable(served: Served) -> None:
+    served.front.set_unready("m", "", unavailable("LOADING", "loading"))
+    assert refused(served.send(embed("text"), OWN.method)).code is grpc.StatusCode.UNAVAILABLE
+
+
+def test_an_open_method_that_the_model_does_not_offer_is_told_what_it_does(served: Served) -> None:
+    served.open(spec(routes=(EMBED, OWN, TypedRoute(OWN.method.replace("Ask", "Embed"), 3, "texts"))))
+    error = refused(served.send(embed("text"), OWN.method.replace("Ask", "Sing")))
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TASK_NOT_OFFERED")
+    assert error.message == "model 'm' does not answer Sing; it answers Embed, Ask"
+
+
+def test_an_open_method_ends_with_its_queue(served: Served) -> None:
+    served.open(spec(routes=(OWN,)))
+    served.front.close_queue("m", "1")
+    served.front.set_default_version("m", None)
+    assert refused(served.send(embed("text"), OWN.method)).code is grpc.StatusCode.NOT_FOUND
+
+
+def test_an_empty_request_by_an_open_method_names_its_rows(served: Served) -> None:
+    served.open(spec(routes=(OWN,)))
+    assert refused(served.send(TextServiceEmbedRequest(model="m").SerializeToString(), OWN.method)).field == "texts"
+
+
+def test_rows_of_a_method_that_only_its_queue_names_run_in_parts(served: Served) -> None:
+    queue = served.open(spec(routes=(EMBED, OWN), max_batch_rows=2))
+    call = served.send(embed("a", "b", "c"), OWN.method)
+    batches = [queue.take(), queue.take()]
+    assert [TextServiceEmbedRequest.FromString(batch.messages[0]).texts for batch in batches] == [["a", "b"], ["c"]]
+    for batch in batches:
+        answer(batch)
+    assert call.result()
 
 
 @pytest.mark.parametrize("method", [EMBED.method, INFER])
