@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,12 +61,12 @@ class Apart:
     show_log: bool = False
 
 
-def convert_apart(request: Request, samples: Rows, apart: Apart) -> Conversion:
-    """What the process made of the request.
+def convert_apart(request: Request, samples: Rows, apart: Apart, asked: Sequence[Rows] = ()) -> Conversion:
+    """What the process made of the request. `asked` are the answers of the part before, where there is one.
 
     Raises SourceError where it was too slow, too large, died or left nothing, and whatever it refused with.
     """
-    with _done(request, samples, None, apart) as folder:
+    with _done(request, samples, None, apart, asked) as folder:
         return read_conversion(folder)
 
 
@@ -77,11 +77,13 @@ def folds_apart(request: Request, samples: Rows, split: Split, apart: Apart) -> 
 
 
 @contextmanager
-def _done(request: Request, samples: Rows, split: Split | None, apart: Apart) -> Iterator[Path]:
+def _done(
+    request: Request, samples: Rows, split: Split | None, apart: Apart, asked: Sequence[Rows] = ()
+) -> Iterator[Path]:
     """The folder in which a process has left what it was asked for, as long as somebody reads it."""
     with tempfile.TemporaryDirectory(prefix="argosy-export-") as name:
         folder = Path(name)
-        write_request(folder, request, samples)
+        write_request(folder, request, samples, asked)
         if split is not None:
             write_split(folder, split)
         try:

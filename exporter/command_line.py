@@ -12,8 +12,10 @@ from google.protobuf import json_format
 from argosy.v1 import manifest_pb2 as pb
 from exporter.apart import Apart, Limits
 from exporter.arrays import Array, read_arrays
+from exporter.chain import Part
 from exporter.errors import ManifestError, SourceError
 from exporter.found_out import DTYPES
+from exporter.graph_flags import add_to_graph, read_added, read_normalisation
 from exporter.optimise_model import add_steps, read_steps, taken_out
 from exporter.own_model import Order
 from exporter.parity import DEFAULT_TOLERANCE, Tolerance
@@ -78,6 +80,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--name", help="name of the model: lower-case letters, digits and '-'")
     add("--task", choices=[_task_word(value) for value in pb.Task.values() if value], help="what it can be asked for")
     _add_what_it_reads(parser)
+    add_to_graph(parser)
     add("--file", type=Path, action="append", default=[], help="a further file of the version, like tokenizer.json")
     add("--output", "--models-dir", type=Path, default=Path("models"), help="the models folder (models)")
     add("--model-version", help="a positive integer; otherwise one more than the highest that is there")
@@ -86,6 +89,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add_steps(parser)
     _add_how_it_runs(parser)
     options = parser.parse_args(arguments)
+    if options.folds and (options.preprocess or options.scale or options.mean or options.std):
+        parser.error("--folds fits SOURCE alone: what scales or precedes it has to be in SOURCE")
     if options.folds and not options.target:
         parser.error("--folds needs the right answers: --target names their array in the samples")
     if options.target and not options.samples:
@@ -131,9 +136,10 @@ def order_of(options: argparse.Namespace) -> Order:
         raise SourceError("--import runs the code of a module: say --trust-code if it is yours")
     samples = {} if options.samples is None else _samples(options.samples)
     truth = taken_out(samples, options.target) if options.target else None
+    described = _described(options)
     return Order(
         source=options.source,
-        described=_described(options),
+        described=described,
         samples=samples,
         files={path.name: _read(path) for path in options.file},
         tolerance=Tolerance(options.absolute_tolerance, options.relative_tolerance, options.other_labels),
@@ -145,20 +151,24 @@ def order_of(options: argparse.Namespace) -> Order:
         truth=truth,
         folds=options.folds,
         unlabelled=options.unlabelled,
-        apart=Apart(Limits(options.timeout, options.memory), _interpreter(options), options.traceback),
+        apart=Apart(Limits(options.timeout, options.memory), _interpreter(options, options.source), options.traceback),
         ranges=dict(map(_range, options.range)),
         columns=tuple(options.columns),
         imports=tuple(options.imports),
         without=tuple(options.without),
+        preprocess=tuple(Part(source, _interpreter(options, source)) for source in options.preprocess),
+        normalisation=read_normalisation(options, described),
+        added=tuple(read_added(options)),
     )
 
 
-def _interpreter(options: argparse.Namespace) -> str:
+def _interpreter(options: argparse.Namespace, source: str) -> str:
     """The one that is named; else, of the framework that is named or seen, the environment's in the settings."""
     environments = read_environments(options.settings)
     if options.python:
         return str(options.python)
-    return environments.get(options.framework or kind_of(options.source).framework, sys.executable)
+    named = options.framework if source == options.source else ""
+    return environments.get(named or kind_of(source).framework, sys.executable)
 
 
 def _described(options: argparse.Namespace) -> pb.ModelManifest:

@@ -51,7 +51,8 @@ def compare_all(conversion: Conversion, class_outputs: Collection[str], toleranc
             worst = max(output.worst_absolute_error for output in report.outputs)
             brief = f"rows of kind '{rows.kind}' are off by {worst:.2g}"
     merged = merge(reports)
-    merged.reference = f"{conversion.provenance.framework} {conversion.provenance.framework_version}"
+    parts = [*conversion.preceding, conversion.provenance]
+    merged.reference = ", then ".join(f"{part.framework} {part.framework_version}" for part in parts)
     merged.kinds.extend(RowKind(kind=rows.kind, row_count=_count(rows)) for rows in conversion.row_sets)
     merged.kinds.extend(RowKind(kind=kind.kind, not_applicable=kind.reason) for kind in conversion.not_applicable)
     return Outcome(merged, failure, brief)

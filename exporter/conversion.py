@@ -5,13 +5,14 @@ pickled. Whatever lies here may come from a converter that went wrong; whoever r
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from exporter.arrays import Rows, read_arrays, write_arrays
 from exporter.errors import ExportError, GraphError, ParityError, SourceError
+from exporter.normalisation import Normalisation
 
 _REQUEST, _SAMPLES = "request.json", "samples.npz"
 _RESULT, _REFUSAL, _GRAPH = "result.json", "refusal.json", "graph.onnx"
@@ -49,6 +50,13 @@ class Request:
     without: tuple[str, ...] = ()
     # Which of the source's ways to a graph: the next one is tried where the graph of the first is wrong.
     way: int = 0
+    # Another part reads its answers: its outputs have names of its own, and NaN is an answer.
+    is_read_on: bool = False
+    # The part whose answers are its rows, as a person names it, and the kinds of these rows.
+    preceding: str = ""
+    kinds: tuple[str, ...] = ()
+    # What the graph does to the numbers of its input before the source reads them.
+    normalisation: Normalisation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,8 @@ class Findings:
     ways: int = 1
     # Whether the source is an estimator that can be fitted to other rows.
     fits_again: bool = False
+    # What the source itself does first to the one tensor that it reads.
+    normalisation: Normalisation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +128,27 @@ class Conversion:
     not_applicable: tuple[NotApplicable, ...] = ()
     findings: Findings = field(default_factory=Findings)
     mends: tuple[Mend, ...] = ()
+    # Of the parts that run before the source in the same graph, in their order.
+    preceding: tuple[Provenance, ...] = ()
 
 
-def write_request(folder: Path, request: Request, samples: Rows) -> None:
+def write_request(folder: Path, request: Request, samples: Rows, asked: Sequence[Rows] = ()) -> None:
+    """`asked` are the rows of the request's kinds."""
     (folder / _REQUEST).write_text(json.dumps(asdict(request)))
     write_arrays(folder / _SAMPLES, samples)
+    for position, rows in enumerate(asked):
+        write_arrays(folder / f"asked-{position}.npz", rows)
 
 
 def read_request(folder: Path) -> tuple[Request, Rows]:
     fields = _tuples(json.loads((folder / _REQUEST).read_text()))
     stated = tuple(Stated(**statement) for statement in fields.pop("stated"))
-    return Request(**fields, stated=stated), read_arrays(folder / _SAMPLES)
+    scaled = _normalisation(fields.pop("normalisation"))
+    return Request(**fields, stated=stated, normalisation=scaled), read_arrays(folder / _SAMPLES)
+
+
+def read_asked(folder: Path, request: Request) -> list[Rows]:
+    return [read_arrays(folder / f"asked-{position}.npz") for position in range(len(request.kinds))]
 
 
 def write_conversion(folder: Path, conversion: Conversion) -> None:
@@ -155,12 +175,13 @@ def read_conversion(folder: Path) -> Conversion:
     try:
         raise_refusal(folder)
         fields = _tuples(json.loads((folder / _RESULT).read_text()))
+        scaled = _normalisation(fields["findings"].pop("normalisation", None))
         return Conversion(
             graph=(folder / _GRAPH).read_bytes(),
             row_sets=tuple(_row_set(folder, position, kind) for position, kind in enumerate(fields["kinds"])),
             provenance=Provenance(**fields["provenance"]),
             not_applicable=tuple(NotApplicable(**kind) for kind in fields["not_applicable"]),
-            findings=Findings(**fields["findings"]),
+            findings=Findings(**fields["findings"], normalisation=scaled),
             mends=tuple(_mend(folder / _without(n), *told) for n, told in enumerate(fields["mends"])),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -201,6 +222,10 @@ def _tuple(value: Any) -> Any:
     if isinstance(value, dict):
         return _tuples(value)
     return tuple(map(_tuple, value)) if isinstance(value, list) else value
+
+
+def _normalisation(fields: dict[str, Any] | None) -> Normalisation | None:
+    return None if fields is None else Normalisation(**fields)
 
 
 def _row_set(folder: Path, position: int, kind: str) -> RowSet:

@@ -14,12 +14,20 @@ import traceback
 from pathlib import Path
 
 from exporter.arrays import Rows
-from exporter.conversion import Request, ran_out_of_memory, read_request, write_conversion, write_refusal
+from exporter.conversion import (
+    Request,
+    ran_out_of_memory,
+    read_asked,
+    read_request,
+    write_conversion,
+    write_refusal,
+)
 from exporter.conversion_folds import read_split, write_fold
 from exporter.errors import ExportError, SourceError
 from exporter.foreign import told
 from exporter.sources.folds import folds
 from exporter.sources.load import load
+from exporter.sources.normalised import normalised
 from exporter.sources.source import convert
 
 _PR_SET_PDEATHSIG = 1
@@ -50,9 +58,9 @@ def main(folder: str, memory_bytes: int, parent: int) -> None:
 
 
 def _do(place: Path, request: Request, samples: Rows) -> None:
-    source, split = load(request, samples), read_split(place)
+    source, split = normalised(load(request, samples), request.normalisation), read_split(place)
     if split is None:
-        write_conversion(place, convert(source, request, samples))
+        write_conversion(place, convert(source, request, samples, read_asked(place, request)))
         return
     for number, fold in enumerate(folds(source, request, samples, split)):
         write_fold(place, number, fold)

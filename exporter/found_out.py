@@ -52,6 +52,8 @@ def described_manifest(
     if not manifest.labels and any(output.role == pb.OUTPUT_ROLE_PROBABILITIES for output in outputs):
         manifest.labels.extend(conversion.findings.labels)
     _fill_in_preprocessing(manifest, conversion, columns)
+    if (scaled := conversion.findings.normalisation) is not None:
+        manifest.normalizations.add(input=inputs[0].name, scale=scaled.scale, mean=scaled.mean, std=scaled.std)
     return manifest
 
 
@@ -74,6 +76,16 @@ def _source(described: pb.ModelManifest, conversion: Conversion, mended: Told) -
         parameter_count=parameter_count(conversion.graph) if counted is None else counted,
         remedies=mended.remedies,
         guards=mended.guards,
+        preceding=[
+            pb.ModelSource(
+                framework=part.framework,
+                framework_version=part.framework_version,
+                converter=part.converter,
+                converter_version=part.converter_version,
+                parameter_count=part.parameter_count or 0,
+            )
+            for part in conversion.preceding
+        ],
     )
 
 

@@ -40,6 +40,20 @@ def rename(graph: onnx.GraphProto, renames: Mapping[str, str]) -> None:
             tensor.name = moves.get(tensor.name, tensor.name)
 
 
+def prefix(graph: onnx.GraphProto, word: str) -> None:
+    """Begin every name with the word, also where a subgraph speaks of a value outside of it."""
+    rename(graph, {name: f"{word}{name}" for name in _value_names(graph) if name})
+    for part in _with_subgraphs(graph):
+        for node in part.node:
+            node.ClearField("name")  # two of one name are refused, and none needs one
+
+
+def make_room(graph: onnx.GraphProto, name: str) -> None:
+    """Give another name to what has this one."""
+    if name in _value_names(graph):
+        rename(graph, {name: f"{name}_inner"})
+
+
 def strip_notes(graph: onnx.GraphProto) -> None:
     """Converters note where in whose source code a node came from: nobody's paths belong in a published model."""
     for part in _with_subgraphs(graph):

@@ -5,11 +5,12 @@ graph without it answers alike on every row that was tried, the remedy stays, be
 the manifest says "guarded".
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 from exporter.comparison import compare_all
 from exporter.conversion import Conversion, Mend
+from exporter.errors import GraphError, ManifestError
 from exporter.parity import Tolerance
 
 
@@ -34,6 +35,16 @@ def told_of(conversion: Conversion, class_outputs: Collection[str], tolerance: T
         else:
             guards.append(mend.words)
     return Told(tuple(remedies), tuple(guards))
+
+
+def with_graph(mend: Mend, change: Callable[[bytes], bytes]) -> Mend:
+    """The mend where the graph that it mended has become part of another: so has the one without it."""
+    if mend.without is None:
+        return mend
+    try:
+        return replace(mend, without=change(mend.without))
+    except (GraphError, ManifestError) as error:
+        return replace(mend, without=None, wrong=f"there is no graph: {error}")
 
 
 def _wrong_without(mend: Mend, conversion: Conversion, class_outputs: Collection[str], tolerance: Tolerance) -> str:

@@ -1,9 +1,9 @@
 """A model of the user's own, from a file, a folder or a Python object to a published version.
 
 The user says what no file says: a name, a task, what the numbers mean. The source is told apart by what it holds
-(`sniff.py`), converted in a process of its own (`apart.py`), and compared here with the answers that it gave there
-(`comparison.py`); what the manifest then lacks is found out or asked for (`found_out.py`). A source that runs code when
-it is read is read only where the user says that the code is trusted.
+(`sniff.py`), converted in a process of its own (`apart.py`), alone or behind others in one graph (`chain.py`), and
+compared here with the answers that it gave there (`comparison.py`); what the manifest then lacks is found out or asked
+for (`found_out.py`). A source that runs code when it is read is read only where the user says that the code is trusted.
 """
 
 from collections.abc import Mapping
@@ -14,31 +14,36 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from argosy.v1 import manifest_pb2 as pb
-from exporter.apart import Apart, convert_apart
+from exporter.added_outputs import AddedOutput, described_outputs, with_outputs
+from exporter.apart import Apart
 from exporter.arrays import Array
+from exporter.chain import Part, convert_part, preceding
 from exporter.comparison import Outcome, compare_all
 from exporter.conversion import Conversion, Request
 from exporter.errors import GraphError, ManifestError, ParityError, SourceError
 from exporter.found_out import described_manifest, stated_inputs
-from exporter.graph import check, parse
 from exporter.judge import judged
 from exporter.k_fold import CANNOT_BE_FITTED, Ask, k_fold
 from exporter.labelled import Labelled
 from exporter.labelled import kept as kept_labelled
 from exporter.manifest import CLASS_ROLES
 from exporter.mended import told_of
+from exporter.normalisation import Normalisation
 from exporter.optimise import optimisation, require_labelled
 from exporter.parity import Tolerance
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
+from exporter.probabilities import check_roles
 from exporter.publish import next_version, publish
 from exporter.sniff import OBJECT, PICKLE, Kind, kind_of
 from exporter.steps import Steps, taken
 
-# The output of a model that has one, by what the task ends in: name, meaning, role.
-_USUAL_OUTPUTS: Mapping[str, tuple[str, str, pb.OutputRole.ValueType]] = {
-    "CLASSIFICATION": ("probabilities", "probability of each class", pb.OUTPUT_ROLE_PROBABILITIES),
-    "REGRESSION": ("value", "the predicted number", pb.OUTPUT_ROLE_VALUE),
-    "EMBEDDING": ("embedding", "the vector of a row", pb.OUTPUT_ROLE_EMBEDDING),
+# The output of a model that has one, by what the task ends in.
+_USUAL_OUTPUTS: Mapping[str, pb.TensorSpec] = {
+    "CLASSIFICATION": pb.TensorSpec(
+        name="probabilities", meaning="probability of each class", role=pb.OUTPUT_ROLE_PROBABILITIES
+    ),
+    "REGRESSION": pb.TensorSpec(name="value", meaning="the predicted number", role=pb.OUTPUT_ROLE_VALUE),
+    "EMBEDDING": pb.TensorSpec(name="embedding", meaning="the vector of a row", role=pb.OUTPUT_ROLE_EMBEDDING),
 }
 
 
@@ -74,6 +79,12 @@ class Order:
     # Modules that register what a file needs, and kinds of hard rows to leave out.
     imports: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    # Sources that run before this one in the same graph, in their order; the first reads the samples.
+    preprocess: tuple[Part, ...] = ()
+    # What the graph does to the numbers of its one input before anything else.
+    normalisation: Normalisation | None = None
+    # Outputs that are computed of the model's own.
+    added: tuple[AddedOutput, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +105,7 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
     order = _completed(order)
     proven = _proven(order)
     conversion = proven.conversion
+    check_roles(order.described.outputs, conversion.row_sets)
     mended = told_of(conversion, _class_outputs(order), order.tolerance)
     manifest = described_manifest(order.described, conversion, proven.report, mended, order.columns)
     labelled = _labelled(order, conversion)
@@ -106,17 +118,17 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
 
 
 def _completed(order: Order) -> Order:
-    """The usual output where none is described."""
+    """The usual output where none is described, and the added ones."""
     described = pb.ModelManifest()
     described.CopyFrom(order.described)
     if not described.tasks:
         raise ManifestError("state the task of the model: --task, or tasks in the description")
     kind = pb.Task.Name(described.tasks[0]).rsplit("_", 1)[-1]
-    if not described.outputs:
-        if kind not in _USUAL_OUTPUTS:
-            raise ManifestError(f"describe the outputs: for {pb.Task.Name(described.tasks[0])} there is no usual one")
-        name, meaning, role = _USUAL_OUTPUTS[kind]
-        described.outputs.add(name=name, meaning=meaning, role=role)
+    if not described.outputs and kind not in _USUAL_OUTPUTS:
+        raise ManifestError(f"describe the outputs: for {pb.Task.Name(described.tasks[0])} there is no usual one")
+    outputs = described_outputs(list(described.outputs), _USUAL_OUTPUTS.get(kind), order.added)
+    del described.outputs[:]
+    described.outputs.extend(outputs)
     if order.steps.names():
         require_labelled(described, is_labelled=order.truth is not None, unlabelled=order.unlabelled)
     return replace(order, described=described)
@@ -146,7 +158,10 @@ def _proven(order: Order) -> _Tried:
 
     Raises ParityError if none does: it tells what the first way got wrong, since the others are ways around that.
     """
-    first = _tried(order, way=0)
+    *before, last = _requests(order)
+    aparts = [replace(order.apart, interpreter=part.interpreter) for part in order.preprocess]
+    parts = preceding(list(zip(before, aparts, strict=True)), order.samples, order.tolerance)
+    first = _tried(order, parts, last)
     findings = first.conversion.findings
     if order.folds and not findings.fits_again:
         raise SourceError(CANNOT_BE_FITTED)
@@ -154,44 +169,49 @@ def _proven(order: Order) -> _Tried:
         return first
     for way in range(1, findings.ways):
         with suppress(SourceError, GraphError):
-            other = _tried(order, way)
+            other = _tried(order, parts, replace(last, way=way))
             if other.outcome.passed:
                 return other.in_place_of(first)
     raise ParityError(first.outcome.what_is_wrong(findings.hazards))
 
 
-def _tried(order: Order, way: int) -> _Tried:
-    request = _request(order, way)
-    converted = convert_apart(request, order.samples, order.apart)
-    check(parse(converted.graph))
+def _tried(order: Order, before: Conversion | None, request: Request) -> _Tried:
+    own = convert_part(request, before, order.samples, order.apart)
+    converted = with_outputs(own, order.added, order.described.labels or own.findings.labels)
     conversion = replace(converted, graph=taken(converted.graph, order.steps))
     outcome = compare_all(conversion, _class_outputs(order), order.tolerance)
     return _Tried(request, converted.graph, conversion, outcome)
 
 
-def _request(order: Order, way: int) -> Request:
-    kind = _read_as(order)
+def _requests(order: Order) -> list[Request]:
+    """For each part in the order in which they run: the first reads what callers give, the last is the source."""
+    sources = [*(part.source for part in order.preprocess), order.source]
+    requests = [
+        Request(
+            source=source,
+            framework=_kind(source, order).framework,
+            trust_code=order.trust_code,
+            one_row_at_a_time=order.one_row_at_a_time,
+            imports=order.imports,
+            without=order.without,
+            preceding=Path(before).name,
+        )
+        for before, source in zip(["", *sources], sources, strict=False)
+    ]
+    stated = tuple(stated_inputs(order.described.inputs))
+    requests[0] = replace(requests[0], stated=stated, ranges=order.ranges, normalisation=order.normalisation)
+    requests[-1] = replace(requests[-1], output_names=_own_outputs(order))
+    return requests
+
+
+def _kind(source: str, order: Order) -> Kind:
+    """What it is read as: objects and pickles as what they are, for they tell their framework by themselves."""
+    kind = kind_of(source)
     if kind.runs_code and not order.trust_code:
-        raise SourceError(f"loading {order.source} runs the code in it: say --trust-code if it is yours")
-    return Request(
-        source=order.source,
-        framework=kind.framework,
-        output_names=tuple(output.name for output in order.described.outputs),
-        stated=tuple(stated_inputs(order.described.inputs)),
-        ranges=order.ranges,
-        trust_code=order.trust_code,
-        one_row_at_a_time=order.one_row_at_a_time,
-        imports=order.imports,
-        without=order.without,
-        way=way,
-    )
-
-
-def _read_as(order: Order) -> Kind:
-    """What the source is read as: objects and pickles as what they are, for they tell their framework by themselves."""
-    kind = kind_of(order.source)
+        raise SourceError(f"loading {source} runs the code in it: say --trust-code if it is yours")
     tells_itself = kind.framework == OBJECT or (kind.framework == PICKLE and order.framework != "pytorch")
-    return kind if tells_itself or not order.framework else Kind(order.framework, kind.runs_code)
+    is_stated = order.framework and source == order.source and not tells_itself
+    return Kind(order.framework, kind.runs_code) if is_stated else kind
 
 
 def _labelled(order: Order, conversion: Conversion) -> Labelled | None:
@@ -210,6 +230,12 @@ def _add_figures(manifest: pb.ModelManifest, order: Order, proven: _Tried, label
     if labelled is not None and order.folds:
         ask = Ask(proven.request, order.samples, order.apart, order.steps, order.tolerance)
         manifest.metrics.extend(k_fold(ask, manifest, labelled, order.folds))
+
+
+def _own_outputs(order: Order) -> tuple[str, ...]:
+    """The described outputs that the model itself answers."""
+    added = {output.name for output in order.added}
+    return tuple(output.name for output in order.described.outputs if output.name not in added)
 
 
 def _class_outputs(order: Order) -> list[str]:

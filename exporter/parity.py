@@ -82,7 +82,7 @@ class WorstError:
                 f"output '{self._output}': the graph answers shape {list(answer.shape)},"
                 f" the source {list(expected.shape)}"
             )
-        if answer.dtype.kind in "OUS" or expected.dtype.kind in "OUS":
+        if answer.dtype.kind in "OUS" or expected.dtype.kind in "OUS" or _are_indices(answer):
             self._add_labels(start, answer, expected)
         else:
             self._add_numbers(start, answer.astype(np.float64), expected.astype(np.float64))
@@ -123,6 +123,11 @@ class WorstError:
             disagreeing_labels=len(self._disagreeing_rows),
             worst_row=self._row if self._exceeded or not self._disagreeing_rows else min(self._disagreeing_rows),
         )
+
+
+def _are_indices(answer: Array) -> bool:
+    """One whole number a row is a class: another one is wrong however near it is."""
+    return answer.ndim == 1 and answer.dtype.kind in "iu"
 
 
 def _another_class(answer: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -25,6 +25,7 @@ FRAMEWORKS = (
     "xgboost",
     "lightgbm",
     "onnx",
+    "tokenizers",
 )
 
 _HEAD_BYTES = 4096
@@ -128,7 +129,9 @@ def _of_json(path: Path, text: bytes) -> Kind:
         return Kind("tfjs")
     if "learner" in keys:
         return Kind("xgboost")
-    raise SourceError(f"{path.name} is JSON, and neither a TF.js nor an XGBoost model")
+    if {"model", "pre_tokenizer"} <= keys:
+        return Kind("tokenizers")
+    raise SourceError(f"{path.name} is JSON, and neither a TF.js nor an XGBoost model nor a tokenizer")
 
 
 def _by_compression(path: Path, head: bytes) -> Kind | None:

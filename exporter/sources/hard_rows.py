@@ -98,12 +98,19 @@ def _whole_numbers(entry: Input, dtype: np.dtype[np.generic]) -> tuple[int, int]
 
 def _texts(entry: Input, shape: tuple[int, ...], random: np.random.Generator) -> Array:
     count = int(np.prod(shape))
-    if entry.categories and len(entry.categories) <= _MOST_THRESHOLD_ROWS:
+    if entry.categories and not entry.has_words and len(entry.categories) <= _MOST_THRESHOLD_ROWS:
         chosen = random.choice(np.array(entry.categories, object), count)
     else:
-        words = np.array([*_WORDS, *entry.categories[:_MOST_THRESHOLD_ROWS]], object)
+        known = entry.categories[:_MOST_THRESHOLD_ROWS]
+        words = np.array([*_WORDS, *known, *_as_written(known if entry.has_words else ())], object)
         chosen = np.array([" ".join(random.choice(words, random.integers(1, 12))) for _ in range(count)], object)
     return chosen.reshape(shape)
+
+
+def _as_written(words: Sequence[str]) -> Iterator[str]:
+    """Words that training knew, as people write them: in capitals, with marks around them."""
+    for position, word in enumerate(words):
+        yield (word.upper(), word.capitalize(), f"({word}),", f"{word}!")[position % 4]
 
 
 def _zeros(entry: Input, rows: Array) -> Array | None:

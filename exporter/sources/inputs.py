@@ -12,6 +12,7 @@ from typing import TypeAlias
 from exporter.arrays import Array, Rows
 from exporter.conversion import Stated
 from exporter.errors import SourceError
+from exporter.normalisation import Normalisation
 
 TEXT = "text"
 # A number is fixed, a name varies.
@@ -29,6 +30,8 @@ class Input:
     shape: Shape = ()
     # The texts that training knew; others are unseen.
     categories: tuple[str, ...] = ()
+    # Whether these are words, of which a text has several.
+    has_words: bool = False
     # Smallest and largest whole number that it may hold.
     whole_numbers: tuple[int, int] | None = None
     # Where a tree splits a column: column -> thresholds.
@@ -66,6 +69,15 @@ def resolve(
             base = _with_samples(base, samples[name])
         resolved.append(_with_statement(base, known.get(name), is_open=own is None))
     return resolved
+
+
+def with_typical(inputs: Sequence[Input], given: Normalisation) -> list[Input]:
+    """The one input with where its numbers lie. Raises SourceError where there is not one, of numbers that fit."""
+    if len(inputs) != 1 or not inputs[0].dtype.startswith("float"):
+        told = ", ".join(f"{entry.name}: {entry.dtype}" for entry in inputs)
+        raise SourceError(f"--scale, --mean and --std are for a model of one input of fractions: it reads {told}")
+    given.check(inputs[0].name, inputs[0].shape)
+    return [replace(inputs[0], typical=given.typical())]
 
 
 def as_declared(values: Array, given: Input) -> Array:

@@ -13,6 +13,7 @@ from exporter.conversion import Request
 from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.sources.inputs import TEXT, Input, Shape
+from exporter.sources.keras_texts import REMEDY, text_model
 from exporter.sources.source import Naming, Source, Way
 
 # How Keras names a class that it does not know.
@@ -33,8 +34,11 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:  # no
     if not isinstance(model, keras.Model):
         raise SourceError(f"a {type(model).__name__} is no keras.Model: give the whole model")
     network = model
+    texts = text_model(network)
 
     def to_graph(naming: Naming) -> bytes:
+        if texts is not None:
+            return texts.graph(naming.input_names[0], naming.outputs)
         specs = [tf.TensorSpec((None, *_open(entry.shape)), entry.dtype) for entry in naming.inputs]
         return keras_export.convert(
             network, naming.input_names, naming.outputs, specs=() if keras_export.inputs_of(network) else specs
@@ -44,9 +48,9 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:  # no
         framework=keras_export.FRAMEWORK,
         distribution=keras_export.FRAMEWORK_DISTRIBUTION,
         converter=keras_export.CONVERTER,
-        inputs=tuple(_inputs(network)) or None,
+        inputs=(texts.input(),) if texts is not None else tuple(_inputs(network)) or None,
         answer=lambda rows: _answers(network, rows),
-        ways=(Way(to_graph),),
+        ways=(Way(to_graph, () if texts is None else (REMEDY,)),),
         outputs=_output_names(network),
         parameter_count=keras_export.parameter_count(network),
     )

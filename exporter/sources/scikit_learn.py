@@ -22,7 +22,7 @@ from exporter.sklearn_missing import send_missing
 from exporter.sklearn_refusals import hazards, refuse_what_cannot_be_converted
 from exporter.sources.inputs import Input
 from exporter.sources.source import Naming, Remedy, Source, Way
-from exporter.sources.tables import columns_of, reads_texts, table_inputs
+from exporter.sources.tables import columns_of, normalisation_of, reads_texts, table_inputs
 
 
 def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
@@ -57,6 +57,7 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
             labels=tuple(str(label) for label in estimator.classes_) if is_classifier(estimator) else (),
             columns=columns_of(estimator),
             hazards=hazards(estimator),
+            normalisation=normalisation_of(estimator) if len(inputs) == 1 else None,
         ),
         fit_again=fit_again if is_classifier(estimator) or is_regressor(estimator) else None,
     )

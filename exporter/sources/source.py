@@ -8,17 +8,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
+from pathlib import Path
 from typing import TypeAlias
-
-import numpy as np
 
 from exporter.arrays import Array, Rows
 from exporter.conversion import Conversion, Findings, Mend, NotApplicable, Provenance, Request, RowSet
 from exporter.errors import SourceError
+from exporter.finite import only_finite
 from exporter.foreign import told
 from exporter.graph import graph_name
+from exporter.sources.chained import Kinds, as_read
 from exporter.sources.hard_rows import row_sets
-from exporter.sources.inputs import Input, as_declared, resolve
+from exporter.sources.inputs import Input, as_declared, resolve, with_typical
 
 # A conversion that takes longer is done once, and not once more for each remedy.
 _DEAR_S = 20.0
@@ -100,19 +101,21 @@ class Source:
         )
 
 
-def convert(source: Source, request: Request, samples: Rows) -> Conversion:
-    """Raises SourceError where samples or output names do not fit the model, and whatever the framework raises."""
-    inputs = resolve(source.inputs, request.stated, request.ranges, samples)
-    rows = {entry.name: as_declared(samples[entry.name], entry) for entry in inputs} if samples else {}
-    (_, first), *hard = row_sets(inputs, rows)
+def convert(source: Source, request: Request, samples: Rows, asked: Sequence[Rows] = ()) -> Conversion:
+    """Raises SourceError where samples or output names do not fit the model, and whatever the framework raises.
+
+    `asked` are the rows of `request.kinds`, which the part before answered: then no rows are made.
+    """
+    inputs, kinds = _rows_answered(source, request, asked) if asked else _rows_made(source, request, samples)
+    (base_kind, first), *hard = kinds
     outputs = output_names(source, request, first)
     answered = [
         NotApplicable(kind, "left out by --without")
         if kind in request.without
-        else _answered(source, kind, rows, outputs)
+        else _answered(source, request, kind, rows, outputs)
         for kind, rows in hard
     ]
-    base = _row_set(source, "samples" if samples else "ordinary", first, outputs)
+    base = _row_set(source, base_kind, first, outputs)
     way, naming, began = source.ways[request.way], Naming(tuple(inputs), outputs, head(first, 3)), time.monotonic()
     graph = way.to_graph(naming)
     took_s = time.monotonic() - began
@@ -121,6 +124,7 @@ def convert(source: Source, request: Request, samples: Rows) -> Conversion:
         columns=source.findings.columns or _column_names(inputs),
         ways=len(source.ways),
         fits_again=source.fit_again is not None,
+        normalisation=request.normalisation or source.findings.normalisation,
     )
     return Conversion(
         graph=graph,
@@ -152,9 +156,26 @@ def _mend(remedy: Remedy, naming: Naming, took_s: float) -> Mend:
         return Mend(remedy.words, wrong=f"there is no graph: {told(error, 80)}")
 
 
+def _rows_made(source: Source, request: Request, samples: Rows) -> tuple[list[Input], Kinds]:
+    """The samples or ordinary rows, and hard ones."""
+    inputs = resolve(source.inputs, request.stated, request.ranges, samples)
+    if request.normalisation is not None:
+        inputs = with_typical(inputs, request.normalisation)
+    rows = {entry.name: as_declared(samples[entry.name], entry) for entry in inputs} if samples else {}
+    return inputs, list(row_sets(inputs, rows))
+
+
+def _rows_answered(source: Source, request: Request, asked: Sequence[Rows]) -> tuple[list[Input], Kinds]:
+    """The answers of the part before. What is said of them is for a source that does not tell what it reads."""
+    kinds = as_read(source.inputs, request, list(zip(request.kinds, asked, strict=True)))
+    return resolve(source.inputs, request.stated if source.inputs is None else (), {}, kinds[0][1]), kinds
+
+
 def output_names(source: Source, request: Request, rows: Rows) -> tuple[str | None, ...]:
     """The names in the source's order: by the source's own names where all of them are its, else by position."""
-    wanted, count = request.output_names, len(source.answer(list(head(rows, 2).values())))
+    wanted, count = request.output_names, len(_first_answers(source, request, rows))
+    if request.is_read_on:
+        return ("features",) if count == 1 else source.outputs
     if wanted and set(wanted) <= set(source.outputs):
         return tuple(name if name in wanted else None for name in source.outputs)
     if len(wanted) == count:
@@ -166,18 +187,32 @@ def output_names(source: Source, request: Request, rows: Rows) -> tuple[str | No
     )
 
 
-def _answered(source: Source, kind: str, rows: Rows, outputs: Sequence[str | None]) -> RowSet | NotApplicable:
-    """A hard kind with the source's answers, without the rows that it answers with no number."""
+def _first_answers(source: Source, request: Request, rows: Rows) -> list[Array]:
+    """The answers to two rows. What the part before answers is the first thing that the source may not take."""
+    two = list(head(rows, 2).values())
+    if not request.preceding:
+        return source.answer(two)
+    try:
+        return source.answer(two)
+    except Exception as error:
+        rows_told = ", ".join(f"{list(values.shape)} {values.dtype}" for values in two)
+        raise SourceError(
+            f"{Path(request.source).name} does not take what {request.preceding} answers to two rows, {rows_told}:"
+            f" {told(error)}"
+        ) from error
+
+
+def _answered(
+    source: Source, request: Request, kind: str, rows: Rows, outputs: Sequence[str | None]
+) -> RowSet | NotApplicable:
+    """A hard kind with the source's answers; of a source by itself, without the rows that it answers with no number."""
     try:
         found = _row_set(source, kind, rows, outputs)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - the source refuses such rows in whatever way its framework has
         return NotApplicable(kind, f"the source refuses them: {type(error).__name__}: {told(error, 150)}")
-    finite = np.logical_and.reduce([_finite(answers) for answers in found.answers.values()])
-    if not finite.any():
-        return NotApplicable(kind, "the source answers none of them with finite numbers")
-    return RowSet(kind, _chosen(found.rows, finite), _chosen(found.answers, finite))
+    return found if request.is_read_on or request.preceding else only_finite(found)
 
 
 def named_answers(source: Source, rows: Rows, outputs: Sequence[str | None]) -> dict[str, Array]:
@@ -194,16 +229,6 @@ def _row_set(source: Source, kind: str, rows: Rows, outputs: Sequence[str | None
 def _column_names(inputs: Sequence[Input]) -> tuple[str, ...]:
     """Of a table with a tensor a column: their own names."""
     return tuple(entry.name for entry in inputs) if all(entry.shape == (1,) for entry in inputs) else ()
-
-
-def _finite(answers: Array) -> Array:
-    if answers.dtype.kind != "f":
-        return np.ones(len(answers), bool)
-    return np.asarray(np.isfinite(answers.reshape(len(answers), -1)).all(axis=1))
-
-
-def _chosen(arrays: Rows, rows: Array) -> dict[str, Array]:
-    return {name: values[rows] for name, values in arrays.items()}
 
 
 def head(rows: Rows, count: int) -> dict[str, Array]:

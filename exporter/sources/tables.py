@@ -12,9 +12,11 @@ from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 from exporter.arrays import Array, Rows
 from exporter.errors import SourceError
+from exporter.normalisation import Normalisation
 from exporter.sources.estimators import parts
 from exporter.sources.inputs import TEXT, Input
 
@@ -35,7 +37,7 @@ def columns_of(estimator: BaseEstimator) -> tuple[str, ...]:
 def table_inputs(estimator: BaseEstimator, samples: Rows) -> tuple[Input, ...]:
     """One tensor where all columns are numbers or the samples are one array, else a tensor a column."""
     if reads_texts(estimator):
-        return (Input("text", TEXT, (1,), categories=_vocabulary(estimator)),)
+        return (Input("text", TEXT, (1,), categories=_vocabulary(estimator), has_words=True),)
     names, count = columns_of(estimator), getattr(estimator, "n_features_in_", 0)
     if not count and not samples:
         raise SourceError("the estimator does not tell its columns: is it fitted? --samples tells them as well")
@@ -128,6 +130,15 @@ def _typical(estimator: BaseEstimator, width: int) -> tuple[tuple[float, float],
 
 def _middle(values: Sequence[float]) -> tuple[float, float]:
     return (float(np.mean(values)), float(np.std(values)) or 1.0) if values else (0.0, 1.0)
+
+
+def normalisation_of(estimator: BaseEstimator) -> Normalisation | None:
+    """That of a StandardScaler that reads the table first."""
+    first = _first(estimator)
+    if not isinstance(first, StandardScaler):
+        return None
+    mean = tuple(map(float, first.mean_)) if first.with_mean else (0.0,)
+    return Normalisation(mean=mean, std=tuple(map(float, first.scale_)) if first.with_std else (1.0,))
 
 
 def _first(estimator: BaseEstimator) -> object:

@@ -316,6 +316,7 @@ class ModelManifest(_message.Message):
     CONFUSION_FIELD_NUMBER: _builtins.int
     OPTIMISATION_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
+    NORMALIZATIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Lower-case letters, digits and '-', beginning with a letter; the name of the model's folder."""
     version: _builtins.str
@@ -368,6 +369,10 @@ class ModelManifest(_message.Message):
     def states(self) -> _containers.RepeatedCompositeFieldContainer[Global___StateTensor]:
         """Recurrent models: what a service keeps between the requests of a sequence. Neither end of it is on the wire."""
 
+    @_builtins.property
+    def normalizations(self) -> _containers.RepeatedCompositeFieldContainer[Global___Normalization]:
+        """What the graph does to the numbers of an input, so that nobody does it a second time."""
+
     def __init__(
         self,
         *,
@@ -390,10 +395,11 @@ class ModelManifest(_message.Message):
         confusion: Global___ConfusionMatrix | None = ...,
         optimisation: Global___Optimisation | None = ...,
         states: _abc.Iterable[Global___StateTensor] | None = ...,
+        normalizations: _abc.Iterable[Global___Normalization] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "detection", b"detection", "image", b"image", "optimisation", b"optimisation", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "table", b"table", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "description", b"description", "detection", b"detection", "files", b"files", "image", b"image", "inputs", b"inputs", "labels", b"labels", "licence", b"licence", "metrics", b"metrics", "name", b"name", "optimisation", b"optimisation", "outputs", b"outputs", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "states", b"states", "table", b"table", "tasks", b"tasks", "text", b"text", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confusion", b"confusion", "description", b"description", "detection", b"detection", "files", b"files", "image", b"image", "inputs", b"inputs", "labels", b"labels", "licence", b"licence", "metrics", b"metrics", "name", b"name", "normalizations", b"normalizations", "optimisation", b"optimisation", "outputs", b"outputs", "parity", b"parity", "preprocessing", b"preprocessing", "source", b"source", "states", b"states", "table", b"table", "tasks", b"tasks", "text", b"text", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_preprocessing: _TypeAlias = _typing.Literal["image", "text", "table"]  # noqa: Y015
     _WhichOneofArgType_preprocessing: _TypeAlias = _typing.Literal["preprocessing", b"preprocessing"]  # noqa: Y015
@@ -440,6 +446,42 @@ class TensorSpec(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TensorSpec: _TypeAlias = TensorSpec  # noqa: Y015
+
+@_typing.final
+class Normalization(_message.Message):
+    """The graph itself scales the numbers of an input before anything else: value = (given * scale - mean[i]) / std[i].
+    Callers and services give them as they are.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    STD_FIELD_NUMBER: _builtins.int
+    input: _builtins.str
+    scale: _builtins.float
+    @_builtins.property
+    def mean(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """One for all, or one a channel or column."""
+
+    @_builtins.property
+    def std(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        input: _builtins.str = ...,
+        scale: _builtins.float = ...,
+        mean: _abc.Iterable[_builtins.float] | None = ...,
+        std: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "mean", b"mean", "scale", b"scale", "std", b"std"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Normalization: _TypeAlias = Normalization  # noqa: Y015
 
 @_typing.final
 class ImagePreprocessing(_message.Message):
@@ -706,6 +748,7 @@ class ModelSource(_message.Message):
     PARAMETER_COUNT_FIELD_NUMBER: _builtins.int
     REMEDIES_FIELD_NUMBER: _builtins.int
     GUARDS_FIELD_NUMBER: _builtins.int
+    PRECEDING_FIELD_NUMBER: _builtins.int
     framework: _builtins.str
     """keras, pytorch, scikit-learn, onnx …"""
     framework_version: _builtins.str
@@ -727,6 +770,12 @@ class ModelSource(_message.Message):
     def guards(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it changed besides: on the rows that were tried the graph answers as the source does without it, too."""
 
+    @_builtins.property
+    def preceding(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelSource]:
+        """What runs before it in the same graph, in order: a pipeline that scales or vectorises. `opset` and `remedies` are
+        those of the whole.
+        """
+
     def __init__(
         self,
         *,
@@ -739,10 +788,11 @@ class ModelSource(_message.Message):
         parameter_count: _builtins.int = ...,
         remedies: _abc.Iterable[_builtins.str] | None = ...,
         guards: _abc.Iterable[_builtins.str] | None = ...,
+        preceding: _abc.Iterable[Global___ModelSource] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["converter", b"converter", "converter_version", b"converter_version", "framework", b"framework", "framework_version", b"framework_version", "guards", b"guards", "opset", b"opset", "packages", b"packages", "parameter_count", b"parameter_count", "remedies", b"remedies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["converter", b"converter", "converter_version", b"converter_version", "framework", b"framework", "framework_version", b"framework_version", "guards", b"guards", "opset", b"opset", "packages", b"packages", "parameter_count", b"parameter_count", "preceding", b"preceding", "remedies", b"remedies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -37,6 +37,15 @@ class Tiny:
         )
         return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
+    def answering_scores(self) -> onnx.ModelProto:
+        """The same without its softmax."""
+        model = self.converted()
+        del model.graph.node[1]
+        model.graph.output[0].CopyFrom(
+            helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["unk__36", self.weights.shape[1]])
+        )
+        return model
+
     def graph(self) -> bytes:
         return finish(self.converted(), ["features"], ["probabilities"])
 
