@@ -37,25 +37,13 @@ pub enum OutputData<'a> {
 /// The rows `start..start + call.rows` of each output that the call asked for, as a framed ModelInferResponse.
 pub fn encode_infer(call: &InferCall, head: &[u8], outputs: &[Output], start: usize) -> Bytes {
     let rows = call.rows as usize;
+    let chosen = chosen(call, outputs);
+    let raw = || chosen.iter().filter(|output| is_raw(call, output));
     let mut tensors = Vec::new();
-    let mut raw = Vec::new();
-    let all: Vec<usize>;
-    let chosen = match &call.requested {
-        Some(places) => places,
-        None => {
-            all = (0..outputs.len()).collect();
-            &all
-        }
-    };
-    for output in chosen.iter().filter_map(|place| outputs.get(*place)) {
-        let is_raw = call.raw || output.datatype.contents_field().is_none();
-        put_tensor(&mut tensors, output, start, rows, is_raw);
-        if is_raw {
-            put_raw(&mut raw, output, start, rows);
-        }
-    }
+    chosen.iter().for_each(|output| put_tensor(&mut tensors, output, start, rows, is_raw(call, output)));
     let id = if call.id.is_empty() { 0 } else { bytes_field_length(call.id.len()) };
-    let length = head.len() + id + tensors.len() + raw.len();
+    let raw_bytes: usize = raw().map(|output| bytes_field_length(raw_length(output, start, rows))).sum();
+    let length = head.len() + id + tensors.len() + raw_bytes;
     let mut out = Vec::with_capacity(HEAD + length);
     put_frame_head(&mut out, length);
     out.extend_from_slice(head);
@@ -63,8 +51,21 @@ pub fn encode_infer(call: &InferCall, head: &[u8], outputs: &[Output], start: us
         put_bytes(&mut out, 3, &call.id);
     }
     out.extend_from_slice(&tensors);
-    out.extend_from_slice(&raw);
+    // Straight into the frame: elements are most of an answer, and are copied once.
+    raw().for_each(|output| put_raw(&mut out, output, start, rows));
     out.into()
+}
+
+/// The outputs that the call asked for, in its order.
+fn chosen<'a>(call: &InferCall, outputs: &'a [Output<'a>]) -> Vec<&'a Output<'a>> {
+    match &call.requested {
+        Some(places) => places.iter().filter_map(|place| outputs.get(*place)).collect(),
+        None => outputs.iter().collect(),
+    }
+}
+
+fn is_raw(call: &InferCall, output: &Output) -> bool {
+    call.raw || output.datatype.contents_field().is_none()
 }
 
 /// The fields model_name and model_version, which all answers of a queue share.
@@ -99,12 +100,18 @@ fn put_tensor(out: &mut Vec<u8>, output: &Output, start: usize, rows: usize, is_
     }
 }
 
-fn put_raw(out: &mut Vec<u8>, output: &Output, start: usize, rows: usize) {
+fn raw_length(output: &Output, start: usize, rows: usize) -> usize {
     match output.data {
-        OutputData::Numbers(_) => put_bytes(out, 6, numbers(output, start, rows)),
+        OutputData::Numbers(_) => numbers(output, start, rows).len(),
+        OutputData::Strings { .. } => strings(output, start, rows).map(|element| 4 + element.len()).sum(),
+    }
+}
+
+fn put_raw(out: &mut Vec<u8>, output: &Output, start: usize, rows: usize) {
+    put_head(out, 6, raw_length(output, start, rows));
+    match output.data {
+        OutputData::Numbers(_) => out.extend_from_slice(numbers(output, start, rows)),
         OutputData::Strings { .. } => {
-            let length = strings(output, start, rows).map(|element| 4 + element.len()).sum();
-            put_head(out, 6, length);
             for element in strings(output, start, rows) {
                 out.extend_from_slice(&(element.len() as u32).to_le_bytes());
                 out.extend_from_slice(element);
