@@ -14,6 +14,7 @@ use crate::queue::{ModelQueue, QueueSpec};
 use crate::server::{Limits, Server};
 use crate::sync::lock;
 use crate::tls::{Tls, TlsFiles};
+use crate::turns::take_short_turns;
 
 /// Threads for answers that may block.
 const RARE_THREADS: usize = 32;
@@ -95,6 +96,7 @@ impl Drop for Front {
 }
 
 fn run(runtime: Runtime, bound: Bound, tls: Option<Arc<Tls>>, server: Arc<Server>, stop: &Notify) {
+    take_short_turns();
     runtime.block_on(async {
         let (io, sender) = (server.io.clone(), server.clone());
         tokio::spawn(async move { io.deliver(|caller, answer| sender.send(caller, answer)).await });

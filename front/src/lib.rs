@@ -52,6 +52,7 @@ pub mod sync;
 pub mod table;
 pub mod tensors;
 pub mod tls;
+pub mod turns;
 pub mod waiting;
 pub mod watch;
 pub mod wire;

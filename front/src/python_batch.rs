@@ -1,7 +1,7 @@
 //! A batch as Python sees it: raw messages, or tensors over memory that Rust owns.
 //!
-//! The one `unsafe` of the crate is here: Python's buffer protocol hands out a pointer. `Rows` is frozen, its bytes
-//! never move or change, and the view holds a reference to it, so the pointer is good for as long as anybody has it.
+//! `unsafe` is here for Python's buffer protocol, which hands out a pointer. `Rows` is frozen, its bytes never move or
+//! change, and the view holds a reference to it, so the pointer is good for as long as anybody has it.
 
 use std::ffi::c_int;
 use std::sync::Arc;
