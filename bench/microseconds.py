@@ -1,13 +1,16 @@
 """Where each microsecond of a request to the small model goes, in a service with the native front.
 
 `python -m bench.microseconds [ROUNDS]` prints CPU time a request at 1 and 32 in flight: of the front's thread, in the
-kernel and in its own code, and of the workers, whose stages ModelStatistics tells by the clock. The kernel counts each
-thread's time. Of the rounds the one that cost least is told: what else runs on the machine can only add to it.
+kernel and in its own code, and of the workers, by stage. The kernel counts each thread's time; the service's stages are
+counted by their thread's CPU time here and not by the clock, since on one CPU the front runs in the middle of them. Of
+the rounds the one that cost least is told: what else runs on the machine can only add to it. With flags in the place of
+ROUNDS it is that service, a tabular one.
 """
 
 import os
 import sys
-import tempfile
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +19,17 @@ from rich.table import Table
 
 from bench import stages
 from bench.cases import MANY, ONE, Case, of_small_model
-from bench.contenders import NATIVE_FRONT, Running, started
+from bench.contenders import Running
 from bench.generator import Generator, Load, generator
 from bench.machine import pinned, usable_cpus
 from bench.measure import rate
+from bench.pairs import running
+from services.runtime import workers
+from services.runtime.ending import end_process
+from services.runtime.fronts import NATIVE
+from services.runtime.service import main as serve
+from services.runtime.stages import StageClock
+from services.tabular.__main__ import TABULAR
 from tests.e2e.harness import ROOT, Processes
 
 ROUNDS = 9
@@ -55,9 +65,13 @@ class Costs:
 
 def main(rounds: int) -> None:
     case, sender, cpus = of_small_model(ROOT / ".cache" / "bench" / "models"), generator(), usable_cpus()
-    with Processes() as processes, tempfile.TemporaryDirectory() as folder, pinned(cpus.load):
-        running = started(NATIVE_FRONT, processes, case, cpus, Path(folder))
-        found = {load.name: least(running, case, load, sender, rounds) for load in (ONE, MANY)}
+    with Processes() as processes:
+        with pinned(cpus.server):
+            flags = ("--model", case.model, "--front", NATIVE)
+            server = processes.service(case.kind, case.models_dir, *flags, module="bench.microseconds")
+        with pinned(cpus.load):
+            [one] = running([server], case)
+            found = {load.name: least(one, case, load, sender, rounds) for load in (ONE, MANY)}
     table = Table("CPU µs a request", *found)
     for name in Costs.__slots__:
         table.add_row(name.replace("_", " "), *(f"{getattr(costs, name):.1f}" for costs in found.values()))
@@ -65,17 +79,17 @@ def main(rounds: int) -> None:
     Console(width=130).print(table)
 
 
-def least(running: Running, case: Case, load: Load, sender: Generator, rounds: int) -> Costs:
+def least(one: Running, case: Case, load: Load, sender: Generator, rounds: int) -> Costs:
     """Of the round that cost least."""
-    count = int(rate(running, case, load, sender) * SECONDS)
-    return min((measured(running, case, load, sender, count) for _ in range(rounds)), key=lambda costs: costs.total)
+    count = int(rate(one, case, load, sender) * SECONDS)
+    return min((measured(one, case, load, sender, count) for _ in range(rounds)), key=lambda costs: costs.total)
 
 
-def measured(running: Running, case: Case, load: Load, sender: Generator, count: int) -> Costs:
-    before, stages_before = threads(running.pid), stages.read(running.channel, case.model)
-    answered = sender.run(running.address, case.requests, load, count)
+def measured(one: Running, case: Case, load: Load, sender: Generator, count: int) -> Costs:
+    before, stages_before = threads(one.pid), stages.read(one.channel, case.model)
+    answered = sender.run(one.address, case.requests, load, count)
     assert answered.errors == 0, f"{answered.errors} of {count} requests were answered with errors"
-    after, spent = threads(running.pid), stages.read(running.channel, case.model).since(stages_before)
+    after, spent = threads(one.pid), stages.read(one.channel, case.model).since(stages_before)
     kernel_us = after.front_kernel_us - before.front_kernel_us
     stages_us = (spent.preprocess_ns + spent.compute_ns + spent.postprocess_ns) / 1e3
     return Costs(
@@ -104,5 +118,19 @@ def threads(pid: int) -> Threads:
     return Threads(front_kernel_us, front_us, others_us)
 
 
+class CpuClock(StageClock):
+    """A stage clock that counts the CPU time of the worker that holds it."""
+
+    def __init__(self, batch_wait_ns: int) -> None:
+        super().__init__(batch_wait_ns, time.thread_time_ns)
+
+
+def serve_counting_cpu(arguments: Sequence[str]) -> int:
+    workers.StageClock = CpuClock  # type: ignore[assignment, attr-defined]
+    return serve(TABULAR, arguments, os.environ)
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] and not sys.argv[1].isdecimal():
+        end_process(serve_counting_cpu(sys.argv[1:]))
     main(int(sys.argv[1]) if sys.argv[1:] else ROUNDS)
