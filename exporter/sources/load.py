@@ -7,6 +7,7 @@ now whether it is trusted. Each framework's module is imported when it is needed
 import importlib
 import pickle
 import sys
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, cast
@@ -69,8 +70,10 @@ def _import_object(source: str) -> object:
 def _unpickle(path: Path) -> object:
     try:
         return importlib.import_module("joblib").load(path)
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, ValueError, KeyError) as error:
-        raise SourceError(f"{path.name} cannot be unpickled: {told(error)}") from error
+    except (EOFError, IndexError, OSError, zlib.error) as error:
+        raise SourceError(f"{path.name} is cut short or damaged: copy it again") from error
+    except (pickle.UnpicklingError, AttributeError, ImportError, ValueError, KeyError) as error:
+        raise SourceError(f"{path.name} cannot be unpickled ({told(error)}): dump it anew") from error
 
 
 def _framework_of(model: object) -> str:

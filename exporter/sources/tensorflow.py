@@ -26,7 +26,9 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise SourceError(f"{folder.name} cannot be loaded by TensorFlow: {told(error)}") from error
     signature = _signature(model.signatures, folder.name)
-    _refuse_code(signature, request, folder.name)
+    used = _operations(signature)
+    _refuse_code(used, request, folder.name)
+    _refuse_tables(used, folder.name)
     names = list(signature.structured_outputs)
 
     def call(*tensors: object, held: object = model) -> list[object]:  # noqa: ARG001 - its variables live no longer
@@ -83,12 +85,24 @@ def _inputs(signature: tf.types.experimental.ConcreteFunction) -> Iterator[Input
         yield input_of(name, given)
 
 
-def _refuse_code(signature: tf.types.experimental.ConcreteFunction, request: Request, folder: str) -> None:
+def _operations(signature: tf.types.experimental.ConcreteFunction) -> set[str]:
     graph = signature.graph.as_graph_def()
-    used = {node.op for node in graph.node} | {node.op for f in graph.library.function for node in f.node_def}
+    return {node.op for node in graph.node} | {node.op for f in graph.library.function for node in f.node_def}
+
+
+def _refuse_code(used: set[str], request: Request, folder: str) -> None:
     if used & _RUNS_CODE and not request.trust_code:
         found = sorted(used & _RUNS_CODE)[0]
         raise SourceError(f"{folder} runs code or touches files ({found}): say --trust-code if it is yours")
+
+
+def _refuse_tables(used: set[str], folder: str) -> None:
+    """A table is filled from a file of the folder when the model is loaded: no constant that a graph could hold."""
+    if found := sorted(op for op in used if op.startswith("LookupTable")):
+        raise SourceError(
+            f"{folder} looks values up in a table ({found[0]}), which cannot be converted: do so before the model is"
+            " asked, and export it from what is found"
+        )
 
 
 def spec_of(entry: Input) -> tf.TensorSpec:
