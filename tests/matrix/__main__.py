@@ -1,6 +1,7 @@
 """`python -m tests.matrix`: run the matrix, all of it or the fast part, and print it.
 
-The exit code is 1 where a case came out otherwise than declared. `--page FILE` writes the page, of all cases only.
+The exit code is 1 where a case came out otherwise than declared. `--page FILE` writes the page; cases that were not run
+keep their rows.
 """
 
 import argparse
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     console.print(screen(verdicts))
     console.print(summary(verdicts))
     if options.page:
-        options.page.write_text(page(verdicts), encoding="utf-8")
+        before = options.page.read_text(encoding="utf-8") if options.page.is_file() else ""
+        options.page.write_text(page(verdicts, before), encoding="utf-8")
     return 1 if any(verdict.problem for verdict in verdicts) else 0
 
 
@@ -39,10 +41,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fast", action="store_true", help="only the cases of `make test`")
     parser.add_argument("--page", type=Path, metavar="FILE", help="write the page, docs/matrix.md")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="leave sources, rows and versions in a new folder")
-    options = parser.parse_args(arguments)
-    if options.page and (options.fast or options.names):
-        parser.error("--page is of all cases")
-    return options
+    return parser.parse_args(arguments)
 
 
 def _chosen(names: Sequence[str], *, fast: bool) -> list[Group]:
