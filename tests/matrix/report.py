@@ -38,7 +38,7 @@ def screen(verdicts: Sequence[Verdict]) -> Table:
 
 
 def page(verdicts: Sequence[Verdict], before: str = "") -> str:
-    """The text of docs/matrix.md, in the catalog's order. Cases that were not run keep their rows of the page `before`."""
+    """The text of docs/matrix.md, in the catalog's order. Cases that were not run keep their rows of `before`."""
     fresh = {verdict.case.name: _cells(verdict) for verdict in verdicts}
     old = {cells[0]: cells for cells in _rows(before)}
     names = [case.name for group in GROUPS for case in group.cases]
