@@ -23,6 +23,8 @@ from exporter.sources.inputs import Input, as_declared, resolve, with_typical
 
 # A conversion that takes longer is done once, and not once more for each remedy.
 _DEAR_S = 20.0
+# What a part answers that another one reads; a table's own tensor is called features.
+_READ_ON = "preprocessed"
 # The answers to rows, an array an output, in the model's order: [N, ...] each.
 Answer: TypeAlias = Callable[[Sequence[Array]], list[Array]]
 
@@ -175,7 +177,8 @@ def output_names(source: Source, request: Request, rows: Rows) -> tuple[str | No
     """The names in the source's order: by the source's own names where all of them are its, else by position."""
     wanted, count = request.output_names, len(_first_answers(source, request, rows))
     if request.is_read_on:
-        return ("features",) if count == 1 else source.outputs
+        # Its own input may be called so: another part's answers.
+        return (_READ_ON if _READ_ON not in rows else f"{_READ_ON}_on",) if count == 1 else source.outputs
     if wanted and set(wanted) <= set(source.outputs):
         return tuple(name if name in wanted else None for name in source.outputs)
     if len(wanted) == count:

@@ -36,7 +36,7 @@ def model():
     folder = Path(sys.argv[2])
     (folder / "graph.onnx").write_bytes(b"not a graph")
     provenance = {"framework": "x", "framework_version": "1"}
-    result = {"kinds": [], "not_applicable": [], "findings": {}, "provenance": provenance}
+    result = {"kinds": [], "not_applicable": [], "findings": {}, "provenance": provenance, "mends": []}
     (folder / "result.json").write_text(json.dumps(result))
     os._exit(0)
 """
@@ -94,7 +94,7 @@ def test_a_result_that_is_no_graph_is_not_believed(folder: Path, capsys: pytest.
 
 def test_an_exception_of_the_users_code_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     error = refusal(folder, capsys, "def model(): raise RuntimeError('my own fault')")
-    assert "mine:model cannot be converted: RuntimeError: my own fault" in error
+    assert "mine:model cannot be converted (RuntimeError: my own fault)" in error
 
 
 def test_an_interpreter_that_is_not_there_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

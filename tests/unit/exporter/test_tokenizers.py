@@ -52,7 +52,7 @@ def test_ids_are_those_of_the_library(tmp_path: Path, length: int | None) -> Non
     assert kind_of(str(path)).framework == "tokenizers"
     request = Request(str(path), "tokenizers", is_read_on=True)
     conversion = convert(from_file(path, request, {}), request, {})
-    found = run_graph(conversion.graph, {"text": np.array(TEXTS, object)[:, None]})["features"]
+    found = run_graph(conversion.graph, {"text": np.array(TEXTS, object)[:, None]})["preprocessed"]
     assert found.tolist() == [row.ids for row in made.encode_batch(list(TEXTS))]
 
 
