@@ -67,7 +67,9 @@ def table_stub(manifest: pb.ModelManifest) -> TableStub:
         raise StubError(f"'{manifest.name}' states no column of its table")
     kinds = {column.name: str(column.kind) for column in columns}
     check_numbers({column.name: column_number(column) for column in columns})
-    values = [spec.name for spec in manifest.outputs if spec.role == pb.OUTPUT_ROLE_VALUE]
+    # A classifier may answer a number as well, from which its probabilities were made: no row of its method has it.
+    predicts = pb.TASK_TABULAR_REGRESSION in manifest.tasks
+    values = [spec.name for spec in manifest.outputs if predicts and spec.role == pb.OUTPUT_ROLE_VALUE]
     classifies = any(spec.role in _CLASSES for spec in manifest.outputs)
     return TableStub(
         manifest,

@@ -25,6 +25,7 @@ def manifest(*columns: pb.TableColumn, **more: object) -> pb.ModelManifest:
     return pb.ModelManifest(
         name="wine-price",
         version="3",
+        tasks=[pb.TASK_TABULAR_REGRESSION],
         outputs=[pb.TensorSpec(name="price", unit="EUR", meaning="what it costs", role=pb.OUTPUT_ROLE_VALUE)],
         table=pb.TablePreprocessing(columns=columns),
         **more,
@@ -187,6 +188,12 @@ def test_an_output_named_as_a_field_of_every_result_gives_way() -> None:
     described = manifest(column("age"))
     described.outputs.add(name="scores", role=pb.OUTPUT_ROLE_VALUE)
     assert table_stub(described).values["scores"].startswith("scores_n")
+
+
+def test_a_number_that_a_classifier_answers_besides_is_no_field() -> None:
+    described = manifest(column("age"))
+    described.tasks[:] = [pb.TASK_TABULAR_CLASSIFICATION]
+    assert table_stub(described).values == {}
 
 
 def test_the_file_says_meaning_unit_and_what_may_be_missing() -> None:
