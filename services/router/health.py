@@ -1,13 +1,15 @@
 """grpc.health.v1 for the router: '' is the whole fleet, other names are services by full name, and models.
 
 The whole is SERVING once Envoy has its configuration and at least one model is ready, and no longer once the router
-drains. A watch ends with the router, so that it never holds the end up.
+drains. ModelService, which the router answers by itself, is SERVING without a model too: a restart mends no model. A
+watch ends with the router, so that it never holds the end up.
 """
 
 from collections.abc import AsyncIterator
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from argosy.v1 import model_pb2
 from services.router.calls import Context, RpcHandler, streaming, unary
 from services.router.fleet import Fleet
 from services.router.inventory import Inventory, Link
@@ -17,6 +19,7 @@ from services.runtime.errors import Cause, ServingError, shown
 _SERVING = HealthCheckResponse.SERVING
 _NOT_SERVING = HealthCheckResponse.NOT_SERVING
 _UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
+_OWN = model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 
 
 def health_of(inventory: Inventory, serving: bool) -> dict[str, bool]:
@@ -27,7 +30,7 @@ def health_of(inventory: Inventory, serving: bool) -> dict[str, bool]:
         name for endpoint in inventory.endpoints.values() if endpoint.link is Link.UP for name in endpoint.services
     }
     names = {"": bool(ready_models)}
-    names |= {name: name in answered for name in service_names()}
+    names |= {name: name == _OWN or name in answered for name in service_names()}
     names |= {model: model in ready_models for model in known}
     return {name: serving and healthy for name, healthy in names.items()}
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from k8s.testing.control_plane import is_ready
+from k8s.testing.pod import Probe
+
 from .conftest import DEPLOYMENTS, K8S, MODELS, NAMESPACE, PODS
 from .machine import PROCESSES, first_process, ready_endpoints, runs_of
 from .page import KUBERNETES, README, commands_on
@@ -106,6 +109,15 @@ def test_a_frozen_process_is_killed_by_its_liveness_probe_and_started_again(flee
 def test_envoy_has_kept_its_stream_to_the_router_through_the_quiet_that_was(fleet):
     (run,) = runs_of(fleet, "argosy-router")
     assert "config stream" not in run.log.read_text()
+
+
+def test_with_every_model_down_the_router_gets_no_callers_and_is_not_restarted(fleet, cluster, api):
+    (run,) = runs_of(fleet, "argosy-router")
+    cluster.kubectl("-n", NAMESPACE, "scale", *(f"deployment/{name}" for name in PROCESSES[:3]), "--replicas=0")
+    name = run.pod["metadata"]["name"]
+    api.wait(PODS, lambda pods: [pod for pod in pods if pod["metadata"]["name"] == name and not is_ready(pod)], 90)
+    (container,) = run.pod["spec"]["containers"]
+    assert all(Probe(container[probe]).passes(run.sandbox.address) for probe in ("startupProbe", "livenessProbe"))
 
 
 def restarted(api, run, times):

@@ -19,6 +19,7 @@ READY_NAMES = {
     "vision": vision_pb2.DESCRIPTOR.services_by_name["VisionService"].full_name,
     "text": text_pb2.DESCRIPTOR.services_by_name["TextService"].full_name,
     "tabular": tabular_pb2.DESCRIPTOR.services_by_name["TabularService"].full_name,
+    # '': any model of the fleet.
     "router": None,
 }
 MODEL_SERVICE = model_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
@@ -66,18 +67,12 @@ def test_a_process_listens_where_its_service_and_its_probes_look_for_it(find, pr
     assert [probe["port"] for probe in probes] == [grpc_port] * 3
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_models_decide_whether_a_service_is_ready_and_never_whether_it_is_restarted(find, service):
-    container = container_of(find, service)
-    assert container["readinessProbe"]["grpc"]["service"] == READY_NAMES[service]
+@pytest.mark.parametrize("process", PROCESSES)
+def test_models_decide_whether_a_process_is_ready_and_never_whether_it_is_restarted(find, process):
+    container = container_of(find, process)
+    assert container["readinessProbe"]["grpc"].get("service") == READY_NAMES[process]
     assert container["startupProbe"]["grpc"]["service"] == MODEL_SERVICE
     assert container["livenessProbe"]["grpc"]["service"] == MODEL_SERVICE
-
-
-def test_the_probes_of_the_router_ask_for_the_router_and_for_no_model(find):
-    container = container_of(find, "router")
-    probes = [container[probe]["grpc"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
-    assert [probe.get("service") for probe in probes] == [None] * 3
 
 
 @pytest.mark.parametrize("service", SERVICES)

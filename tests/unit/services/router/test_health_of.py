@@ -3,8 +3,9 @@ from services.router.inventory import Inventory, Link
 from tests.unit.services.router.builders import endpoint, inventory
 
 
-def test_without_models_nothing_is_served() -> None:
-    assert not any(health_of(Inventory(), serving=True).values())
+def test_without_models_the_router_still_answers_what_it_knows_by_itself() -> None:
+    names = health_of(Inventory(), serving=True)
+    assert {name for name, healthy in names.items() if healthy} == {"argosy.v1.ModelService"}
 
 
 def test_a_ready_model_makes_the_fleet_its_service_and_itself_healthy() -> None:
