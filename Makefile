@@ -14,8 +14,9 @@ BUILT  := $(VENV)/.front-$(FRONT)
 cargo   = cd $(1) && CARGO_TARGET_DIR=$(CURDIR)/.cache/$(notdir $(1))-target cargo
 # In that crate a part of cargo that not every Rust comes with, and its arguments.
 cargo_tool = @cargo $(2) --version >/dev/null 2>&1 || { echo "cargo $(2) is not here: left out"; exit 0; }; $(call cargo,$(1)) $(2) $(3)
-# One run of each fuzz target, in seconds.
-FUZZ_S ?= 60
+# One run of each fuzz target, in seconds; and the memory that ends it, of which the sanitizer would keep what is freed.
+FUZZ_S  ?= 60
+FUZZ_MB := 256
 
 .PHONY: demo test lint types unit e2e models matrix matrix-fast k8s-test front rust-lint rust-test fuzz protos \
   released-protos bench bench-gpu soak clients-test clean help
@@ -73,9 +74,10 @@ ifeq ($(FRONT),native)
 endif
 
 fuzz:  ## each fuzz target for FUZZ_S seconds (needs cargo-fuzz and a nightly Rust)
-	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "not fuzzed: cargo-fuzz or a nightly Rust is not here"; exit 0; }; \
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "not fuzzed: it wants a nightly Rust and cargo install cargo-fuzz --version 0.13.1 --locked"; exit 0; }; \
 	  for target in $$(ls front/fuzz/fuzz_targets | cut -d. -f1); do \
-	    (cd front && cargo +nightly fuzz run --target-dir $(CURDIR)/.cache/fuzz-target $$target -- -max_total_time=$(FUZZ_S)) || exit 1; done
+	    (cd front && ASAN_OPTIONS=quarantine_size_mb=1 cargo +nightly fuzz run --target-dir $(CURDIR)/.cache/fuzz-target \
+	      $$target -- -max_total_time=$(FUZZ_S) -rss_limit_mb=$(FUZZ_MB)) || exit 1; done
 
 protos: $(READY)  ## generate the Python of protos/ anew
 	$(BIN)/python protos/generate.py
