@@ -163,7 +163,7 @@ def _proven(order: Order) -> _Tried:
     parts = preceding(list(zip(before, aparts, strict=True)), order.samples, order.tolerance)
     first = _tried(order, parts, last)
     findings = first.conversion.findings
-    if order.folds and not findings.fits_again:
+    if order.folds and (order.preprocess or not findings.fits_again):
         raise SourceError(CANNOT_BE_FITTED)
     if first.outcome.passed:
         return first

@@ -72,10 +72,17 @@ def test_boosted_trees_are_equal_at_their_split_thresholds_and_where_values_are_
     assert {"ordinary", "zeros", "large", "missing values", "split thresholds"} <= compared
 
 
+def test_a_sparse_pipeline_is_mended_and_keeps_its_columns_names(trees: Path, tmp_path: Path) -> None:
+    assert export(trees / "sparse.pkl", tmp_path, "tabular-classification") == 0
+    manifest = manifest_in(tmp_path)
+    assert manifest.source.remedies[0].startswith("zeros before XGBoost made missing")
+    columns = [(column.name, column.input) for column in manifest.table.columns]
+    assert columns == [("hours-per-week", "hours_per_week"), ("age", "age"), ("kind", "kind")]
+
+
 @pytest.mark.parametrize(
     ("source", "task", "mended"),
     [
-        ("sparse.pkl", "tabular-classification", "zeros before XGBoost made missing"),
         ("zeros.pkl", "tabular-regression", "zeros made missing, as zero_as_missing has it"),
         ("forest.pkl", "tabular-classification", "missing values sent down the trees"),
         ("words.pkl", "text-classification", "lower case by the locale C"),
@@ -88,12 +95,6 @@ def test_what_a_converter_gets_wrong_is_mended_and_the_manifest_says_so(
     columns = ["--columns", "a,b,c"] if source in {"zeros.pkl", "forest.pkl"} else []
     assert export(trees / source, tmp_path, task, *columns) == 0
     assert any(mended in remedy for remedy in manifest_in(tmp_path).source.remedies)
-
-
-def test_a_pipeline_keeps_its_columns_names(trees: Path, tmp_path: Path) -> None:
-    assert export(trees / "sparse.pkl", tmp_path, "tabular-classification") == 0
-    columns = [(column.name, column.input) for column in manifest_in(tmp_path).table.columns]
-    assert columns == [("hours-per-week", "hours_per_week"), ("age", "age"), ("kind", "kind")]
 
 
 @pytest.mark.parametrize(

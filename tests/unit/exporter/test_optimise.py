@@ -196,6 +196,7 @@ def test_an_export_keeps_every_figure_the_confusion_matrix_and_the_labelled_rows
 def test_an_export_with_steps_and_no_right_answers_is_refused_before_anything_is_converted(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["nosuch.onnx", "--name", "small", "--task", "tabular-classification", "--int8"]
+    (folder / "net.onnx").write_bytes(b"\x08\x09 no graph")
+    command = [str(folder / "net.onnx"), "--name", "small", "--task", "tabular-classification", "--int8"]
     assert export([*command, "--output", str(folder / "other")]) == 1
     assert "or say --unlabelled if there are none" in capsys.readouterr().err
