@@ -37,6 +37,7 @@ class Trap(StrEnum):
     DASH_IN_COLUMN = "`-` in a column's name becomes `_`"
     TFIDF_LOWERCASE = "TF-IDF's lower case needs a locale"
     ZIPMAP = "probabilities come as a list of dicts"
+    LOGITS = "logits are served as probabilities"
     CHAR_WB = "char_wb n-grams cannot be converted"
 
 

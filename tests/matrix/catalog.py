@@ -1,7 +1,7 @@
 """Every case of the matrix, by framework."""
 
 from tests.matrix.case import Group
-from tests.matrix.cases import keras, lightgbm, onnx, pytorch, sklearn, tensorflow, tflite, xgboost
+from tests.matrix.cases import keras, lightgbm, onnx, pipelines, pytorch, sklearn, tensorflow, tflite, xgboost
 
 GROUPS: tuple[Group, ...] = (
     keras.GROUP,
@@ -12,4 +12,5 @@ GROUPS: tuple[Group, ...] = (
     xgboost.GROUP,
     lightgbm.GROUP,
     onnx.GROUP,
+    pipelines.GROUP,
 )

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from rich.markup import escape
 from rich.table import Table
 
+from tests.matrix.cases.pipelines import SEVERAL
 from tests.matrix.catalog import GROUPS
 from tests.matrix.run import Outcome, Verdict
 
@@ -56,7 +57,7 @@ def _summary(outcomes: Sequence[str], frameworks: Collection[str]) -> str:
     told = ", ".join(
         f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome] or outcome == Outcome.WRONG
     )
-    return f"{len(outcomes)} source models of {len(frameworks)} frameworks: {told}."
+    return f"{len(outcomes)} source models of {len(frameworks - {SEVERAL})} frameworks: {told}."
 
 
 def _rows(text: str) -> Iterator[tuple[str, ...]]:

@@ -22,5 +22,17 @@ GROUP = Group(
         Case("keras-masked-mean", "masked embedding → mean, any length"),
         Case("keras-convolution-of-text", "embedding → causal convolution → max, any length"),
         Case("keras-attention", "embedding → multi-head attention → mean, any length"),
+        Case(
+            "keras-texts",
+            "TextVectorization → masked embedding → LSTM, a text",
+            Equal(remedy="TextVectorization written as operators"),
+            fast=True,
+        ),
+        Case(
+            "keras-texts-any-length",
+            "TextVectorization without a length → masked embedding → mean, a text",
+            Equal(remedy="TextVectorization written as operators"),
+        ),
+        Case("keras-texts-counted", "TextVectorization, tf_idf → dense", Refused("count words by scikit-learn")),
     ),
 )

@@ -10,10 +10,10 @@ from keras import layers
 from tests.matrix import describe
 from tests.matrix.case import Made, Rows
 from tests.matrix.data import digits, patients, wine
-from tests.matrix.describe import EMBEDDING, FEATURES, IDS, IMAGE, PROBABILITIES, VALUE
+from tests.matrix.describe import EMBEDDING, FEATURES, IDS, IMAGE, PROBABILITIES, TEXT, VALUE
 from tests.matrix.letters import VOCABULARY
 from tests.matrix.sources.keras_networks import Scaled, TwoPaths
-from tests.matrix.texts import words
+from tests.matrix.texts import as_rows, sentences, words
 
 FILE = "model.keras"
 
@@ -151,6 +151,38 @@ def keras_attention(folder: Path) -> Made:
     attended = layers.MultiHeadAttention(2, 8)(vectors, vectors)
     pooled = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(layers.Add()([vectors, attended])))
     return _words(folder, keras.Model(ids, layers.Dense(2, "softmax")(pooled)))
+
+
+def keras_texts(folder: Path) -> Made:
+    """Lower case, marks taken out, words split, looked up and padded, all by the model itself."""
+    behind = [layers.Embedding(400, 8, mask_zero=True), layers.LSTM(8), layers.Dense(4, "softmax")]
+    return _of_sentences(folder, layers.TextVectorization(400, output_sequence_length=24), behind)
+
+
+def keras_texts_any_length(folder: Path) -> Made:
+    """As long as the longest of a batch: the mask keeps that from the answers."""
+    behind = [layers.Embedding(400, 8, mask_zero=True), layers.GlobalAveragePooling1D(), layers.Dense(4, "softmax")]
+    return _of_sentences(folder, layers.TextVectorization(400), behind)
+
+
+def keras_texts_counted(folder: Path) -> Made:
+    vectorize = layers.TextVectorization(400, output_mode="tf_idf")
+    return _of_sentences(folder, vectorize, [layers.Dense(4, "softmax")])
+
+
+def _of_sentences(folder: Path, vectorize: layers.TextVectorization, behind: Sequence[layers.Layer]) -> Made:
+    texts = sentences()
+    vectorize.adapt(texts.fit)
+    model = keras.Sequential([keras.Input((1,), dtype="string"), vectorize, *behind])
+    model.compile("adam", "sparse_categorical_crossentropy")
+    given = keras.ops.convert_to_tensor(np.array(texts.fit, object)[:, None])
+    model.fit(given, texts.fit_classes, epochs=2, verbose=0)
+    model.save(folder / FILE)
+
+    def answer(rows: Rows) -> Rows:
+        return {PROBABILITIES: model.predict(keras.ops.convert_to_tensor(rows[TEXT]), verbose=0)}
+
+    return Made(FILE, describe.text(PROBABILITIES), as_rows(texts.samples), texts.fresh(), answer)
 
 
 def of_numbers(folder: Path, model: keras.Model, *, file: str = FILE) -> Made:
