@@ -1,6 +1,7 @@
 """Callers that ask again as soon as they are answered, each on a connection of its own, while a test does something."""
 
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 
 import grpc
@@ -15,10 +16,12 @@ TIMEOUT_S = 20.0
 class Load:
     """Load in the background while the block runs. `errors` and `replies` are in the order of their arrival."""
 
-    def __init__(self, address: str, method: str, message: bytes) -> None:
+    def __init__(
+        self, address: str, method: str, message: bytes, options: Sequence[tuple[str, int]] = CHANNEL_OPTIONS
+    ) -> None:
         self.errors: list[grpc.RpcError] = []
         self.replies: list[bytes] = []
-        self._address, self._method, self._message = address, method, message
+        self._address, self._method, self._message, self._options = address, method, message, options
         self._stop = threading.Event()
         self._answered = threading.Condition()
         self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(CALLERS)]
@@ -51,7 +54,7 @@ class Load:
         assert came, f"no answer of version {version}, the last is of {self.version_of(self.replies[-1])}"
 
     def _ask(self) -> None:
-        with grpc.insecure_channel(self._address, CHANNEL_OPTIONS) as channel:
+        with grpc.insecure_channel(self._address, self._options) as channel:
             method = channel.unary_unary(self._method)
             while not self._stop.is_set():
                 try:

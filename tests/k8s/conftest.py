@@ -16,6 +16,7 @@ from k8s.testing.images import built_images, this_machine
 from k8s.testing.node import Node
 from k8s.testing.sandbox import make_network
 from tests.e2e import traffic as t
+from tests.e2e.harness import CHANNEL_OPTIONS
 from tests.e2e.load import Load
 
 from .page import KUBERNETES, blocks, commands_on
@@ -28,6 +29,7 @@ BUDGETS = f"/apis/policy/v1/namespaces/{NAMESPACE}/poddisruptionbudgets"
 SCALERS = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers"
 MODELS = K8S.parent / "models"
 ROOMY = {"cpu": "64", "memory": "256Gi", "pods": "110"}
+CALLER_OPTIONS = tuple(option for option in CHANNEL_OPTIONS if option[0] != "grpc.enable_retries")
 ZONES = ("zone-a", "zone-b", "zone-c")
 
 # What a GPU operator brings into a cluster.
@@ -189,8 +191,12 @@ def router(api, dns, fleet):
 
 @pytest.fixture
 def load(router):
-    """Classifications through the router, as long as the test goes on; a lost or wrong one fails it."""
-    with Load(router, t.VISION_CLASSIFY, t.classify(t.seven())) as load:
+    """Classifications through the router, as long as the test goes on; a lost or wrong one fails it.
+
+    Callers have no retry policy. What gRPC does of itself stays on: a stream that a closing connection never carried to
+    a server is opened on the next one.
+    """
+    with Load(router, t.VISION_CLASSIFY, t.classify(t.seven()), CALLER_OPTIONS) as load:
         load.wait_for_answers(50)
         yield load
         load.wait_for_answers(50)
