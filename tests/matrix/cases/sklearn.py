@@ -51,6 +51,7 @@ GROUP = Group(
         Case("sklearn-untrusted", "a pickle without --trust-code", Refused("--trust-code")),
         Case("sklearn-tfidf", "TF-IDF → logistic regression", LOWERED, Trap.TFIDF_LOWERCASE, fast=True),
         Case("sklearn-tfidf-pairs", "TF-IDF of word pairs, cased → logistic regression", SPLIT),
+        Case("sklearn-tfidf-sublinear", "TF-IDF of sublinear counts → logistic regression", Refused("sublinear_tf")),
         Case("sklearn-counts-bayes", "word counts → multinomial naive Bayes", LOWERED),
         Case("sklearn-latent-text", "TF-IDF → truncated SVD → logistic regression", LOWERED),
         Case("sklearn-letters", "TF-IDF of letters → logistic regression", Refused("ASCII alone")),
