@@ -48,7 +48,7 @@ def table_inputs(estimator: BaseEstimator, samples: Rows) -> tuple[Input, ...]:
     width = values.shape[1] if values.ndim > 1 else 1
     dtype = TEXT if values.dtype.kind in "OUS" else str(values.dtype)
     found = Input(
-        "features", dtype, (width,), thresholds=_thresholds(estimator), typical=_typical(estimator, width), large=1e3
+        "features", dtype, (width,), thresholds=_thresholds(estimator), typical=_typical(estimator, width), large=1e2
     )
     return (found,)
 
@@ -70,7 +70,7 @@ def _column(name: str, categories: dict[str, Array], samples: Rows) -> Input:
         return Input(name, dtype, (1,), whole_numbers=(int(np.nanmin(whole)), int(np.nanmax(whole))))
     if name in samples and samples[name].dtype.kind in "OUS":
         return Input(name, TEXT, (1,))
-    return Input(name, str(samples[name].dtype) if name in samples else "float32", (1,), large=1e3)
+    return Input(name, str(samples[name].dtype) if name in samples else "float32", (1,), large=1e2)
 
 
 def _categories(estimator: BaseEstimator, names: Sequence[str]) -> dict[str, Array]:
