@@ -19,13 +19,20 @@ def fleet(apply, api):
 
 
 def settled(api):
-    """Wait until every replica is there and the budgets know it."""
+    """Wait until every replica is there, as it was asked for last, and the budgets know it."""
 
     def two_each(found):
-        return len(found) == 4 and all(item["status"].get("availableReplicas") == 2 for item in found)
+        return len(found) == 4 and all(map(has_two_of_the_newest, found))
 
     api.wait(DEPLOYMENTS, two_each, 180)
     api.wait(BUDGETS, lambda found: all(item["status"]["disruptionsAllowed"] == 1 for item in found), 60)
+
+
+def has_two_of_the_newest(deployment):
+    """Of a rollout that goes on, or is yet to begin, the pods would be more."""
+    status = deployment["status"]
+    counts = [status.get(name) for name in ("replicas", "updatedReplicas", "availableReplicas")]
+    return status.get("observedGeneration") == deployment["metadata"]["generation"] and counts == [2, 2, 2]
 
 
 def test_a_second_eviction_waits_until_the_first_pod_is_replaced(api):
