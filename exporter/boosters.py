@@ -5,9 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone, is_classifier
 
-from exporter.arrays import Array
 from exporter.sources.inputs import Input
 
 # The newest that onnxmltools 1.16 writes for trees without a warning.
@@ -37,12 +35,6 @@ def with_default_operators(model: onnx.ModelProto) -> onnx.ModelProto:
 def class_outputs(model: onnx.ModelProto, names: Sequence[str]) -> list[str | None]:
     """The outputs of a classifier are its label, left out, and its probabilities; others have one."""
     return [None] * (len(model.graph.output) - len(names)) + list(names)
-
-
-def fitted_again(model: BaseEstimator, rows: Sequence[Array], truth: Array) -> BaseEstimator:
-    """A model of the same settings, fitted to other rows of a table; `truth` holds class indices or numbers."""
-    right = model.classes_[truth] if is_classifier(model) else truth
-    return clone(model).fit(rows[0], right)
 
 
 def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:

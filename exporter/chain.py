@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import onnx
 
@@ -25,6 +26,8 @@ from exporter.join import join
 from exporter.mended import with_graph
 from exporter.parity import Tolerance
 from exporter.sources.inputs import TEXT
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,13 @@ def convert_part(request: Request, before: Conversion | None, samples: Rows, apa
     return whole if request.is_read_on else _finite(whole)
 
 
+def other_ways(first: Findings, make: Callable[[int], Made]) -> Iterator[Made]:
+    """What `make` makes of each of a source's ways but the first, as far as it can."""
+    for way in range(1, first.ways):
+        with suppress(SourceError, GraphError):
+            yield make(way)
+
+
 def _in_way(request: Request, before: Conversion | None, samples: Rows, apart: Apart, way: int) -> Conversion:
     return convert_part(replace(request, way=way), before, samples, apart)
 
@@ -89,11 +99,9 @@ def _equal_or_told(convert: Callable[[int], Conversion], source: str, tolerance:
     outcome = compare_all(_finite(first), (), tolerance)
     if outcome.passed:
         return first
-    for way in range(1, first.findings.ways):
-        with suppress(SourceError, GraphError):
-            other = convert(way)
-            if compare_all(_finite(other), (), tolerance).passed:
-                return other
+    for other in other_ways(first.findings, convert):
+        if compare_all(_finite(other), (), tolerance).passed:
+            return other
     told = f"{Path(source).name} by itself differs: {outcome.failure}"
     return replace(first, findings=replace(first.findings, hazards=(told, *first.findings.hazards)))
 

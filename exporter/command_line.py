@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
@@ -136,7 +136,7 @@ def order_of(options: argparse.Namespace) -> Order:
         raise SourceError("--import runs the code of a module: say --trust-code if it is yours")
     samples = {} if options.samples is None else _samples(options.samples)
     truth = taken_out(samples, options.target) if options.target else None
-    described = _described(options)
+    described, interpreter = _described(options), _interpreters(options)
     return Order(
         source=options.source,
         described=described,
@@ -151,24 +151,28 @@ def order_of(options: argparse.Namespace) -> Order:
         truth=truth,
         folds=options.folds,
         unlabelled=options.unlabelled,
-        apart=Apart(Limits(options.timeout, options.memory), _interpreter(options, options.source), options.traceback),
+        apart=Apart(Limits(options.timeout, options.memory), interpreter(options.source), options.traceback),
         ranges=dict(map(_range, options.range)),
         columns=tuple(options.columns),
         imports=tuple(options.imports),
         without=tuple(options.without),
-        preprocess=tuple(Part(source, _interpreter(options, source)) for source in options.preprocess),
+        preprocess=tuple(Part(source, interpreter(source)) for source in options.preprocess),
         normalisation=read_normalisation(options, described),
         added=tuple(read_added(options)),
     )
 
 
-def _interpreter(options: argparse.Namespace, source: str) -> str:
-    """The one that is named; else, of the framework that is named or seen, the environment's in the settings."""
+def _interpreters(options: argparse.Namespace) -> Callable[[str], str]:
+    """Of a source the one that is named; else, of the framework that is named or seen, that of the settings."""
     environments = read_environments(options.settings)
-    if options.python:
-        return str(options.python)
-    named = options.framework if source == options.source else ""
-    return environments.get(named or kind_of(source).framework, sys.executable)
+
+    def interpreter(source: str) -> str:
+        if options.python:
+            return str(options.python)
+        named = options.framework if source == options.source else ""
+        return environments.get(named or kind_of(source).framework, sys.executable)
+
+    return interpreter
 
 
 def _described(options: argparse.Namespace) -> pb.ModelManifest:

@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto, compose, helper, version_converter
 
 from exporter.errors import GraphError
+from exporter.foreign import told
 from exporter.graph import finish, graph_inputs, parse
 from exporter.graph_edits import prefix, rename
 
@@ -32,7 +33,7 @@ def join(first: bytes, second: bytes, links: Mapping[str, str], *, one_row_at_a_
     try:
         whole = compose.merge_models(front, back, io_map=joints)
     except (ValueError, onnx.checker.ValidationError) as error:
-        raise GraphError(f"the parts cannot be joined to one graph: {str(error).strip().splitlines()[0]}") from error
+        raise GraphError(f"the parts cannot be joined to one graph: {told(error)}") from error
     return finish(whole, inputs, outputs, one_row_at_a_time=one_row_at_a_time)
 
 
@@ -87,7 +88,7 @@ def _at_opset(model: onnx.ModelProto, version: int) -> onnx.ModelProto:
         return version_converter.convert_version(model, version)
     except (RuntimeError, ValueError, onnx.checker.ValidationError) as error:
         raise GraphError(
-            f"a part has opset {own} and cannot be brought to the other's {version}: {str(error).splitlines()[0][:200]}"
+            f"a part has opset {own} and cannot be brought to the other's {version}: {told(error)}"
         ) from error
 
 

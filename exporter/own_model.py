@@ -7,7 +7,6 @@ for (`found_out.py`). A source that runs code when it is read is read only where
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,10 +16,10 @@ from argosy.v1 import manifest_pb2 as pb
 from exporter.added_outputs import AddedOutput, described_outputs, with_outputs
 from exporter.apart import Apart
 from exporter.arrays import Array
-from exporter.chain import Part, convert_part, preceding
+from exporter.chain import Part, convert_part, other_ways, preceding
 from exporter.comparison import Outcome, compare_all
 from exporter.conversion import Conversion, Request
-from exporter.errors import GraphError, ManifestError, ParityError, SourceError
+from exporter.errors import ManifestError, ParityError, SourceError
 from exporter.found_out import described_manifest, stated_inputs
 from exporter.judge import judged
 from exporter.k_fold import CANNOT_BE_FITTED, Ask, k_fold
@@ -107,7 +106,7 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
     conversion = proven.conversion
     check_roles(order.described.outputs, conversion.row_sets)
     mended = told_of(conversion, _class_outputs(order), order.tolerance)
-    manifest = described_manifest(order.described, conversion, proven.report, mended, order.columns)
+    manifest = described_manifest(order.described, conversion, proven.outcome.report, mended, order.columns)
     labelled = _labelled(order, conversion)
     _add_figures(manifest, order, proven, labelled)
     if not manifest.version:
@@ -143,10 +142,6 @@ class _Tried:
     conversion: Conversion
     outcome: Outcome
 
-    @property
-    def report(self) -> pb.ParityReport:
-        return self.outcome.report
-
     def in_place_of(self, first: "_Tried") -> "_Tried":
         """The same, whose remedies say what the first way came to."""
         mends = tuple(replace(mend, wrong=first.outcome.brief) for mend in self.conversion.mends)
@@ -167,11 +162,9 @@ def _proven(order: Order) -> _Tried:
         raise SourceError(CANNOT_BE_FITTED)
     if first.outcome.passed:
         return first
-    for way in range(1, findings.ways):
-        with suppress(SourceError, GraphError):
-            other = _tried(order, parts, replace(last, way=way))
-            if other.outcome.passed:
-                return other.in_place_of(first)
+    for other in other_ways(findings, lambda way: _tried(order, parts, replace(last, way=way))):
+        if other.outcome.passed:
+            return other.in_place_of(first)
     raise ParityError(first.outcome.what_is_wrong(findings.hazards))
 
 

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from argosy.v1 import manifest_pb2 as pb
 from stubs.declaration import Declaration, Enum, Field, Message, Rpc
-from stubs.names import ROWS_FIELD, StubError, camel, file_name, package_of, service_of
+from stubs.names import ROWS_FIELD, StubError, file_name, package_of, service_of
 
 # A method with the messages that its rows and results are made of.
 Method: TypeAlias = tuple[Rpc, tuple[Message, ...]]
@@ -35,7 +35,7 @@ def rows(name: str, type_name: str, comment: str) -> Field:
 
 def message_name(model: str, method: str, end: str) -> str:
     """'income', 'Predict', 'Request' -> 'IncomeServicePredictRequest'."""
-    return f"{camel(model)}Service{method}{end}"
+    return f"{service_of(model)}{method}{end}"
 
 
 def declaration(manifest: pb.ModelManifest, methods: Sequence[Method], enums: Sequence[Enum]) -> Declaration:

@@ -1,8 +1,13 @@
-"""The estimators inside an estimator: steps of pipelines, trees of forests, what a calibration or a search wraps."""
+"""The estimators inside an estimator (steps of pipelines, trees of forests, what a calibration or a search wraps), and
+the same estimator fitted anew.
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
+from sklearn.base import BaseEstimator, clone, is_classifier
+
+from exporter.arrays import Array
 
 
 def parts(estimator: object) -> Iterator[object]:
@@ -23,6 +28,12 @@ def parts(estimator: object) -> Iterator[object]:
         elif _is_model(found):
             yield found
             waiting += vars(found).values()
+
+
+def fitted_again(estimator: BaseEstimator, table: object, truth: Array) -> BaseEstimator:
+    """One of the same settings, fitted to other rows; `truth` holds class indices or numbers."""
+    right = estimator.classes_[truth] if is_classifier(estimator) else truth
+    return clone(estimator).fit(table, right)
 
 
 def _is_model(found: object) -> bool:

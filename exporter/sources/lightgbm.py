@@ -17,7 +17,6 @@ from exporter.arrays import Array, Rows
 from exporter.boosters import (
     MLTOOLS_OPSET,
     class_outputs,
-    fitted_again,
     round_down,
     tree_input,
     with_default_operators,
@@ -26,6 +25,7 @@ from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.graph import finish
+from exporter.sources.estimators import fitted_again
 from exporter.sources.source import Naming, Remedy, Source, Way
 
 # kZeroThreshold in LightGBM: what is no larger is not stored, and so is zero.
@@ -49,7 +49,7 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
         return _of_booster(model)
 
     def fit_again(rows: Sequence[Array], truth: Array) -> Source:
-        return from_object(fitted_again(model, rows, truth), request, samples)
+        return from_object(fitted_again(model, rows[0], truth), request, samples)
 
     source = _of_booster(model.booster_, tuple(str(label) for label in getattr(model, "classes_", ())))
     # A ranker needs to be told which rows belong together.

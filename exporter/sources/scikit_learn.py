@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 
 from exporter import sklearn as sklearn_export
 from exporter import sklearn_remedies
@@ -20,6 +20,7 @@ from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
 from exporter.sklearn_missing import send_missing
 from exporter.sklearn_refusals import hazards, refuse_what_cannot_be_converted
+from exporter.sources.estimators import fitted_again
 from exporter.sources.inputs import Input
 from exporter.sources.source import Naming, Remedy, Source, Way
 from exporter.sources.tables import columns_of, normalisation_of, reads_texts, table_inputs
@@ -39,8 +40,7 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
     inputs = table_inputs(estimator, samples)
 
     def fit_again(rows: Sequence[Array], truth: Array) -> Source:
-        right = estimator.classes_[truth] if is_classifier(estimator) else truth
-        return from_object(clone(estimator).fit(_as_trained(estimator, inputs, rows), right), request, samples)
+        return from_object(fitted_again(estimator, _as_trained(estimator, inputs, rows), truth), request, samples)
 
     def way_without(remedy: sklearn_remedies.Remedy) -> Remedy:
         others = tuple(other for other in chosen if other is not remedy)

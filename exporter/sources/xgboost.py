@@ -17,7 +17,6 @@ from exporter.boosters import (
     MLTOOLS_OPSET,
     NO_CATEGORIES,
     class_outputs,
-    fitted_again,
     tree_input,
     with_default_operators,
 )
@@ -25,6 +24,7 @@ from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.graph import finish
+from exporter.sources.estimators import fitted_again
 from exporter.sources.source import Naming, Source, Way
 
 
@@ -42,7 +42,7 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
         return _of_booster(model)
 
     def fit_again(rows: Sequence[Array], truth: Array) -> Source:
-        return from_object(fitted_again(model, rows, truth), request, samples)
+        return from_object(fitted_again(model, rows[0], truth), request, samples)
 
     source = _of_booster(model.get_booster(), tuple(str(label) for label in getattr(model, "classes_", ())))
     # A ranker needs to be told which rows belong together.

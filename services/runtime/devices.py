@@ -111,20 +111,18 @@ def _on_card(wanted: Wanted, card: int, memory_mb: int, gate: CaptureGate) -> Ex
     cuda = {"device_id": str(card), **_CUDA}
     if wanted.provider == "cuda":
         graphs = {"enable_cuda_graph": "1"} if wanted.graph_rows else {}
-        options = {**cuda, **_limit(memory_mb), **graphs, **wanted.options}
+        options = {**cuda, **_bytes("gpu_mem_limit", memory_mb), **graphs, **wanted.options}
         return Execution("cuda", wanted.threads, options, graph_rows=wanted.graph_rows, gate=gate)
-    options = {"device_id": str(card), **_TENSORRT, **_workspace(memory_mb // 2), **wanted.options}
+    workspace = _bytes("trt_max_workspace_size", memory_mb // 2)
+    options = {"device_id": str(card), **_TENSORRT, **workspace, **wanted.options}
     # What TensorRT leaves runs on the same card.
-    rest = ("cuda", {**cuda, **_limit(memory_mb - memory_mb // 2)})
+    rest = ("cuda", {**cuda, **_bytes("gpu_mem_limit", memory_mb - memory_mb // 2)})
     return Execution("tensorrt", wanted.threads, options, (rest,), engine_cache_dir=wanted.engine_cache_dir, gate=gate)
 
 
-def _limit(memory_mb: int) -> dict[str, str]:
-    return {"gpu_mem_limit": str(memory_mb * MEBIBYTE)} if memory_mb else {}
-
-
-def _workspace(memory_mb: int) -> dict[str, str]:
-    return {"trt_max_workspace_size": str(memory_mb * MEBIBYTE)} if memory_mb else {}
+def _bytes(option: str, memory_mb: int) -> dict[str, str]:
+    """An option that is a limit in bytes; 0: none."""
+    return {option: str(memory_mb * MEBIBYTE)} if memory_mb else {}
 
 
 def _wrong(what: str) -> ServingError:
