@@ -6,7 +6,7 @@
 //! further, so a caller who sends and does not read fills no memory.
 
 use std::future::poll_fn;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -159,26 +159,25 @@ async fn answer(server: &Server, mut element: Element, out: &mut OutgoingStream)
 fn reply_element(frame: Bytes) -> Result<Bytes, ServingError> {
     let response = frame.get(HEAD..).unwrap_or(&[]);
     check_message(response)?;
-    let last = final_response();
-    let response_length = response.len() + last.len();
+    let response_length = response.len() + FINAL_RESPONSE.len();
     let length = bytes_field_length(response_length);
     let mut out = Vec::with_capacity(HEAD + length);
     put_frame_head(&mut out, length);
     put_head(&mut out, 2, response_length);
     out.extend_from_slice(response);
-    out.extend_from_slice(&last);
+    out.extend_from_slice(&FINAL_RESPONSE);
     Ok(out.into())
 }
 
 /// The parameter of a ModelInferResponse that says that no other follows.
-fn final_response() -> Vec<u8> {
+static FINAL_RESPONSE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let (mut choice, mut entry, mut out) = (Vec::new(), Vec::new(), Vec::new());
     put_number(&mut choice, 1, 1);
     put_bytes(&mut entry, 1, b"triton_final_response");
     put_bytes(&mut entry, 2, &choice);
     put_bytes(&mut out, 4, &entry);
     out
-}
+});
 
 /// A worker may have answered with anything; in a stream it would spoil what is around it.
 fn check_message(message: &[u8]) -> Result<(), ServingError> {
@@ -201,7 +200,7 @@ fn error_element(message: &[u8], error: &ServingError) -> Vec<u8> {
         if !request.id.is_empty() {
             put_bytes(&mut response, 3, request.id.as_bytes());
         }
-        response.extend_from_slice(&final_response());
+        response.extend_from_slice(&FINAL_RESPONSE);
         put_bytes(&mut out, 2, &response);
     }
     out
