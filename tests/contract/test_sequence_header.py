@@ -4,7 +4,7 @@ import grpc
 import pytest
 
 from inference.grpc_service_pb2 import InferParameter, ModelInferRequest, ModelStreamInferResponse
-from tests.contract.harness import STREAM_INFER, Served, answer_infer, raw_infer, refused
+from tests.contract.harness import STREAM_INFER, Served, answer_infer, raw_infer, refused, spec
 
 HEADER = "argosy-sequence"
 
@@ -71,7 +71,7 @@ def test_a_step_of_the_headers_sequence_or_without_either_is_taken(
 
 
 def test_of_a_stream_the_header_is_that_of_its_first_step(served: Served) -> None:
-    queue = served.open()
+    queue = served.open(spec(max_batch_rows=1))  # or both may be one batch
     steps = iter([step(NUMBER), step(TEXT)])
     stream = served.channel.stream_stream(STREAM_INFER)(steps, timeout=30, metadata=[(HEADER, "7")])
     for _ in range(2):
