@@ -5,12 +5,14 @@ that the one at fault fails alone too. What nobody foresaw becomes INTERNAL with
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 
 import numpy as np
 
 from services.runtime.errors import Cause, DeviceFaultError, ServingError
 from services.runtime.faults import unforeseen
-from services.runtime.front import Array, Batch
+from services.runtime.front import MODEL_INFER, Array, Batch
 from services.runtime.places import in_request
 from services.runtime.sequence_steps import StepRunner
 from services.runtime.session import Run
@@ -28,11 +30,11 @@ def answer(batch: Batch, version: LoadedVersion, clock: StageClock) -> None:
     """
     run = version.session.start()
     batch.on_abandoned(run.terminate)
-    method = next((method for method in version.methods if method.route.method == batch.method), None)
     try:
-        if method is None:
+        if batch.method == MODEL_INFER:
             _answer_tensors(batch, version, run, clock)
         else:
+            method = next(method for method in version.methods if method.route.method == batch.method)
             _answer_typed(batch, method, version, run, clock)
     except Exception:
         if not run.terminated:
@@ -111,12 +113,12 @@ def _run_alone(
 
 def _answer_tensors(batch: Batch, version: LoadedVersion, run: Run, clock: StageClock) -> None:
     inputs = batch.tensors()
-    left = _checked(batch, inputs, version)
+    failed = _failed_check(batch, inputs, version)
     clock.end(PREPROCESS)
-    if not left:
+    if len(failed) == len(batch.row_counts):
         return
     try:
-        outputs = _outputs(batch, inputs, left, version, run)
+        outputs = _outputs(batch, inputs, failed, version, run)
     finally:
         clock.end(COMPUTE)
     if outputs:
@@ -125,12 +127,12 @@ def _answer_tensors(batch: Batch, version: LoadedVersion, run: Run, clock: Stage
 
 
 def _outputs(
-    batch: Batch, inputs: Mapping[str, Array], left: Mapping[int, slice], version: LoadedVersion, run: Run
+    batch: Batch, inputs: Mapping[str, Array], failed: AbstractSet[int], version: LoadedVersion, run: Run
 ) -> dict[str, Array]:
     """The outputs of the whole batch, blank for the requests that have failed; empty where all have."""
     if version.sequences is not None:
         runner = StepRunner(version.session, version.sequences, version.config.preferred_batch_rows)
-        parts = runner.run(batch, {index: _rows(inputs, rows) for index, rows in left.items()}, run)
+        parts = runner.run(batch, dict(_left(batch, inputs, failed)), run)
         return _assembled(parts, batch.row_counts) if parts else {}
     try:
         # With the rows of those that failed: what they are answered is settled, and no row looks at another.
@@ -140,32 +142,35 @@ def _outputs(
     except Exception:
         if run.terminated:
             raise
-        return _run_each(batch, inputs, left, version)
+        return _run_each(batch, inputs, failed, version)
 
 
-def _checked(batch: Batch, inputs: Mapping[str, Array], version: LoadedVersion) -> dict[int, slice]:
-    """The requests whose tensors the model takes, and where their rows are; the others have failed."""
-    extents = dict(enumerate(_extents(batch.row_counts)))
+def _failed_check(batch: Batch, inputs: Mapping[str, Array], version: LoadedVersion) -> AbstractSet[int]:
+    """The requests whose tensors the model does not take; they have their answers."""
     try:
         version.check(inputs)
     except ServingError:
-        for index, rows in list(extents.items()):
-            try:
-                version.check(_rows(inputs, rows))
-            except ServingError as error:
-                batch.fail(index, in_request(error, batch.first_rows[index]))
-                del extents[index]
-    return extents
+        return {index for index, own in _left(batch, inputs, frozenset()) if not _passes(batch, index, own, version)}
+    return frozenset()
+
+
+def _passes(batch: Batch, index: int, own: Mapping[str, Array], version: LoadedVersion) -> bool:
+    try:
+        version.check(own)
+    except ServingError as error:
+        batch.fail(index, in_request(error, batch.first_rows[index]))
+        return False
+    return True
 
 
 def _run_each(
-    batch: Batch, inputs: Mapping[str, Array], left: Mapping[int, slice], version: LoadedVersion
+    batch: Batch, inputs: Mapping[str, Array], failed: AbstractSet[int], version: LoadedVersion
 ) -> dict[str, Array]:
     """The outputs of those that run by themselves, blank for the others, which have failed; empty where all have."""
     parts: dict[int, dict[str, Array]] = {}
-    for index, rows in left.items():
+    for index, own in _left(batch, inputs, failed):
         try:
-            parts[index] = _shaped(version.session.start(), version)(_rows(inputs, rows))
+            parts[index] = _shaped(version.session.start(), version)(own)
         except ServingError as error:
             batch.fail(index, in_request(error, batch.first_rows[index]))
         except DeviceFaultError:
@@ -191,10 +196,15 @@ def _blank(like: Array, rows: int) -> Array:
     return np.full(shape, b"", np.object_) if like.dtype == np.object_ else np.zeros(shape, like.dtype)
 
 
-def _extents(row_counts: Sequence[int]) -> Iterator[slice]:
+def _left(
+    batch: Batch, inputs: Mapping[str, Array], failed: AbstractSet[int]
+) -> Iterator[tuple[int, dict[str, Array]]]:
+    """Each request that has not failed, with its own rows."""
     start = 0
-    for count in row_counts:
-        yield slice(start, start := start + count)
+    for index, count in enumerate(batch.row_counts):
+        rows = slice(start, start := start + count)
+        if index not in failed:
+            yield index, _rows(inputs, rows)
 
 
 def _rows(tensors: Mapping[str, Array], rows: slice) -> dict[str, Array]:
@@ -202,7 +212,8 @@ def _rows(tensors: Mapping[str, Array], rows: slice) -> dict[str, Array]:
 
 
 def _shaped(run: Run, version: LoadedVersion) -> RunOnce:
-    return lambda inputs: run_padded(run.outputs, inputs, version.config.preferred_batch_rows)
+    sizes = version.config.preferred_batch_rows
+    return partial(run_padded, run.outputs, sizes=sizes) if sizes else run.outputs
 
 
 # ---- failures

@@ -171,7 +171,7 @@ class NativeBatch:
         if self._tensors is None:
             inputs = zip(self._spec.signature.inputs, self._batch.tensors(), strict=True)
             self._tensors = {tensor.name: _array(tensor, *parts) for tensor, parts in inputs}
-        return dict(self._tensors)
+        return self._tensors
 
     def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
         """Raises ValueError, with nothing answered, where an output is missing, has not the batch's rows, or is of a
@@ -209,7 +209,7 @@ class NativeBatch:
 
 def _array(tensor: TensorSignature, shape: tuple[int, ...], elements: argosy_front.Rows | list[bytes]) -> Array:
     if not isinstance(elements, list):
-        return np.frombuffer(memoryview(elements), DTYPES[tensor.datatype]).reshape(shape)
+        return np.ndarray(shape, DTYPES[tensor.datatype], memoryview(elements))
     array = np.empty(len(elements), np.object_)
     array[:] = elements
     return array.reshape(shape)

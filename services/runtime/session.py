@@ -113,9 +113,11 @@ class Session:
         """Raises ServingError (INVALID_INPUT) where the graph finds that the inputs are not what it takes, and
         (EXHAUSTED) where the device has no room for them; DeviceFaultError where the device is lost.
         """
-        feeds = {
-            name: _as_text(name, array) if name in self._string_inputs else array for name, array in inputs.items()
-        }
+        feeds: Mapping[str, Array] = inputs
+        if self._string_inputs:
+            feeds = {
+                name: _as_text(name, array) if name in self._string_inputs else array for name, array in inputs.items()
+            }
         try:
             results = self._results(feeds, options)
         except ort_errors.InvalidArgument as error:

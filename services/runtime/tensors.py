@@ -46,6 +46,7 @@ DTYPES: Mapping[str, np.dtype[np.generic]] = {
     "FP64": np.dtype(np.float64),
     "BYTES": np.dtype(np.object_),
 }
+_NAMES: Mapping[np.dtype[np.generic], str] = {dtype: name for name, dtype in DTYPES.items()}
 
 # The field of InferTensorContents that carries a datatype; FP16 has none and travels raw only.
 _CONTENTS_FIELD: Mapping[str, str] = {
@@ -145,10 +146,9 @@ def encode_infer(call: InferCall, model: str, version: str, outputs: Mapping[str
 
 def datatype_of(array: Array) -> str:
     """The protocol's word for an array's dtype. Raises ValueError where it has none."""
-    for name, dtype in DTYPES.items():
-        if dtype == array.dtype:
-            return name
-    raise ValueError(f"the Open Inference Protocol has no word for {array.dtype}")
+    if (name := _NAMES.get(array.dtype)) is None:
+        raise ValueError(f"the Open Inference Protocol has no word for {array.dtype}")
+    return name
 
 
 def to_raw(array: Array) -> bytes:

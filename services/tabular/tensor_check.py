@@ -4,6 +4,7 @@ The manifest's policy for missing values holds for them as for the rows of Predi
 refused, infinity always. The front has compared names, datatypes and shapes; texts and whole numbers hold neither.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,7 +31,8 @@ class FloatColumns:
         if cells.shape[1] != len(self.names):
             message = f"input '{self.input}': {len(self.names)} columns are needed, got {cells.shape[1]}"
             raise invalid_input(message, f"inputs.{self.input}")
-        if np.isfinite(cells).all():  # nearly always: 3 µs, where what follows takes 10
+        # Nearly always so: the sum of squares takes 1 µs, what follows 10. It is finite only where every cell is.
+        if math.isfinite(np.vdot(cells, cells)):  # type: ignore[arg-type]  # floats: Array says less
             return
         numbers = np.asarray(cells, np.float64)
         missing = np.isnan(numbers) & ~self.imputed
