@@ -22,8 +22,9 @@ _KUSTOMIZE = ("sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1")
 _KUBE_SCORE = ("github.com/zegl/kube-score/cmd/kube-score", "v1.20.0")
 _GRPCURL = ("github.com/fullstorydev/grpcurl/cmd/grpcurl", "v1.9.3")
 _BUILDAH = "github.com/containers/buildah@v1.42.0"
-# Without the libraries of C that an engine for every storage and signature needs.
-_BUILDAH_TAGS = "-tags=exclude_graphdriver_btrfs,containers_image_openpgp"
+# Without the libraries of C that an engine for every storage and signature needs; and with the network that needs no
+# program beside it, for nothing here has a network of its own.
+_BUILDAH_TAGS = "-tags=exclude_graphdriver_btrfs,containers_image_openpgp,cni"
 _KUBERNETES = "v1.36.3"
 _KWOK = "v0.8.0"
 # What the manifests use of each operator, by module: the files that define it.
@@ -100,7 +101,8 @@ def debootstrap() -> Path:
         lists = folder / "lists"
         (lists / "partial").mkdir(parents=True, exist_ok=True)
         for arguments in (["update"], ["download", "debootstrap"]):
-            command = ["apt-get", "-qq", "-o", f"Dir::State::lists={lists}", *arguments]
+            options = [f"Dir::State::lists={lists}", "APT::Sandbox::User=root"]  # its other user has no way in here
+            command = ["apt-get", "-qq", *(part for option in options for part in ("-o", option)), *arguments]
             subprocess.run(command, cwd=folder, check=True, timeout=120)  # noqa: S603
         (package,) = folder.glob("*.deb")
         subprocess.run(["dpkg-deb", "--extract", package, folder], check=True, timeout=60)  # noqa: S603, S607
