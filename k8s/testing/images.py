@@ -8,11 +8,12 @@ the bases themselves. The GPU image is deliberately not built: it is two gigabyt
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,9 +128,16 @@ def _build(dockerfile: Path, target: str, reference: str, context: Path, *more: 
     _buildah(
         "build", "--layers", "--pull=never", "--isolation=chroot", "--network=host", f"--iidfile={identity}",
         f"--signature-policy={FOLDER / 'policy.json'}", f"--file={dockerfile}", f"--target={target}",
-        f"--tag={reference}", *more, str(context),
+        f"--tag={reference}", *_own_limits(), *more, str(context),
     )  # fmt: skip
     return identity.read_text()
+
+
+def _own_limits() -> Iterator[str]:
+    """A build keeps the limits of this process: newer buildahs would raise them, which not every machine allows."""
+    for name, number in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC)):
+        soft, hard = resource.getrlimit(number)
+        yield f"--ulimit={name}={soft}:{hard}"
 
 
 def _unpack(target: str, identity: str) -> None:
