@@ -11,6 +11,7 @@ import onnx
 from argosy.v1 import manifest_pb2 as pb
 from exporter.errors import GraphError
 from exporter.graph import BATCH, OPSET, check, finish, graph_inputs, opset_of, parameter_count, parse
+from exporter.table_lookups import table_entries
 
 __all__ = [
     "BATCH",
@@ -53,9 +54,10 @@ class Meaning:
 
 def tensor_specs(graph: bytes, meanings: Mapping[str, Meaning]) -> tuple[list[pb.TensorSpec], list[pb.TensorSpec]]:
     """The manifest's inputs and outputs, with the meaning of each. Raises GraphError where one has none."""
-    parsed = parse(graph).graph
+    model = parse(graph)
+    parsed, entries = model.graph, table_entries(model)
     specs = (
-        [_spec(value, meanings) for value in graph_inputs(parsed)],
+        [_spec(value, meanings, entries.get(value.name, 0)) for value in graph_inputs(parsed)],
         [_spec(value, meanings) for value in parsed.output],
     )
     for spec in specs[1]:
@@ -64,7 +66,7 @@ def tensor_specs(graph: bytes, meanings: Mapping[str, Meaning]) -> tuple[list[pb
     return specs
 
 
-def _spec(value: onnx.ValueInfoProto, meanings: Mapping[str, Meaning]) -> pb.TensorSpec:
+def _spec(value: onnx.ValueInfoProto, meanings: Mapping[str, Meaning], entries: int = 0) -> pb.TensorSpec:
     tensor = value.type.tensor_type
     if tensor.elem_type not in _DATA_TYPES:
         raise GraphError(f"'{value.name}' is no tensor of a type that can be served (ZipMap and sequences are not)")
@@ -79,4 +81,5 @@ def _spec(value: onnx.ValueInfoProto, meanings: Mapping[str, Meaning]) -> pb.Ten
         meaning=meaning.text,
         unit=meaning.unit,
         role=meaning.role,
+        table_entries=entries,
     )

@@ -72,7 +72,8 @@ def load_version(
     row_limit = _row_limit(manifest, config)
     engine = EngineRange(graph.inputs, row_limit, manifest.text.tokens.max_tokens)
     digest = next((file.sha256 for file in manifest.files if file.path == GRAPH), "")
-    sessions = [Session(folder / GRAPH, with_engine(each, engine, digest), row_limit) for each in wanted]
+    tables = {tensor.name: tensor.table_entries for tensor in manifest.inputs if tensor.table_entries}
+    sessions = [Session(folder / GRAPH, with_engine(each, engine, digest), row_limit, tables) for each in wanted]
     _check_graph(sessions[0], graph)
     try:
         # A typed request has no sequence to be a step of.

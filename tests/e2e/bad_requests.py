@@ -154,7 +154,7 @@ def _texts() -> Iterator[BadRequest]:
     yield case("no texts", TEXT_CLASSIFY, t.read, "EMPTY_REQUEST")
     yield case("the wrong task", t.TEXT_EMBED, lambda: t.read("fine"), "TASK_NOT_OFFERED", "sentiment")
     unknown_id = lambda: t.infer_tokens("sentiment", [10**9], mask=[1])  # noqa: E731  it is data
-    yield case("a token id beyond the vocabulary", MODEL_INFER, unknown_id, "VALUE_OUT_OF_RANGE")
+    yield case("a token id beyond the vocabulary", MODEL_INFER, unknown_id, "VALUE_OUT_OF_RANGE", "1000000000")
     many = lambda: t.infer_tokens("sentiment", [1] * 5000, mask=[1] * 5000)  # noqa: E731  it is data
     yield case("5000 tokens", MODEL_INFER, many, "TEXT_TOO_LONG", "128")
 

@@ -53,6 +53,15 @@ def test_texts_of_many_lengths_are_embedded_on_the_card_as_on_the_cpu() -> None:
         assert list(found.embedding.values) == pytest.approx(list(wanted.embedding.values), abs=1e-3)
 
 
+def test_a_token_beyond_the_vocabulary_is_refused_on_the_card_as_on_the_cpu() -> None:
+    beyond = t.infer_tokens("sentiment", [10**6], mask=[1])
+    with Processes() as processes:
+        for provider in ("cuda", "cpu"):
+            service = processes.service("text", t.MODELS, "--model", "sentiment", "--provider", provider)
+            error = refused(service.channel, t.MODEL_INFER, beyond)
+            assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "VALUE_OUT_OF_RANGE")
+
+
 def test_a_request_that_the_card_has_no_room_for_is_refused_and_the_next_answered(tmp_path: Path) -> None:
     models = copy_models(tmp_path / "models", "minilm")
     # Weights and the warm-up's few tokens fit; the products of 32 x 12 heads x 256 x 256 tokens do not.

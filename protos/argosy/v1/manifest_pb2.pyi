@@ -417,6 +417,7 @@ class TensorSpec(_message.Message):
     MEANING_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
+    TABLE_ENTRIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     data_type: Global___DataType.ValueType
     meaning: _builtins.str
@@ -425,6 +426,10 @@ class TensorSpec(_message.Message):
     """Physical unit of the values; empty where there is none."""
     role: Global___OutputRole.ValueType
     """What an output holds; unspecified for inputs."""
+    table_entries: _builtins.int
+    """Of integers that the graph looks up in a table, as words in an embedding: how many entries it has. A request with
+    an index beyond them is refused. 0: they are looked up nowhere, or the graph computes the index first.
+    """
     @_builtins.property
     def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """-1 is a dimension that varies. The first is the batch: -1, or 1 where the graph takes one row at a time."""
@@ -438,10 +443,11 @@ class TensorSpec(_message.Message):
         meaning: _builtins.str = ...,
         unit: _builtins.str = ...,
         role: Global___OutputRole.ValueType = ...,
+        table_entries: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_type", b"data_type", "meaning", b"meaning", "name", b"name", "role", b"role", "shape", b"shape", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_type", b"data_type", "meaning", b"meaning", "name", b"name", "role", b"role", "shape", b"shape", "table_entries", b"table_entries", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

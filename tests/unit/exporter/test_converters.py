@@ -8,6 +8,8 @@ import pytest
 KERAS = """
 import keras, numpy as np
 from exporter import keras as export
+from exporter.graph import parse
+from exporter.table_lookups import table_entries
 from exporter.verify import compare
 keras.utils.set_random_seed(1)
 model = keras.Sequential([
@@ -25,12 +27,19 @@ rows = {"few": np.ones((9, 2), np.float32), "many": np.arange(45, dtype=np.float
 graph = export.convert(model, list(rows), ["one", "four"])
 answers = dict(zip(["one", "four"], export.predict(model, list(rows.values()))))
 assert compare(graph, rows, answers, described="keras").passed
+
+words = keras.Sequential([
+    keras.Input((6,), dtype="int32"), keras.layers.Embedding(20, 4, mask_zero=True), keras.layers.LSTM(3),
+])
+assert table_entries(parse(export.convert(words, ["ids"], ["vector"]))) == {"ids": 20}
 """
 
 PYTORCH = """
 import numpy as np, torch
 from exporter import pytorch as export
 from exporter.errors import SourceError
+from exporter.graph import parse
+from exporter.table_lookups import table_entries
 from exporter.verify import compare
 torch.manual_seed(1)
 class Reader(torch.nn.Module):
@@ -43,6 +52,7 @@ class Reader(torch.nn.Module):
 model = Reader()
 for _ in range(2):  # the second export in a process is the one that freezes lengths
     graph = export.convert(model, {"ids": np.ones((2, 5), np.int64)}, ["vector"], {"ids": {1: "tokens"}})
+    assert table_entries(parse(graph)) == {"ids": 20}
 for length in (1, 5, 11):
     ids = np.random.default_rng(0).integers(0, 20, (40, length))
     assert compare(graph, {"ids": ids}, {"vector": export.predict(model, [ids])[0]}, described="torch").passed
