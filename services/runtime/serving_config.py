@@ -65,6 +65,13 @@ class ServingConfig(BaseModel):
         """The numbers of rows that CUDA graphs are captured for."""
         return self.preferred_batch_rows if self.cuda_graphs else ()
 
+    def workers(self, device: str, cpus: int) -> int:
+        """As many as there are instances; but where one CPU does everything and the file names no number, a second
+        worker would only take turns with the first, and both batches would be late.
+        """
+        chosen = "instances" in self.model_fields_set
+        return 1 if device == "cpu" and cpus == 1 and not chosen else self.instances
+
     @property
     def capacity_rows(self) -> int:
         """Rows that may wait: four batches an instance."""

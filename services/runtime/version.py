@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from argosy.v1.manifest_pb2 import ModelManifest, TensorSpec
+from services.runtime.cpus import usable_cpus
 from services.runtime.devices import Execution, device_name
 from services.runtime.disk import GRAPH, check_version
 from services.runtime.errors import DeviceFaultError, ServingError, refused_load
@@ -47,7 +48,7 @@ class LoadedVersion:
     @property
     def instances(self) -> int:
         """Workers: one for a model that keeps a state, whose steps must not overtake each other."""
-        return self.config.instances if self.sequences is None else 1
+        return self.config.workers(self.device, usable_cpus()) if self.sequences is None else 1
 
     def of_instance(self, index: int) -> "LoadedVersion":
         """The version with the session that this instance runs."""

@@ -8,6 +8,22 @@ from services.runtime.errors import ServingError
 from services.runtime.serving_config import read_serving_config
 
 
+@pytest.mark.parametrize(
+    ("text", "device", "cpus", "workers"),
+    [
+        ("", "cpu", 2, 2),
+        ("", "cpu", 1, 1),
+        ("", "cuda:0", 1, 2),
+        ("instances: 2", "cpu", 1, 2),
+        ("instances: 3", "cpu", 2, 3),
+    ],
+)
+def test_a_second_worker_needs_a_second_processor_unless_the_operator_wants_it(
+    text: str, device: str, cpus: int, workers: int, tmp_path: Path
+) -> None:
+    assert read_serving_config(config(tmp_path, text), "tiny").workers(device, cpus) == workers
+
+
 def config(folder: Path, text: str) -> Path:
     (folder / "tiny").mkdir()
     (folder / "tiny" / "serving.yaml").write_text(text)
