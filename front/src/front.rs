@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 
 use crate::listener::Bound;
 use crate::predict::Route;
-use crate::queue::{ModelQueue, QueueSpec};
+use crate::queue::ModelQueue;
+use crate::queue_spec::QueueSpec;
 use crate::server::{Limits, Server};
 use crate::sync::lock;
 use crate::tls::{Tls, TlsFiles};

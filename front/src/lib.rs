@@ -37,8 +37,11 @@ mod python;
 #[cfg(feature = "python")]
 mod python_batch;
 #[cfg(feature = "python")]
+mod python_rare;
+#[cfg(feature = "python")]
 mod python_stats;
 pub mod queue;
+pub mod queue_spec;
 pub mod race;
 pub mod refusals;
 pub mod request;

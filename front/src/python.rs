@@ -7,23 +7,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderValue;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
-use tokio::sync::watch;
 
 use crate::cache::ResponseCache;
-use crate::error::{internal, Cause, ServingError};
+use crate::error::{Cause, ServingError};
 use crate::front::Front;
 use crate::infer_reply::encode_head;
 use crate::predict::Route;
 use crate::python_batch::{NativeBatch, Rows};
+use crate::python_rare::{rare, Notify};
 use crate::python_stats::{queue_stats, QueueStats};
-use crate::queue::{ModelQueue, QueueSpec};
+use crate::queue::ModelQueue;
+use crate::queue_spec::QueueSpec;
 use crate::room::Policy;
-use crate::server::{Limits, Method, RareAnswer, Watched};
+use crate::server::{Limits, Method, Watched};
 use crate::sync::lock;
 use crate::tensors::{Datatype, Signature, TensorSignature};
 use crate::tls::TlsFiles;
@@ -150,9 +149,9 @@ impl NativeFront {
 
     /// What is returned tells of a change.
     fn answer_watch(&self, method: &str, answer: Py<PyAny>) -> Notify {
-        let changes = Arc::new(watch::channel(0).0);
-        self.front.server.set_method(method, Method::Watch(Watched::Rare(rare(answer)), changes.clone()));
-        Notify { changes }
+        let notify = Notify::new();
+        self.front.server.set_method(method, Method::Watch(Watched::Rare(rare(answer)), notify.changes()));
+        notify
     }
 
     /// ([a queue's figures], [(reason, count)]).
@@ -167,19 +166,6 @@ impl NativeFront {
         let (grace, notice) = (seconds(grace_s)?, seconds(notice_s)?);
         py.detach(|| self.front.drain(grace, notice));
         Ok(())
-    }
-}
-
-/// Tells the front that a watched state has changed.
-#[pyclass(frozen)]
-struct Notify {
-    changes: Arc<watch::Sender<u64>>,
-}
-
-#[pymethods]
-impl Notify {
-    fn __call__(&self) {
-        self.changes.send_modify(|changes| *changes += 1);
     }
 }
 
@@ -215,22 +201,6 @@ fn tensors(parts: Vec<TensorParts>) -> PyResult<Vec<TensorSignature>> {
         None => Err(PyValueError::new_err(format!("tensor {name:?}: there is no datatype {datatype:?}"))),
     };
     parts.into_iter().map(tensor).collect()
-}
-
-/// A Python callable as an answer. It returns bytes or an error's parts; that it raises is not foreseen.
-fn rare(answer: Py<PyAny>) -> RareAnswer {
-    Arc::new(move |message: Bytes| {
-        let unforeseen = || internal("a rare method failed");
-        let called = Python::try_attach(|py| -> PyResult<Result<Bytes, ServingError>> {
-            let answered = answer.call1(py, (PyBytes::new(py, &message),))?;
-            let answered = answered.bind(py);
-            match answered.cast::<PyBytes>() {
-                Ok(reply) => Ok(Ok(Bytes::copy_from_slice(reply.as_bytes()))),
-                Err(_) => Ok(Err(serving_error(answered.extract()?))),
-            }
-        });
-        called.and_then(Result::ok).unwrap_or_else(|| Err(unforeseen()))
-    })
 }
 
 /// Raised by one with every change of what this module offers or takes, as in `services/runtime/native_interface.py`.
