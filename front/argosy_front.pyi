@@ -72,7 +72,7 @@ class Front:
         routes: Sequence[RouteParts],
         inputs: Sequence[TensorParts],
         outputs: Sequence[TensorParts],
-        policy: tuple[int, int, int, int, int, int, int],
+        policy: tuple[int, int, int, int, int, int, int, bool],
         device: str,
         cache_bytes: int,
     ) -> Queue: ...

@@ -209,6 +209,9 @@ impl<T: Waiting> Line<T> {
         let mut rows: u64 = 0;
         for (place, (_, request)) in self.waiting.iter().enumerate() {
             if !chosen.is_empty() && !request.runs_with(first) {
+                if self.policy.in_order {
+                    return (chosen, true);
+                }
                 continue;
             }
             if !chosen.is_empty() && rows.saturating_add(request.rows()) > limit {

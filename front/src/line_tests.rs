@@ -50,7 +50,7 @@ fn line(max_wait: Duration) -> Line<Request> {
 }
 
 fn policy(max_wait: Duration) -> Policy {
-    Policy { max_batch_rows: 4, capacity_rows: 8, max_wait, instances: 1, levels: 3, default_level: 2 }
+    Policy { max_batch_rows: 4, capacity_rows: 8, max_wait, instances: 1, levels: 3, default_level: 2, in_order: false }
 }
 
 fn request(kind: char, rows: u64, arrived: Instant) -> Request {

@@ -81,7 +81,7 @@ impl NativeFront {
         &self.front.address
     }
 
-    /// routes: as the front's, none open; policy: (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows, levels, default_level).
+    /// routes: as the front's, none open; policy: (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows, levels, default_level, in_order).
     #[allow(clippy::too_many_arguments)]
     fn open_queue(
         &self,
@@ -90,11 +90,12 @@ impl NativeFront {
         routes: Vec<RouteParts>,
         inputs: Vec<TensorParts>,
         outputs: Vec<TensorParts>,
-        policy: (u64, u64, u64, u32, u64, u32, u32),
+        policy: (u64, u64, u64, u32, u64, u32, u32, bool),
         device: &str,
         cache_bytes: usize,
     ) -> PyResult<NativeQueue> {
-        let (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows, levels, default_level) = policy;
+        let (max_batch_rows, capacity_rows, max_wait_us, instances, max_request_rows, levels, default_level, in_order) =
+            policy;
         let version_told = HeaderValue::from_str(&version).map_err(|_| PyValueError::new_err("version"))?;
         let device_told = HeaderValue::from_str(device).map_err(|_| PyValueError::new_err("device"))?;
         let max_answer_bytes = self.front.server.limits.max_message_bytes;
@@ -114,6 +115,7 @@ impl NativeFront {
                 instances: instances.max(1),
                 levels,
                 default_level,
+                in_order,
             },
             model,
             version,
@@ -204,7 +206,7 @@ fn tensors(parts: Vec<TensorParts>) -> PyResult<Vec<TensorSignature>> {
 }
 
 /// Raised by one with every change of what this module offers or takes, as in `services/runtime/native_interface.py`.
-const INTERFACE: u32 = 2;
+const INTERFACE: u32 = 3;
 
 /// The module `argosy_front`.
 #[pymodule]

@@ -25,6 +25,8 @@ pub struct Policy {
     pub levels: u32,
     /// Of a request that asks for none, or for one that there is not.
     pub default_level: u32,
+    /// Of a model that keeps a state: who cannot run with the first lets nobody past.
+    pub in_order: bool,
 }
 
 impl Policy {

@@ -92,6 +92,7 @@ class QueuePolicy:
     cache_bytes: int = 0  # what answers that are kept may take, with their keys; 0: none is kept
     priority_levels: int = 1
     default_priority_level: int = 1
+    in_order: bool = False  # of a model that keeps a state: who cannot run with the first lets nobody past
 
     def level(self, priority: int) -> int:
         """The level of a request that asks for `priority`, 0 for none: as Triton has it."""

@@ -81,6 +81,7 @@ class NativeFront:
                 policy.max_request_rows,
                 policy.priority_levels,
                 policy.default_priority_level,
+                policy.in_order,
             ),
             spec.device,
             policy.cache_bytes,

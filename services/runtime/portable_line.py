@@ -142,6 +142,9 @@ class PortableLine:
         complete = self.closed
         for request in self._waiting:
             if requests and not request.runs_with(requests[0]):
+                if self._policy.in_order:
+                    complete = True
+                    break
                 continue
             if requests and rows + request.rows > limit:
                 complete = True

@@ -114,6 +114,7 @@ def queue_spec(loaded: LoadedVersion) -> QueueSpec:
         cache_bytes=config.cache_bytes,
         priority_levels=config.priority_levels,
         default_priority_level=config.default_priority_level,
+        in_order=loaded.sequences is not None,
     )
     routes = tuple(method.route for method in loaded.methods)
     return QueueSpec(manifest.name, manifest.version, routes, loaded.signature, policy, loaded.device)

@@ -95,6 +95,16 @@ def test_tensors_of_different_trailing_shapes_never_share_a_batch(served: Served
     assert [raw_y(call.result()) for call in narrow + wide] == [[[2, 4]], [[6, 8]], [[2, 4, 6]], [[8, 10, 12]]]
 
 
+def test_where_the_order_matters_nobody_passes_one_of_another_shape(served: Served) -> None:
+    queue = served.open(spec(in_order=True))
+    calls = []
+    for place, width in enumerate([1, 2, 1]):
+        calls.append(served.infer(raw_infer([[1.0] * width])))
+        served.until_waiting(rows=place + 1)
+    widths = [answer_infer(queue.take()).tensors()["x"].shape[1] for _ in calls]
+    assert widths == [1, 2, 1]
+
+
 def test_the_rows_of_a_batch_come_in_the_order_of_its_requests(served: Served) -> None:
     queue = served.open()
     calls = [served.infer(raw_infer([[10 * n], [10 * n + 1]])) for n in range(3)]
