@@ -36,6 +36,8 @@ def answer(batch: Batch, version: LoadedVersion, clock: StageClock) -> None:
         else:
             method = next(method for method in version.methods if method.route.method == batch.method)
             _answer_typed(batch, method, version, run, clock)
+    except DeviceFaultError:
+        raise
     except Exception:
         if not run.terminated:
             raise
@@ -59,7 +61,7 @@ def _answer_typed(
         except Exception as error:  # noqa: BLE001 - a bug that one request meets must not reach its neighbours
             batch.fail(index, _unforeseen(batch, error))
     try:
-        _run_together(batch, decoded, method, _shaped(run, version), clock)
+        _run_together(batch, decoded, method, _checked(run, version), clock)
     except DeviceFaultError:
         raise
     except Exception:
@@ -99,7 +101,7 @@ def _run_alone(
 ) -> None:
     for index, request in decoded:
         try:
-            _run_together(batch, [(index, request)], method, _shaped(version.session.start(), version), clock)
+            _run_together(batch, [(index, request)], method, _checked(version.session.start(), version), clock)
         except ServingError as error:
             batch.fail(index, in_request(error, batch.first_rows[index]))
         except DeviceFaultError:
@@ -209,6 +211,16 @@ def _left(
 
 def _rows(tensors: Mapping[str, Array], rows: slice) -> dict[str, Array]:
     return {name: array[rows] for name, array in tensors.items()}
+
+
+def _checked(run: Run, version: LoadedVersion) -> RunOnce:
+    """For tensors that task code made, of which the front knows nothing."""
+
+    def run_once(inputs: Mapping[str, Array]) -> dict[str, Array]:
+        version.check_indices(inputs)
+        return _shaped(run, version)(inputs)
+
+    return run_once
 
 
 def _shaped(run: Run, version: LoadedVersion) -> RunOnce:

@@ -92,7 +92,7 @@ class ModelRepository:
             if not wanted or not (self._only <= {model} or model in self._only):
                 raise unknown_model(model)
             self._table.forget_missing(model, versions(self._dir, model))
-            config = read_serving_config(self._dir, model)
+            config = self._config(model, wanted[0])
             refusal = self._load_wanted(model, wanted, config)
             if refusal is not None:
                 raise refusal
@@ -165,6 +165,16 @@ class ModelRepository:
             return versions(self._dir, model)
         return list(chosen) or versions(self._dir, model)
 
+    def _config(self, model: str, first: str) -> ServingConfig:
+        """What the operator says of a model. Where that is wrong, so is its first version, unless it serves already."""
+        try:
+            return read_serving_config(self._dir, model)
+        except ServingError as error:
+            if not self._table.ready_versions(model):
+                self._table.put(model, first, Entry(REFUSED, error.message))
+                self._table.tell_front(model)
+            raise
+
     def _load_wanted(self, model: str, wanted: list[str], config: ServingConfig) -> ServingError | None:
         """Load what is wanted and close what is not. The refusal, if any, of a version that should have been ready."""
         refusal: ServingError | None = None
@@ -175,6 +185,8 @@ class ModelRepository:
                 ready.append(version)
             except ServingError as error:
                 refusal = refusal or error
+                if version in self._table.ready_versions(model):
+                    ready.append(version)  # as it was before
             if ready and not config.versions:
                 break  # the newest that loads is enough
         if ready:
@@ -233,6 +245,7 @@ class ModelRepository:
 
     def _read_and_load(self, model: str, version: str, config: ServingConfig) -> LoadedVersion:
         folder, manifest = self._dir / model / version, self._read(model, version)
+        config = config.for_states() if manifest.states else config
         try:
             return load_version(folder, manifest, config, self._executions(model, config), self._task_code)
         except DeviceFaultError as error:

@@ -13,6 +13,7 @@ files are known, so the first load of a large one may pass the budget until it i
 import ctypes
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -21,13 +22,23 @@ from pathlib import Path
 import structlog
 
 from argosy.v1.manifest_pb2 import ModelManifest
-from services.runtime.errors import ServingError, refused_load
+from services.runtime.errors import ServingError, refused_load, unavailable, without_frames
 from services.runtime.front import MEBIBYTE
 from services.runtime.sequences import Sequences
 from services.runtime.stages import StageCounts
 from services.runtime.version import LoadedVersion
 
 _log = structlog.get_logger()
+
+RELOAD_RETRY_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A load that failed, and when, by the monotonic clock."""
+
+    error: ServingError
+    at_s: float
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +52,8 @@ class Resident:
     last_use: int = 0
     stages: StageCounts = field(default_factory=StageCounts)
     sequences: Sequences | None = None  # their states outlive its leaving too
+    removed: bool = False  # it does not answer any more
+    failure: Failure | None = None  # of the newest try to bring it back
 
     @property
     def name(self) -> str:
@@ -50,11 +63,15 @@ class Resident:
 class Residency:
     """Keeps what is in memory within `budget_bytes`; None: everything stays. Any thread may call.
 
-    `held_bytes` says how much memory the process holds.
+    `held_bytes` says how much memory the process holds. What could not be brought back is not tried again for
+    `retry_s`: each try makes room for it first, at the cost of others.
     """
 
-    def __init__(self, budget_bytes: int | None, held_bytes: Callable[[], int]) -> None:
+    def __init__(
+        self, budget_bytes: int | None, held_bytes: Callable[[], int], retry_s: float = RELOAD_RETRY_S
+    ) -> None:
         self._held_bytes = held_bytes
+        self._retry_s = retry_s
         self._budget_bytes = budget_bytes
         self._residents: list[Resident] = []
         self._uses = count(1)
@@ -89,6 +106,7 @@ class Residency:
             if resident in self._residents:
                 self._residents.remove(resident)
             resident.loaded = None
+            resident.removed = True
         give_memory_back()
 
     def _check_size(self, resident: Resident) -> None:
@@ -100,13 +118,30 @@ class Residency:
         with self._loading:
             if resident.loaded is not None:  # by who was here first
                 return resident.loaded
+            self._check_worth_trying(resident)
             self._make_room(resident.size_bytes, keep=resident)
-            loaded = resident.load()
+            loaded = self._load(resident)
             resident.sequences = resident.sequences or loaded.sequences
             loaded = replace(loaded, stages=resident.stages, sequences=resident.sequences)
             resident.loaded = loaded
             self._residents.append(resident)
         _log.info("in memory", version=resident.name, size_bytes=resident.size_bytes)
+        return loaded
+
+    def _check_worth_trying(self, resident: Resident) -> None:
+        if resident.removed:
+            raise unavailable("MODEL_NOT_READY", f"{resident.name} has been unloaded")
+        failure = resident.failure
+        if failure is not None and time.monotonic() - failure.at_s < self._retry_s:
+            raise failure.error
+
+    def _load(self, resident: Resident) -> LoadedVersion:
+        try:
+            loaded = resident.load()
+        except ServingError as error:
+            resident.failure = Failure(without_frames(error), time.monotonic())
+            raise
+        resident.failure = None
         return loaded
 
     def _make_room(self, size_bytes: int, keep: Resident) -> None:

@@ -72,6 +72,12 @@ class ServingConfig(BaseModel):
         chosen = "instances" in self.model_fields_set
         return 1 if device == "cpu" and cpus == 1 and not chosen else self.instances
 
+    def for_states(self) -> "ServingConfig":
+        """Of a model that keeps a state: one instance, for its steps must not overtake each other. What the file names
+        stays, to be refused.
+        """
+        return self if "instances" in self.model_fields_set else self.model_copy(update={"instances": 1})
+
     @property
     def capacity_rows(self) -> int:
         """Rows that may wait: four batches an instance."""

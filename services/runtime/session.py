@@ -26,7 +26,6 @@ from services.runtime.load_refusals import load_refusal, provider_missing
 _log = structlog.get_logger()
 
 CPU = "CPUExecutionProvider"
-NO_TABLES: Mapping[str, int] = {}
 PROVIDERS = {"cpu": CPU, "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 
 _LOAD_ERRORS = (
@@ -78,16 +77,12 @@ class Run:
 class Session:
     """A loaded graph. Any number of threads may run it at once.
 
-    `row_limit` is how many rows one run takes; `tables` are the inputs that are looked up, with the entries of each
-    table. Raises ServingError (REFUSED_LOAD) where the file is no model that this ONNX Runtime can run, or the provider
-    is not there.
+    `row_limit` is how many rows one run takes. Raises ServingError (REFUSED_LOAD) where the file is no model that this
+    ONNX Runtime can run, or the provider is not there.
     """
 
-    def __init__(
-        self, model: Path, execution: Execution, row_limit: int, tables: Mapping[str, int] = NO_TABLES
-    ) -> None:
+    def __init__(self, model: Path, execution: Execution, row_limit: int) -> None:
         self.row_limit = row_limit
-        self._tables = tables
         self.provider = PROVIDERS[execution.provider]
         _check_available(execution.provider, self.provider)
         if execution.graph_rows and execution.graph_rows[-1] > row_limit:
@@ -118,8 +113,6 @@ class Session:
         """Raises ServingError (INVALID_INPUT) where the graph finds that the inputs are not what it takes, and
         (EXHAUSTED) where the device has no room for them; DeviceFaultError where the device is lost.
         """
-        for name, entries in self._tables.items():
-            _check_indices(name, inputs[name], entries)
         feeds: Mapping[str, Array] = inputs
         if self._string_inputs:
             feeds = {
@@ -223,14 +216,6 @@ def _device_runs(session: ort.InferenceSession, execution: Execution) -> DeviceR
 def _check_available(name: str, provider: str) -> None:
     if provider not in ort.get_available_providers():
         raise provider_missing(name)
-
-
-def _check_indices(name: str, indices: Array, entries: int) -> None:
-    """As ONNX Runtime does on the CPU: a card would answer zeros. From the end it counts with negative ones."""
-    least, most = int(indices.min(initial=0)), int(indices.max(initial=0))
-    if least < -entries or most >= entries:
-        message = f"input '{name}': {most if most >= entries else least} is no index of a table of {entries} entries"
-        raise invalid_input(message, f"inputs.{name}", "VALUE_OUT_OF_RANGE")
 
 
 def _as_text(name: str, array: Array) -> Array:

@@ -19,12 +19,13 @@ from services.runtime.front import Array, QueuePolicy, QueueSpec, Signature, Ten
 from services.runtime.sequences import Sequences
 from services.runtime.serving_config import ServingConfig
 from services.runtime.session import Session
-from services.runtime.specs import datatype_name
+from services.runtime.specs import bad_manifest, datatype_name
 from services.runtime.stages import StageCounts
 from services.runtime.stateful import check_stateful, state_signatures, without_states
+from services.runtime.table_indices import both, index_check
 from services.runtime.tensorrt import EngineRange, with_engine
 from services.runtime.tensors import DTYPES
-from services.runtime.typed_method import TaskCode, TensorCheck, TypedMethod
+from services.runtime.typed_method import TaskCode, TensorCheck, TypedMethod, no_methods
 
 # What a dimension that varies is warmed with, besides the batch.
 _WARM_LENGTH = 8
@@ -32,7 +33,10 @@ _WARM_LENGTH = 8
 
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
-    """Ready to run. `device` is what the trailers say: cpu, cuda:0; `stages` counts where its workers' time went."""
+    """Ready to run. `device` is what the trailers say: cpu, cuda:0; `stages` counts where its workers' time went.
+
+    `check` is for tensors that a caller made, `check_indices` for those that task code did.
+    """
 
     manifest: ModelManifest
     config: ServingConfig
@@ -41,14 +45,15 @@ class LoadedVersion:
     signature: Signature
     device: str
     check: TensorCheck
+    check_indices: TensorCheck
     stages: StageCounts = field(default_factory=StageCounts)
     others: tuple[Session, ...] = ()  # of further instances, where they do not share `session`
     sequences: Sequences | None = None  # of a model that keeps a state
 
     @property
     def instances(self) -> int:
-        """Workers: one for a model that keeps a state, whose steps must not overtake each other."""
-        return self.config.workers(self.device, usable_cpus()) if self.sequences is None else 1
+        """Workers."""
+        return self.config.workers(self.device, usable_cpus())
 
     def of_instance(self, index: int) -> "LoadedVersion":
         """The version with the session that this instance runs."""
@@ -67,25 +72,18 @@ def load_version(
 ) -> LoadedVersion:
     """Load and warm up the version in `folder`. Raises ServingError (REFUSED_LOAD) that says what is wrong with it."""
     check_version(folder, manifest)
+    _check_types(manifest)
     graph = Signature(_signatures(manifest.inputs), _signatures(manifest.outputs))
     states = state_signatures(manifest, graph)
     check_stateful(config, states)
     row_limit = _row_limit(manifest, config)
     engine = EngineRange(graph.inputs, row_limit, manifest.text.tokens.max_tokens)
     digest = next((file.sha256 for file in manifest.files if file.path == GRAPH), "")
-    tables = {tensor.name: tensor.table_entries for tensor in manifest.inputs if tensor.table_entries}
-    sessions = [Session(folder / GRAPH, with_engine(each, engine, digest), row_limit, tables) for each in wanted]
+    sessions = [Session(folder / GRAPH, with_engine(each, engine, digest), row_limit) for each in wanted]
     _check_graph(sessions[0], graph)
-    try:
-        # A typed request has no sequence to be a step of.
-        methods = () if states else tuple(task_code.typed_methods(manifest, folder))
-        check = task_code.tensor_checks(manifest)
-    except ServingError:
-        raise
-    except Exception as error:
-        raise refused_load(
-            "MODEL_UNLOADABLE", f"the manifest's preprocessing cannot be set up: {type(error).__name__}"
-        ) from error
+    # A typed request has no sequence to be a step of.
+    methods, check = _made(TaskCode(no_methods, task_code.tensor_checks) if states else task_code, manifest, folder)
+    check_indices = index_check(manifest)
     for session in sessions:
         _warm_up(session, graph, (1, config.max_batch_rows, *config.preferred_batch_rows))
     return LoadedVersion(
@@ -95,10 +93,24 @@ def load_version(
         methods,
         without_states(graph, states),
         device_name(wanted),
-        check,
+        both(check_indices, check),
+        check_indices,
         others=tuple(sessions[1:]),
         sequences=Sequences(states, config.max_sequences, config.sequence_idle_s) if states else None,
     )
+
+
+def _made(
+    task_code: TaskCode, manifest: ModelManifest, folder: Path
+) -> tuple[tuple[TypedMethod[object], ...], TensorCheck]:
+    try:
+        return tuple(task_code.typed_methods(manifest, folder)), task_code.tensor_checks(manifest)
+    except ServingError:
+        raise
+    except Exception as error:
+        raise refused_load(
+            "MODEL_UNLOADABLE", f"the manifest's preprocessing cannot be set up: {type(error).__name__}"
+        ) from error
 
 
 def queue_spec(loaded: LoadedVersion) -> QueueSpec:
@@ -118,6 +130,12 @@ def queue_spec(loaded: LoadedVersion) -> QueueSpec:
     )
     routes = tuple(method.route for method in loaded.methods)
     return QueueSpec(manifest.name, manifest.version, routes, loaded.signature, policy, loaded.device)
+
+
+def _check_types(manifest: ModelManifest) -> None:
+    for tensor in (*manifest.inputs, *manifest.outputs):
+        if datatype_name(tensor.data_type) not in DTYPES:
+            raise bad_manifest(manifest, f"tensor '{tensor.name}' has no type that can be served")
 
 
 def _signatures(tensors: Sequence[TensorSpec]) -> tuple[TensorSignature, ...]:

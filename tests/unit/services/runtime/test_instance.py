@@ -67,6 +67,19 @@ def test_a_request_that_the_graph_does_not_take_fails_alone(serve: Serve) -> Non
     assert bad.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+def test_an_index_beyond_its_table_fails_alone_and_its_row_is_told(serve: Serve) -> None:
+    served = loaded(
+        serve(),
+        lookup_graph(),
+        inputs=[tensor("INT64", -1, 1) | {"table_entries": 3}],
+        outputs=[tensor("FP32", -1, 1, 2, name="y") | {"role": "OUTPUT_ROLE_VALUE"}],
+    )
+    indices = [np.array([index], "<i8").tobytes() for index in (0, 3, 2)]
+    first, beyond, last = ask(served, "INT64", *indices, shape=(1, 1))
+    assert (first, last) == (floats(0, 1), floats(4, 5))
+    assert beyond.details() == "input 'x': row 0, 3 is no index of a table of 3 entries"
+
+
 def test_a_text_that_is_not_utf8_fails_alone(serve: Serve) -> None:
     served = loaded(serve(), echo_graph(), inputs=[tensor("BYTES", -1, 1)], outputs=[tensor("BYTES", -1, 1, name="y")])
     texts = [struct.pack("<I", len(text)) + text for text in (b"a", b"\xff", "ö".encode())]

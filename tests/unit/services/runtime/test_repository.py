@@ -100,6 +100,37 @@ def test_a_serving_config_that_is_wrong_changes_nothing(served: Served) -> None:
     assert served.infer(ROW) == [[1, 2, 3]]
 
 
+@pytest.mark.parametrize("versions", ["", "versions: [2, 1]\n"])
+def test_a_version_that_does_not_take_new_settings_serves_on_with_the_old_ones(versions: str, served: Served) -> None:
+    folder = write_version(served.models, version="2", graph=scaling_graph(2))
+    serving = served.models / "tiny" / "serving.yaml"
+    serving.write_text(versions)
+    served.repository.load("tiny")
+    (folder / "model.onnx").write_bytes(b"changed")
+    serving.write_text(versions + "max_batch_rows: 4")
+
+    assert refusal(lambda: served.repository.load("tiny")) == "DIGEST_MISMATCH"
+
+    assert served.states()["tiny/2"] == "READY*"
+    assert served.infer(ROW) == [[2, 4, 6]]
+
+
+def test_a_model_whose_serving_config_is_wrong_from_the_start_is_refused_and_says_why(serve: Serve) -> None:
+    served = serve()
+    write_version(served.models)
+    (served.models / "tiny" / "serving.yaml").write_text("instances: none")
+    served.repository.announce()
+    served.repository.load_all()
+    [status] = served.repository.statuses()
+    assert (served.states(), "instances" in status.reason) == ({"tiny/1": "REFUSED"}, True)
+
+
+def test_a_tensor_without_a_type_is_a_refused_manifest(serve: Serve) -> None:
+    served = serve()
+    write_version(served.models, inputs=[{"name": "x", "shape": [-1, 3]}])
+    assert refusal(lambda: served.repository.load("tiny")) == "BAD_MANIFEST"
+
+
 def test_other_settings_of_the_same_version_take_its_place(served: Served) -> None:
     (served.models / "tiny" / "serving.yaml").write_text("instances: 1\nmax_batch_rows: 4")
     served.repository.load("tiny")

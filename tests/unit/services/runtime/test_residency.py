@@ -121,6 +121,15 @@ def test_what_cannot_be_brought_back_is_unavailable(serve: Serve) -> None:
     assert served.infer(ROW, model="b") == [[2, 4, 6]]
 
 
+def test_what_cannot_be_brought_back_pushes_nobody_out_again_and_again(serve: Serve) -> None:
+    served = serve_models(serve, "a", "b", room_for=1)
+    (served.models / "a" / "1" / "model.onnx").write_bytes(b"changed")
+    assert code(lambda: served.infer(ROW, model="a")) is grpc.StatusCode.UNAVAILABLE
+    assert served.infer(ROW, model="b") == [[2, 4, 6]]
+    assert code(lambda: served.infer(ROW, model="a")) is grpc.StatusCode.UNAVAILABLE
+    assert in_memory(served) == {"b"}
+
+
 def test_a_manifest_is_told_without_bringing_the_version_back(serve: Serve) -> None:
     served = serve_models(serve, "a", "b", room_for=1)
     assert served.repository.manifest("a").name == "a"

@@ -8,6 +8,13 @@ from services.runtime.errors import ServingError
 from services.runtime.serving_config import read_serving_config
 
 
+@pytest.mark.parametrize(("text", "instances"), [("", 1), ("instances: 1", 1), ("instances: 3", 3)])
+def test_a_model_that_keeps_a_state_has_one_instance_where_none_is_named(
+    text: str, instances: int, tmp_path: Path
+) -> None:
+    assert read_serving_config(config(tmp_path, text), "tiny").for_states().instances == instances
+
+
 @pytest.mark.parametrize(
     ("text", "device", "cpus", "workers"),
     [

@@ -49,24 +49,6 @@ def test_a_value_that_the_graph_does_not_take_is_the_callers_fault_and_told_in_o
     assert "Gather" not in error.message
 
 
-@pytest.mark.parametrize("index", [3, -4])
-def test_an_index_beyond_a_table_that_the_manifest_tells_of_is_refused_before_the_graph_runs(
-    index: int, tmp_path: Path
-) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(scaling_graph())  # which would take it
-    error = failure(Session(path, Execution(), 32, {"x": 3}), np.array([[0, 1, index]], np.float32))
-    assert (error.cause, error.reason, error.field) == (Cause.INVALID_INPUT, "VALUE_OUT_OF_RANGE", "inputs.x")
-    assert error.message == f"input 'x': {index} is no index of a table of 3 entries"
-
-
-def test_indices_count_from_either_end_of_a_table(tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(lookup_graph())
-    found = Session(path, Execution(), 32, {"x": 3}).start().outputs({"x": np.array([[2], [-3]])})["y"]
-    assert found.tolist() == [[[4, 5]], [[0, 1]]]
-
-
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
 def test_a_provider_that_is_not_there_is_a_refused_load(provider: str, tmp_path: Path) -> None:
     import onnxruntime
