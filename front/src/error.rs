@@ -101,6 +101,11 @@ pub fn empty_request(field: &str) -> ServingError {
     invalid("EMPTY_REQUEST", format!("{field}: at least one is needed, got 0"), field)
 }
 
+/// A request of more rows than a model takes at once.
+pub fn too_many_rows(field: &str, limit: u64, rows: u64) -> ServingError {
+    invalid("TOO_MANY_ROWS", format!("{field}: at most {limit} rows a request, got {rows}"), field)
+}
+
 /// The bytes are not a message of that name.
 pub fn malformed(message_name: &str) -> ServingError {
     let text = "the bytes are no valid message (cut short, nested too deep, or a string that is not UTF-8)";

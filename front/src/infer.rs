@@ -7,8 +7,9 @@
 use bytes::Bytes;
 
 use crate::error::{empty_request, invalid_input, malformed, shown, ServingError};
-use crate::infer_contents::{from_contents, from_raw, wrong, Elements, MODEL_INFER_REQUEST};
+use crate::infer_contents::{from_raw, wrong, Elements, MODEL_INFER_REQUEST};
 use crate::infer_message::{read_infer, Choice, RawInfer, RawTensor, MAX_RANK};
+use crate::infer_typed::from_contents;
 use crate::tensors::{Signature, TensorSignature};
 
 /// A request that is as the signature wants it.
@@ -52,8 +53,8 @@ impl InferCall {
     }
 }
 
-/// Read and check a ModelInferRequest.
-pub fn parse_infer(message: &Bytes, signature: &Signature) -> Result<InferCall, ServingError> {
+/// Read and check a ModelInferRequest of at most `max_rows` rows.
+pub fn parse_infer(message: &Bytes, signature: &Signature, max_rows: u64) -> Result<InferCall, ServingError> {
     let request = read_infer(message).map_err(|_| malformed(MODEL_INFER_REQUEST))?;
     let raw = !request.raw.is_empty();
     let places = places(&request, signature)?;
@@ -67,8 +68,8 @@ pub fn parse_infer(message: &Bytes, signature: &Signature) -> Result<InferCall, 
         check_shape(tensor, expected)?;
         open_dimensions.extend(open(tensor, expected));
         inputs.push(match request.raw.get(*place) {
-            Some(bytes) if raw => from_raw(message, tensor, expected.datatype, bytes)?,
-            _ => from_contents(message, tensor, expected.datatype)?,
+            Some(bytes) if raw => from_raw(message, tensor, expected.datatype, bytes, max_rows)?,
+            _ => from_contents(message, tensor, expected.datatype, max_rows)?,
         });
     }
     let requested = requested(&request, signature)?;
@@ -103,7 +104,7 @@ fn check_raw(request: &RawInfer) -> Result<(), ServingError> {
         let text = format!("raw_input_contents: one an input is needed, {needed}, got {got}");
         return Err(invalid_input(text, "raw_input_contents"));
     }
-    match request.inputs.iter().find(|tensor| !tensor.contents.is_empty()) {
+    match request.inputs.iter().find(|tensor| tensor.has_contents) {
         Some(tensor) => Err(wrong(tensor.name, "has both raw and typed contents; send one of them")),
         None => Ok(()),
     }

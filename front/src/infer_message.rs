@@ -1,12 +1,16 @@
 //! A ModelInferRequest as it stands on the wire: fields found, nothing believed.
 //!
 //! Everything here is a slice of the message. Parameters are walked so that bytes that are no message are found; of
-//! a request's own those that the front acts on are kept.
+//! a request's own those that the front acts on are kept. Typed contents stay in their tensor's body: kept one by one,
+//! those of a hostile message would take many times its bytes.
 
 use crate::proto::{text, Malformed, Reader, Value};
 
 /// Dimensions beyond this are counted and not kept.
 pub const MAX_RANK: usize = 8;
+
+/// InferInputTensor.contents.
+pub const CONTENTS: u32 = 5;
 
 /// The dimensions of one tensor.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,8 +43,10 @@ pub struct RawTensor<'a> {
     pub datatype: &'a str,
     /// With the rows' dimension.
     pub shape: Shape,
-    /// Each InferTensorContents that came: a field that comes twice is merged.
-    pub contents: Vec<&'a [u8]>,
+    /// Whether [`CONTENTS`] came.
+    pub has_contents: bool,
+    /// The whole of it. A field that comes twice is merged, so its contents are all those in here.
+    pub body: &'a [u8],
 }
 
 /// The fields of a ModelInferRequest but model and version, which are the envelope's.
@@ -101,7 +107,7 @@ pub fn read_infer(message: &[u8]) -> Result<RawInfer<'_>, Malformed> {
 }
 
 fn read_tensor(bytes: &[u8]) -> Result<RawTensor<'_>, Malformed> {
-    let mut tensor = RawTensor::default();
+    let mut tensor = RawTensor { body: bytes, ..RawTensor::default() };
     let mut reader = Reader::new(bytes);
     while let Some((number, value)) = reader.field()? {
         match (number, value) {
@@ -115,7 +121,7 @@ fn read_tensor(bytes: &[u8]) -> Result<RawTensor<'_>, Malformed> {
             }
             (3, Value::Varint(dimension)) => tensor.shape.push(dimension),
             (4, Value::Bytes(bytes)) => drop(read_parameter(bytes)?),
-            (5, Value::Bytes(bytes)) => tensor.contents.push(bytes),
+            (CONTENTS, Value::Bytes(_)) => tensor.has_contents = true,
             _ => {}
         }
     }

@@ -35,8 +35,12 @@ fn request(tensors: &[Vec<u8>], raw: &[&[u8]]) -> Bytes {
     out.into()
 }
 
+fn parse(message: &Bytes, signature: &Signature) -> Result<InferCall, ServingError> {
+    parse_infer(message, signature, 4096)
+}
+
 fn complaint(message: &Bytes, signature: &Signature) -> String {
-    parse_infer(message, signature).unwrap_err().message
+    parse(message, signature).unwrap_err().message
 }
 
 fn numbers(call: &InferCall) -> &[u8] {
@@ -49,7 +53,7 @@ fn numbers(call: &InferCall) -> &[u8] {
 #[test]
 fn raw_numbers_stay_where_they_are_in_the_message() {
     let message = request(&[tensor("x", "FP32", &[2, 1], None)], &[&[1; 8]]);
-    let call = parse_infer(&message, &signature(Datatype::Fp32, &[-1, 1])).unwrap();
+    let call = parse(&message, &signature(Datatype::Fp32, &[-1, 1])).unwrap();
     assert_eq!((call.rows, call.raw, &*call.id), (2, true, &b"id-1"[..]));
     assert_eq!(numbers(&call).as_ptr(), message[message.len() - 8..].as_ptr());
 }
@@ -66,7 +70,7 @@ fn no_shape_is_believed() {
     let signature = signature(Datatype::Fp32, &[-1, -1]);
     for shape in [&[1 << 32, 1 << 32][..], &[i64::MAX, i64::MAX], &[1, -1], &[-1, 1], &[1, 1, 1], &[1; 9], &[], &[0, 1]]
     {
-        assert!(parse_infer(&request(&[tensor("x", "FP32", shape, None)], &[&[0; 4]]), &signature).is_err());
+        assert!(parse(&request(&[tensor("x", "FP32", shape, None)], &[&[0; 4]]), &signature).is_err());
     }
 }
 
@@ -87,7 +91,7 @@ fn typed_contents_become_little_endian_elements() {
     put_bytes(&mut contents, 2, &packed);
     put_number(&mut contents, 2, 7);
     let message = request(&[tensor("x", "INT16", &[4], Some(&contents))], &[]);
-    let call = parse_infer(&message, &signature(Datatype::Int16, &[-1])).unwrap();
+    let call = parse(&message, &signature(Datatype::Int16, &[-1])).unwrap();
     assert_eq!(numbers(&call), [1, 0, 200, 0, 255, 255, 7, 0]);
     let text = "input 'x': an element is no INT8";
     let message = request(&[tensor("x", "INT8", &[4], Some(&contents))], &[]);
@@ -107,7 +111,7 @@ fn typed_contents_of_another_field_are_refused() {
 fn strings_are_cut_at_their_lengths() {
     let signature = signature(Datatype::Bytes, &[-1]);
     let x = || [tensor("x", "BYTES", &[2], None)];
-    let call = parse_infer(&request(&x(), &[b"\x01\0\0\0a\0\0\0\0"]), &signature).unwrap();
+    let call = parse(&request(&x(), &[b"\x01\0\0\0a\0\0\0\0"]), &signature).unwrap();
     assert_eq!(call.inputs[0], Elements::Strings(vec![Bytes::from_static(b"a"), Bytes::new()]));
     assert_eq!(complaint(&request(&x(), &[b"\x05\0\0\0a"]), &signature), "input 'x': element 0 is cut short");
     let text = "input 'x': shape [2] BYTES needs 2 elements, got 1";
@@ -119,14 +123,14 @@ fn a_cut_message_is_never_taken_and_never_panics() {
     let signature = signature(Datatype::Fp32, &[-1, 1]);
     let message = request(&[tensor("x", "FP32", &[2, 1], None)], &[&[1; 8]]);
     for end in 0..message.len() {
-        assert!(parse_infer(&message.slice(..end), &signature).is_err(), "{end}");
+        assert!(parse(&message.slice(..end), &signature).is_err(), "{end}");
     }
 }
 
 #[test]
 fn a_call_that_is_split_has_the_first_rows_and_leaves_the_rest() {
     let message = request(&[tensor("x", "FP32", &[3, 1], None)], &[b"aaaabbbbcccc"]);
-    let mut call = parse_infer(&message, &signature(Datatype::Fp32, &[-1, 1])).unwrap();
+    let mut call = parse(&message, &signature(Datatype::Fp32, &[-1, 1])).unwrap();
     let first = call.split(2);
     assert_eq!((first.rows, numbers(&first), &*first.id), (2, &b"aaaabbbb"[..], &b"id-1"[..]));
     assert_eq!((call.rows, numbers(&call)), (1, &b"cccc"[..]));
@@ -148,5 +152,5 @@ fn with_priority(choice: &[u8]) -> Result<InferCall, ServingError> {
     put_bytes(&mut parameter, 2, choice);
     let mut message = request(&[tensor("x", "FP32", &[1, 1], None)], &[&[0; 4]]).to_vec();
     put_bytes(&mut message, 4, &parameter);
-    parse_infer(&message.into(), &signature(Datatype::Fp32, &[-1, 1]))
+    parse(&message.into(), &signature(Datatype::Fp32, &[-1, 1]))
 }

@@ -24,6 +24,7 @@ pub mod infer;
 pub mod infer_contents;
 pub mod infer_message;
 pub mod infer_reply;
+pub mod infer_typed;
 pub mod io;
 pub mod join;
 pub mod line;

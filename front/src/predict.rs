@@ -9,7 +9,9 @@ use http::HeaderMap;
 
 use crate::cache::Key;
 use crate::caller::{Answer, Caller, Way};
-use crate::error::{empty_request, invalid, message_too_large, shown, too_late, unavailable, ServingError};
+use crate::error::{
+    empty_request, invalid, message_too_large, shown, too_late, too_many_rows, unavailable, ServingError,
+};
 use crate::incoming::Call;
 use crate::infer::{parse_infer, InferCall};
 use crate::infer_contents::MODEL_INFER_REQUEST;
@@ -75,16 +77,16 @@ pub fn place(server: &Server, route: &Route, message: &Bytes, headers: &HeaderMa
     let version = checked_version(&envelope, headers)?;
     let queue = lock(&server.table).find(envelope.model, &version)?;
     let mut placed = if route.rows_field == 0 {
-        let call = parse_infer(message, &queue.spec.signature)?;
+        let call = parse_infer(message, &queue.spec.signature, queue.spec.max_request_rows)?;
         check_sequence(message, headers)?;
         let level = level(&queue, call.priority, headers)?;
         Placed { queue, method: MODEL_INFER, rows: call.rows, call: Some(call), level, key: None }
     } else {
         let method = typed_method(&queue, route, envelope.row_count)?;
         let level = level(&queue, 0, headers)?;
+        check_rows(&queue, method, envelope.row_count as u64)?;
         Placed { queue, method, rows: envelope.row_count as u64, call: None, level, key: None }
     };
-    check_rows(&placed)?;
     placed.key = placed.queue.spec.cache.is_some().then(|| Key::new(placed.method, message, placed.call.as_ref()));
     Ok(placed)
 }
@@ -117,13 +119,12 @@ fn wrong_priority(said: &str) -> ServingError {
     invalid("INVALID_INPUT", text, "argosy-priority")
 }
 
-fn check_rows(placed: &Placed) -> Result<(), ServingError> {
-    let (spec, rows) = (&placed.queue.spec, placed.rows);
-    let (limit, field) = (spec.max_request_rows, spec.rows_name(placed.method));
+fn check_rows(queue: &ModelQueue, method: MethodIndex, rows: u64) -> Result<(), ServingError> {
+    let limit = queue.spec.max_request_rows;
     if rows <= limit {
         return Ok(());
     }
-    Err(invalid("TOO_MANY_ROWS", format!("{field}: at most {limit} rows a request, got {rows}"), field))
+    Err(too_many_rows(queue.spec.rows_name(method), limit, rows))
 }
 
 /// Queue a request that was placed. Its answer, if only a refusal, goes the caller's way.

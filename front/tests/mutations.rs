@@ -12,6 +12,7 @@ use argosy_front::wire::read_envelope;
 use bytes::Bytes;
 
 const ROUNDS: u64 = 60_000;
+const MAX_ROWS: u64 = 4096;
 /// A repeated field of the requests that are made here.
 const ROWS_FIELD: u32 = 5;
 
@@ -88,7 +89,7 @@ fn mutated_requests_are_refused_or_whole() {
         check_parts(&message);
         let tensor = |name: &str| TensorSignature { name: name.to_owned(), datatype, shape: vec![-1, -1] };
         let signature = Signature { inputs: vec![tensor("x")], outputs: vec![tensor("y")] };
-        let Ok(call) = parse_infer(&message, &signature) else { continue };
+        let Ok(call) = parse_infer(&message, &signature, MAX_ROWS) else { continue };
         let input = gather(&[&call], &signature).remove(0);
         let elements = match &input.data {
             GatheredData::Numbers(bytes) => bytes.len() / datatype.size(),

@@ -2,7 +2,7 @@
 
 import grpc
 
-from tests.contract.harness import Served, answer, embed, refused, spec
+from tests.contract.harness import Served, answer, embed, raw_infer, refused, spec
 
 
 def test_a_full_queue_refuses_and_says_when_to_come_back(served: Served) -> None:
@@ -57,6 +57,13 @@ def test_a_request_of_more_rows_than_the_policy_allows_is_wrong(served: Served) 
     error = refused(served.send(embed("one", "two", "three")))
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TOO_MANY_ROWS")
     assert error.message == "texts: at most 2 rows a request, got 3"
+
+
+def test_tensors_of_more_rows_than_the_policy_allows_are_wrong(served: Served) -> None:
+    served.open(spec(max_request_rows=2))
+    error = refused(served.infer(raw_infer([[1.0]] * 3)))
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TOO_MANY_ROWS")
+    assert error.message == "inputs: at most 2 rows a request, got 3"
 
 
 def test_a_request_larger_than_the_queue_is_let_in_alone(served: Served) -> None:

@@ -9,6 +9,8 @@ use argosy_front::wire::read_envelope;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 
+const MAX_ROWS: u64 = 4096;
+
 fuzz_target!(|input: (Vec<u8>, u8)| {
     let (message, datatype) = (Bytes::from(input.0), Datatype::ALL[usize::from(input.1) % Datatype::ALL.len()]);
     if let Ok(whole) = read_envelope(&message, 3, || "m".to_owned()) {
@@ -18,7 +20,7 @@ fuzz_target!(|input: (Vec<u8>, u8)| {
     }
     let tensor = |name: &str| TensorSignature { name: name.to_owned(), datatype, shape: vec![-1, -1] };
     let signature = Signature { inputs: vec![tensor("x")], outputs: vec![tensor("y")] };
-    if let Ok(call) = parse_infer(&message, &signature) {
+    if let Ok(call) = parse_infer(&message, &signature, MAX_ROWS) {
         assert_eq!(gather(&[&call], &signature).len(), 1);
     }
 });
