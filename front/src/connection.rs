@@ -15,11 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
 use crate::calls::accept;
-use crate::race::race;
+use crate::race::{race, Either};
 use crate::server::{reached, Limits, Phase, Server};
 
 /// How long a connection may take to become one.
-pub const HANDSHAKE: Duration = Duration::from_secs(20);
+const HANDSHAKE: Duration = Duration::from_secs(20);
 
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 8 << 20;
@@ -46,10 +46,20 @@ impl Drop for Open {
     }
 }
 
+/// What comes of a handshake; None where it fails, takes too long or the front drains before: nobody who has not yet
+/// become a caller is waited for.
+pub async fn in_time<T, E>(server: &Server, handshake: impl Future<Output = Result<T, E>>) -> Option<T> {
+    let mut phase = server.phase.subscribe();
+    match race(timeout(HANDSHAKE, handshake), reached(&mut phase, Phase::Draining)).await {
+        Either::First(Ok(Ok(taken))) => Some(taken),
+        _ => None,
+    }
+}
+
 /// Serve a connection until either side ends it.
 pub async fn serve<Socket: AsyncRead + AsyncWrite + Unpin>(socket: Socket, server: Arc<Server>) {
     let handshake = builder(&server.limits).handshake::<_, Bytes>(socket);
-    let Ok(Ok(mut connection)) = timeout(HANDSHAKE, handshake).await else { return };
+    let Some(mut connection) = in_time(&server, handshake).await else { return };
     let pings = connection.ping_pong();
     let mut phase = server.phase.subscribe();
     let mut end = server.phase.subscribe();

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use crate::connection::{serve, Open, HANDSHAKE};
+use crate::connection::{in_time, serve, Open};
 use crate::race::{race, Either};
 use crate::server::{reached, Phase, Server};
 use crate::tls::Tls;
@@ -108,7 +108,7 @@ where
         match acceptor {
             None => serve(socket, server).await,
             Some(acceptor) => {
-                if let Ok(Ok(socket)) = timeout(HANDSHAKE, acceptor.accept(socket)).await {
+                if let Some(socket) = in_time(&server, acceptor.accept(socket)).await {
                     serve(socket, server).await;
                 }
             }

@@ -1,5 +1,6 @@
 """The end: what was accepted is finished, nothing new is taken, and nothing that never ends holds it up."""
 
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -52,6 +53,15 @@ def test_an_idle_front_drains_at_once(served: Served) -> None:
     began = time.monotonic()
     served.front.drain(grace_s=LONG_S, notice_s=0)
     assert time.monotonic() - began < 2
+
+
+def test_a_connection_that_never_says_anything_does_not_hold_it_up(served: Served) -> None:
+    host, _, port = served.front.address.rpartition(":")
+    with socket.create_connection((host, int(port))):
+        served.health()  # by a connection that was taken after the silent one
+        began = time.monotonic()
+        served.front.drain(grace_s=0.2, notice_s=0)
+        assert time.monotonic() - began < 5
 
 
 def test_an_open_health_watch_does_not_hold_it_up_and_is_told(served: Served) -> None:

@@ -1,6 +1,8 @@
 """TLS, and certificates of clients."""
 
+import socket
 import subprocess
+import time
 from pathlib import Path
 
 import grpc
@@ -61,6 +63,16 @@ def test_plain_text_gets_no_answer(make_front: MakeFront, authority: Authority) 
     with grpc.insecure_channel(front.address) as channel, pytest.raises(grpc.RpcError) as caught:
         channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=20)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_client_that_never_begins_does_not_hold_up_a_drain(make_front: MakeFront, authority: Authority) -> None:
+    front = make_front(tls=Tls(*authority.issue("server")))
+    host, _, port = front.address.rpartition(":")
+    with socket.create_connection((host, int(port))):
+        assert ask(front, authority)  # by a connection that was taken after the silent one
+        began = time.monotonic()
+        front.drain(grace_s=0.2, notice_s=0)
+        assert time.monotonic() - began < 5
 
 
 def test_a_client_shows_a_certificate_of_the_right_authority(
