@@ -32,6 +32,7 @@ pub mod listener;
 pub mod outgoing;
 pub mod parts;
 pub mod predict;
+pub mod priority;
 pub mod proto;
 #[cfg(feature = "python")]
 mod python;

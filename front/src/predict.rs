@@ -15,6 +15,7 @@ use crate::error::{
 use crate::incoming::Call;
 use crate::infer::{parse_infer, InferCall};
 use crate::infer_contents::MODEL_INFER_REQUEST;
+use crate::priority::asked_priority;
 use crate::queue::ModelQueue;
 use crate::request::{MethodIndex, Request};
 use crate::sequence::check_sequence;
@@ -79,11 +80,11 @@ pub fn place(server: &Server, route: &Route, message: &Bytes, headers: &HeaderMa
     let mut placed = if route.rows_field == 0 {
         let call = parse_infer(message, &queue.spec.signature, queue.spec.max_request_rows)?;
         check_sequence(message, headers)?;
-        let level = level(&queue, call.priority, headers)?;
+        let level = queue.spec.policy.level(asked_priority(call.priority, headers)?);
         Placed { queue, method: MODEL_INFER, rows: call.rows, call: Some(call), level, key: None }
     } else {
         let method = typed_method(&queue, route, envelope.row_count)?;
-        let level = level(&queue, 0, headers)?;
+        let level = queue.spec.policy.level(asked_priority(0, headers)?);
         check_rows(&queue, method, envelope.row_count as u64)?;
         Placed { queue, method, rows: envelope.row_count as u64, call: None, level, key: None }
     };
@@ -99,24 +100,6 @@ fn typed_method(queue: &ModelQueue, route: &Route, row_count: usize) -> Result<M
         Some(method) if row_count == 0 => Err(empty_request(queue.spec.rows_name(method))),
         Some(method) => Ok(method),
     }
-}
-
-/// The level of the priority that the message asks for, or else the header `argosy-priority`.
-fn level(queue: &ModelQueue, asked: u64, headers: &HeaderMap) -> Result<u32, ServingError> {
-    let policy = &queue.spec.policy;
-    match headers.get("argosy-priority") {
-        Some(value) if asked == 0 => {
-            let said = String::from_utf8_lossy(value.as_bytes());
-            let number: u64 = said.parse().map_err(|_| wrong_priority(&said))?;
-            Ok(policy.level(number))
-        }
-        _ => Ok(policy.level(asked)),
-    }
-}
-
-fn wrong_priority(said: &str) -> ServingError {
-    let text = format!("the header argosy-priority: a whole number is needed, got '{}'", shown(said));
-    invalid("INVALID_INPUT", text, "argosy-priority")
 }
 
 fn check_rows(queue: &ModelQueue, method: MethodIndex, rows: u64) -> Result<(), ServingError> {
