@@ -1,5 +1,9 @@
-"""gRPC channels to endpoints, one each, shared by watchers and the brain; and the options of our own servers."""
+"""gRPC channels to endpoints, one each, shared by watchers and the brain; and the options of our own servers.
 
+A channel tries to connect for as long as it is open: those to endpoints that the fleet has forgotten are closed.
+"""
+
+import asyncio
 from collections.abc import Iterable
 
 import grpc.aio
@@ -30,18 +34,32 @@ SERVER_OPTIONS: tuple[ChannelOption, ...] = (
 )
 
 
+# The longest call to an endpoint. Warm-up is part of a load, and a caller may have set no deadline.
+LOAD_TIMEOUT_S = 600.0
+
+
 class Channels:
     """Channels by address, opened when first asked for."""
 
     def __init__(self) -> None:
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     def to(self, address: str) -> grpc.aio.Channel:
         if address not in self._channels:
             self._channels[address] = grpc.aio.insecure_channel(address, options=OPTIONS)
         return self._channels[address]
 
-    async def keep_only(self, addresses: Iterable[str]) -> None:
-        """Close the channels to all other addresses."""
+    def keep_only(self, addresses: Iterable[str]) -> None:
+        """Forget the channels to all other addresses, and close each once the calls on it have ended."""
         for address in self._channels.keys() - set(addresses):
-            await self._channels.pop(address).close()
+            closing = asyncio.create_task(self._channels.pop(address).close(LOAD_TIMEOUT_S))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close all of them now."""
+        for closing in self._closing:
+            closing.cancel()
+        for channel in self._channels.values():
+            await channel.close()

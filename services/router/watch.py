@@ -79,6 +79,7 @@ class ServiceWatch:
         finally:
             self._fleet.put(_lost(endpoint))
             self._fleet.forget(self._service, address)
+            self._channels.keep_only(address for _, address in self._fleet.inventory.endpoints)
 
     async def _listen(self, stub: "ModelServiceAsyncStub", endpoint: Endpoint) -> Endpoint:
         """One stream to its end; the endpoint as it then stands, the same object where it said nothing."""
