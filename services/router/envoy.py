@@ -1,14 +1,16 @@
 """Envoy as a child process: started, started again when it dies, and ended with us.
 
-Its log lines become ours. This module deliberately knows nothing of what Envoy routes: that comes over ADS.
+Its log lines become ours, and nothing that it prints can end the router. This module deliberately knows nothing of what
+Envoy routes: that comes over ADS.
 """
 
 import asyncio
 import contextlib
 import signal
 import sys
+from asyncio import StreamReader
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import structlog
@@ -22,6 +24,8 @@ _FIRST_BACKOFF_S = 0.1
 _LONGEST_BACKOFF_S = 5.0
 # One that has run this long did not die of its start.
 _STEADY_AFTER_S = 10.0
+# A rejected configuration is printed whole, with all of its endpoints.
+_MAX_LINE_BYTES = 1 << 20
 
 
 class Envoy:
@@ -60,28 +64,42 @@ class Envoy:
 
     async def _run(self) -> int:
         # A session of its own: Ctrl-C is for the router, which then ends Envoy in its order.
-        process = await asyncio.create_subprocess_exec(*self._command, stderr=PIPE, start_new_session=True)
+        process = await asyncio.create_subprocess_exec(
+            *self._command, stderr=PIPE, limit=_MAX_LINE_BYTES, start_new_session=True
+        )
         self._process = process
         try:
-            await _pass_on(process)
+            if process.stderr is not None:
+                await _pass_on(process.stderr)
             return await process.wait()
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
 
 
-async def _pass_on(process: Process) -> None:
-    if process.stderr is None:
-        return
-    async for line in process.stderr:
-        level, _, text = line.decode(errors="replace").strip().partition("|")
-        if text:
-            _envoy_log.log(_LEVELS.get(level, 30), text)
-        else:
-            _envoy_log.warning(level)
-
-
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+
+
+async def _pass_on(printed: StreamReader) -> None:
+    async for line in _lines(printed):
+        level, _, text = line.partition("|")
+        if level in _LEVELS:
+            _envoy_log.log(_LEVELS[level], text)
+        else:
+            _envoy_log.warning(line)
+
+
+async def _lines(printed: StreamReader) -> AsyncIterator[str]:
+    """What is printed, line by line and without empty ones; a line over the limit comes cut into several."""
+    while not printed.at_eof():
+        try:
+            line = await printed.readuntil()
+        except asyncio.IncompleteReadError as end:
+            line = end.partial
+        except asyncio.LimitOverrunError as too_long:
+            line = await printed.readexactly(too_long.consumed)
+        if text := line.decode(errors="replace").strip():
+            yield text
 
 
 def envoy_command(envoy_path: Path, bootstrap_path: Path, worker_threads: int, drain_s: int) -> tuple[str, ...]:
