@@ -16,7 +16,7 @@ import grpc.aio
 from argosy.v1.model_pb2 import GetModelRequest
 from argosy.v1.model_pb2_grpc import ModelServiceStub
 from inference.grpc_service_pb2 import ModelReadyResponse
-from services.router.calls import Context, RpcHandler, abort, parse
+from services.router.calls import RpcHandler, failures_told
 from services.router.channels import Channels
 from services.router.fleet import Fleet
 from services.router.methods import ModelMethod, own_method
@@ -24,7 +24,9 @@ from services.router.metrics import RouterMetrics
 from services.router.placement import RETRY_AFTER_S, place
 from services.router.sequences import sequence_header
 from services.router.xds_types import FORWARDED_HEADER, MODEL_HEADER, SEQUENCE_HEADER, VERSION_HEADER
+from services.runtime.aborts import Context
 from services.runtime.errors import Cause, ServingError, invalid_input, shown, unavailable
+from services.runtime.messages import parse
 
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 Onward: TypeAlias = "grpc.aio.StreamStreamMultiCallable[bytes, bytes]"
@@ -61,14 +63,15 @@ class Forwarder:
         """Unary calls are streams of one message each way."""
 
         async def handle(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-            try:
-                async for reply in self._answer(method, requests, context):
-                    yield reply
-            except ServingError as error:
-                self._metrics.fallback_requests.labels(error.reason.lower()).inc()
-                await abort(context, error)
-            except grpc.aio.AioRpcError as error:
-                await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
+            async with failures_told(context):
+                try:
+                    async for reply in self._answer(method, requests, context):
+                        yield reply
+                except ServingError as error:
+                    self._metrics.fallback_requests.labels(error.reason.lower()).inc()
+                    raise
+                except grpc.aio.AioRpcError as error:
+                    await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
 
         return grpc.stream_stream_rpc_method_handler(handle)
 

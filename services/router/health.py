@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from argosy.v1 import model_pb2
-from services.router.calls import Context, RpcHandler, streaming, unary
+from services.router.calls import RpcHandler, streaming, unary
 from services.router.fleet import Fleet
 from services.router.inventory import Inventory, Link
 from services.router.methods import service_names
+from services.runtime.aborts import Context
 from services.runtime.errors import Cause, ServingError, shown
 
 _SERVING = HealthCheckResponse.SERVING

@@ -15,10 +15,11 @@ from argosy.v1.model_pb2 import (
     WatchModelsRequest,
     WatchModelsResponse,
 )
-from services.router.calls import Context, RpcHandler, streaming, unary
+from services.router.calls import RpcHandler, streaming, unary
 from services.router.fleet import Fleet
 from services.router.inventory import Inventory, Link, ModelVersion, version_order
 from services.router.methods import service_names
+from services.runtime.aborts import Context
 
 # Of what the endpoints say of one version, the first of these is the fleet's state.
 _STATES_BY_RANK = (

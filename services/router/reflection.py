@@ -13,11 +13,12 @@ from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
 from argosy.v1.model_pb2 import GetModelRequest
 from argosy.v1.model_pb2_grpc import ModelServiceStub
-from services.router.calls import Context, RpcHandler, abort, parse
+from services.router.calls import RpcHandler, failures_told
 from services.router.channels import Channels
 from services.router.fleet import Fleet
 from services.router.methods import service_names
-from services.runtime.errors import ServingError
+from services.runtime.aborts import Context
+from services.runtime.messages import parse
 from services.runtime.own_method import own_file
 from services.runtime.reflection import REFLECTION_METHODS, asked_package, reflected
 from stubs.names import package_of
@@ -36,13 +37,11 @@ class FleetReflection:
         return dict.fromkeys(REFLECTION_METHODS, grpc.stream_stream_rpc_method_handler(self._answer))
 
     async def _answer(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
-        try:
+        async with failures_told(context):
             async for data in requests:
                 request = parse(ServerReflectionRequest, data)
                 own = await self._own_file(asked_package(request))
                 yield reflected(request, self._names(), own)
-        except ServingError as error:
-            await abort(context, error)
 
     def _names(self) -> list[str]:
         reported = {name for endpoint in self._fleet.inventory.up() for name in endpoint.services}

@@ -20,12 +20,13 @@ from typing import TypeAlias, TypeVar
 import grpc
 from grpc import aio
 
+from services.runtime.aborts import Context
 from services.runtime.errors import ServingError, without_frames
 from services.runtime.front import FrontStats, Limits, QueueSpec, Tls, TypedRoute, UnaryAnswer
 from services.runtime.portable_batch import Answer, Pending
 from services.runtime.portable_predictions import Predictions
 from services.runtime.portable_queue import PortableQueue
-from services.runtime.portable_refusals import Context, Refusals
+from services.runtime.portable_refusals import Refusals
 from services.runtime.portable_stream import MODEL_STREAM_INFER, InferStreams
 from services.runtime.portable_table import QueueTable
 from services.runtime.portable_watch import (

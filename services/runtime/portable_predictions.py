@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
+from services.runtime.aborts import Context, Trailers
 from services.runtime.errors import (
     ServingError,
     empty_request,
@@ -26,7 +27,7 @@ from services.runtime.portable_batch import Answer, Pending
 from services.runtime.portable_cache import key_of
 from services.runtime.portable_parts import Outcome
 from services.runtime.portable_queue import PortableQueue
-from services.runtime.portable_refusals import Context, Refusals, Trailers
+from services.runtime.portable_refusals import Refusals
 from services.runtime.portable_routing import Routing, routing_of
 from services.runtime.portable_table import QueueTable
 from services.runtime.tensors import MODEL_INFER_REQUEST, parse_infer

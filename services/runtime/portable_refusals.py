@@ -2,18 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NoReturn, TypeAlias
+from typing import NoReturn
 
-import grpc
-from grpc import aio
-
+from services.runtime.aborts import Context, Trailers, abort
 from services.runtime.errors import ServingError
-from services.runtime.status import DETAILS_TRAILER, bounded_message, grpc_code, status_details
-
-Context: TypeAlias = aio.ServicerContext[bytes, bytes]
-Trailers: TypeAlias = tuple[tuple[str, str], ...]
-
-_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Refusals:
@@ -28,8 +20,7 @@ class Refusals:
     async def abort(self, context: Context, error: ServingError, trailers: Trailers = ()) -> NoReturn:
         """End the RPC with the error. Raises what grpcio ends a handler with."""
         self.count(error)
-        details = (DETAILS_TRAILER, status_details(error))
-        await context.abort(_CODES[grpc_code(error)], bounded_message(error), (*trailers, details))
+        await abort(context, error, trailers)
 
     def by_reason(self) -> Mapping[str, int]:
         return dict(self._counts)

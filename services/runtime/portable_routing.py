@@ -8,8 +8,8 @@ older state of it. Of a stream the header says where all of it goes, by its firs
 from dataclasses import dataclass, replace
 
 from inference.grpc_service_pb2 import ModelInferRequest
+from services.runtime.aborts import Context
 from services.runtime.errors import invalid_input, shown
-from services.runtime.portable_refusals import Context
 from services.runtime.sequence_header import SEQUENCE, step_header
 from services.runtime.wire import Envelope
 

@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeAlias
 
-from google.protobuf.message import DecodeError
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from services.runtime.aborts import Context
 from services.runtime.errors import Cause, ServingError, shown
 from services.runtime.faults import foreseen
 from services.runtime.front import Limits, UnaryAnswer
+from services.runtime.messages import parse
 from services.runtime.portable_predictions import check_size
-from services.runtime.portable_refusals import Context, Refusals
-from services.runtime.wire import malformed
+from services.runtime.portable_refusals import Refusals
 
 AsyncAnswer: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 
@@ -129,13 +129,13 @@ class Health:
 
     async def check(self, message: bytes) -> bytes:
         """Raises ServingError (NOT_FOUND) for a name that was never set."""
-        name = _service_asked(message)
+        name = parse(HealthCheckRequest, message).service
         if name not in self._serving:
             raise ServingError(Cause.NOT_FOUND, "UNKNOWN_SERVICE", f"no service or model '{shown(name)}'")
         return self._status(name)
 
     async def watch(self, message: bytes) -> bytes:
-        return self._status(_service_asked(message))
+        return self._status(parse(HealthCheckRequest, message).service)
 
     def _status(self, name: str) -> bytes:
         if name not in self._serving:
@@ -144,13 +144,6 @@ class Health:
         return HealthCheckResponse(
             status=HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
         ).SerializeToString()
-
-
-def _service_asked(message: bytes) -> str:
-    try:
-        return HealthCheckRequest.FromString(message).service
-    except DecodeError:
-        raise malformed("grpc.health.v1.HealthCheckRequest") from None
 
 
 def _answered(answer: UnaryAnswer, message: bytes) -> bytes:

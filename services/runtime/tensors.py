@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
 from inference.grpc_service_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
 from services.runtime.front import Array, Signature
+from services.runtime.messages import parse
 from services.runtime.tensor_checks import (
     InputTensor,
     check_empty_final_response,
@@ -27,7 +27,6 @@ from services.runtime.tensor_checks import (
     row_count,
     wrong,
 )
-from services.runtime.wire import malformed
 
 MODEL_INFER_REQUEST = "inference.ModelInferRequest"
 
@@ -101,10 +100,7 @@ class InferCall:
 
 def parse_infer(message: bytes, signature: Signature) -> InferCall:
     """Read a ModelInferRequest. Raises ServingError (INVALID_INPUT) that names the tensor at fault."""
-    try:
-        request = ModelInferRequest.FromString(message)
-    except DecodeError:
-        raise malformed(MODEL_INFER_REQUEST) from None
+    request = parse(ModelInferRequest, message)
     raw = len(request.raw_input_contents) > 0
     check_names(request, signature)
     if raw:
