@@ -1,7 +1,8 @@
 """Calls that concern several endpoints: load, unload, and statistics.
 
 Load and unload go to every endpoint of the services that report the model, or of every service where none does; all
-have to succeed. Statistics are those of all endpoints, added up.
+have to succeed. Statistics are those of all endpoints that are up, added up; without one of them they would be wrong,
+and counters go back, so they are then not told at all.
 """
 
 import asyncio
@@ -24,12 +25,13 @@ from inference.grpc_service_pb2 import (
     RepositoryModelUnloadRequest,
     RepositoryModelUnloadResponse,
 )
-from services.router.calls import Context, RpcHandler, unary
-from services.router.channels import Channels
+from services.router.calls import RpcHandler, unary
+from services.router.channels import LOAD_TIMEOUT_S, Channels
 from services.router.fleet import Fleet
 from services.router.inventory import Endpoint, Inventory
-from services.router.placement import why_not
+from services.router.placement import RETRY_AFTER_S, why_not
 from services.router.statistics import added_up
+from services.runtime.aborts import Context
 from services.runtime.errors import GRPC_STATUS, Cause, ServingError, unavailable, unknown_model
 from services.runtime.status import DETAILS_TRAILER
 
@@ -37,8 +39,6 @@ Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 
 _OIP = "/inference.GRPCInferenceService"
 _CAUSES = {status: cause for cause, status in GRPC_STATUS.items()}
-# Warm-up is part of a load, and a caller may have set no deadline.
-_LOAD_TIMEOUT_S = 600.0
 _STATISTICS_TIMEOUT_S = 5.0
 
 
@@ -83,7 +83,7 @@ class FanOut:
         endpoints = owners(self._fleet.inventory, model)
         if not endpoints:
             raise unavailable("NO_ENDPOINT", "no endpoint is up to take the request")
-        timeout_s = context.time_remaining() or _LOAD_TIMEOUT_S
+        timeout_s = context.time_remaining() or LOAD_TIMEOUT_S
         outcomes = await self._ask(endpoints, method, request, timeout_s)
         raise_failure(outcomes, model)
 
@@ -92,7 +92,7 @@ class FanOut:
         if not endpoints and request.name:
             raise why_not(self._fleet.inventory, self._services, request.name, request.version)
         outcomes = await self._ask(endpoints, "ModelStatistics", request, _STATISTICS_TIMEOUT_S)
-        answered = [ModelStatisticsResponse.FromString(o.reply) for o in outcomes if o.failure is None]
+        answered = [ModelStatisticsResponse.FromString(r) for r in replies(outcomes, request.name, request.version)]
         reports: list[ModelStatistics] = [report for reply in answered for report in reply.model_stats]
         return ModelStatisticsResponse(model_stats=added_up(reports))
 
@@ -125,6 +125,18 @@ def with_model(inventory: Inventory, model: str, version: str) -> list[Endpoint]
     ]
 
 
+def replies(outcomes: Sequence[Outcome], model: str, version: str) -> list[bytes]:
+    """What all said; those that no longer have the model have nothing to say. Raises UNAVAILABLE where one failed."""
+    having = [outcome for outcome in outcomes if not outcome.unknown]
+    if outcomes and not having:
+        raise unknown_model(model, version)
+    failed = sum(outcome.failure is not None for outcome in having)
+    if failed:
+        text = f"{failed} of {len(having)} endpoints did not answer: try again"
+        raise unavailable("STATISTICS_INCOMPLETE", text, RETRY_AFTER_S)
+    return [outcome.reply for outcome in having]
+
+
 def raise_failure(outcomes: Sequence[Outcome], model: str) -> None:
     """A service that does not have the model is no failure as long as another one has it."""
     if all(outcome.unknown for outcome in outcomes):
@@ -138,7 +150,10 @@ def raise_failure(outcomes: Sequence[Outcome], model: str) -> None:
     cause = _CAUSES.get(failure.code().value[0], Cause.UNAVAILABLE) if failure else Cause.UNAVAILABLE
     where = f"{len(failed)} of {len(concerned)} endpoints of {', '.join(sorted(having))} failed"
     reason = _reason(failure) if failure else ""
-    raise ServingError(cause, reason or "LOAD_FAILED", f"{where}: {failure.details() if failure else ''}")
+    # Without a reason the text is grpcio's own, with addresses in it.
+    text = f"{where}: {failure.details()}" if failure and reason else where
+    retry_after_s = RETRY_AFTER_S if cause is Cause.UNAVAILABLE else None
+    raise ServingError(cause, reason or "LOAD_FAILED", text, retry_after_s=retry_after_s)
 
 
 def _reason(failure: grpc.aio.AioRpcError) -> str:

@@ -1,5 +1,6 @@
 """Calls that concern the whole fleet."""
 
+import signal
 import threading
 import urllib.request
 from collections.abc import Callable
@@ -54,6 +55,19 @@ def test_statistics_are_added_up_over_the_endpoints(fleet: SteadyFleet) -> None:
     for _ in range(20):
         fleet.inference.ModelInfer(infer("small"), timeout=10)
     assert counted() == before + 20
+
+
+def test_statistics_are_not_told_without_those_of_an_endpoint_that_hangs(
+    replica: Start, router: Callable[..., RunningRouter]
+) -> None:
+    one, other = replica("a", "small:1"), replica("b", "small:1")
+    running = router({"text": [one.address, other.address]})
+    running.wait_until_models(lambda ready: ready.get(("small", "1")) == 2)
+    other.process.send_signal(signal.SIGSTOP)
+    with pytest.raises(grpc.RpcError) as caught:
+        running.inference().ModelStatistics(oip.ModelStatisticsRequest(name="small"), timeout=20)
+    assert (caught.value.code(), reason(caught.value)) == (grpc.StatusCode.UNAVAILABLE, "STATISTICS_INCOMPLETE")
+    assert has_retry_info(caught.value)
 
 
 def test_health_knows_the_fleet_its_services_and_its_models(fleet: SteadyFleet) -> None:

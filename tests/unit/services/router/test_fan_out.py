@@ -3,19 +3,28 @@ import grpc.aio
 import pytest
 
 from inference.grpc_service_pb2 import InferBatchStatistics, InferStatistics, ModelStatistics, StatisticDuration
-from services.router.fan_out import Outcome, owners, raise_failure, with_model
+from services.router.fan_out import Outcome, owners, raise_failure, replies, with_model
 from services.router.inventory import Endpoint, Link
 from services.router.statistics import added_up
-from services.runtime.errors import Cause, ServingError
+from services.runtime.errors import Cause, ServingError, refused_load
+from services.runtime.status import DETAILS_TRAILER, grpc_code, status_details
 from tests.unit.services.router.builders import endpoint, inventory
 
 TEXT, OTHER_TEXT = endpoint("h:1", "small:1"), endpoint("h:2", link=Link.UP)
 VISION = endpoint("h:3", "cat:1", service="vision")
 
 
-def failed(where: Endpoint, code: grpc.StatusCode, details: str = "why") -> Outcome:
+def failed(where: Endpoint, code: grpc.StatusCode) -> Outcome:
+    """As grpcio says it, of an endpoint that does not."""
     none = grpc.aio.Metadata()
-    return Outcome(where, failure=grpc.aio.AioRpcError(code, none, none, details))
+    return Outcome(where, failure=grpc.aio.AioRpcError(code, none, none, "ipv4:10.1.2.3:8520: refused"))
+
+
+def refused(where: Endpoint, error: ServingError) -> Outcome:
+    """As an endpoint says it."""
+    none, trailers = grpc.aio.Metadata(), grpc.aio.Metadata((DETAILS_TRAILER, status_details(error)))
+    code = next(code for code in grpc.StatusCode if code.value[0] == grpc_code(error))
+    return Outcome(where, failure=grpc.aio.AioRpcError(code, none, trailers, error.message))
 
 
 def test_a_model_is_owned_by_all_endpoints_of_the_services_that_report_it() -> None:
@@ -44,11 +53,36 @@ def test_a_model_that_no_service_has_is_not_found() -> None:
 
 
 def test_one_endpoint_that_fails_fails_the_load_and_says_why() -> None:
-    outcomes = [Outcome(TEXT), failed(OTHER_TEXT, grpc.StatusCode.FAILED_PRECONDITION, "a digest differs")]
+    outcomes = [Outcome(TEXT), refused(OTHER_TEXT, refused_load("DIGEST_MISMATCH", "a digest differs"))]
     with pytest.raises(ServingError) as caught:
         raise_failure(outcomes, "small")
-    assert caught.value.cause is Cause.REFUSED_LOAD
+    assert (caught.value.cause, caught.value.reason) == (Cause.REFUSED_LOAD, "DIGEST_MISMATCH")
     assert caught.value.message == "1 of 2 endpoints of text failed: a digest differs"
+
+
+def test_a_load_that_an_endpoint_did_not_answer_says_when_to_try_again_and_shows_no_address() -> None:
+    with pytest.raises(ServingError) as caught:
+        raise_failure([Outcome(TEXT), failed(OTHER_TEXT, grpc.StatusCode.UNAVAILABLE)], "small")
+    assert (caught.value.cause, caught.value.reason) == (Cause.UNAVAILABLE, "LOAD_FAILED")
+    assert caught.value.message == "1 of 2 endpoints of text failed"
+    assert caught.value.retry_after_s
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED])
+def test_statistics_without_those_of_one_endpoint_are_not_told(code: grpc.StatusCode) -> None:
+    with pytest.raises(ServingError) as caught:
+        replies([Outcome(TEXT), failed(OTHER_TEXT, code)], "small", "")
+    assert (caught.value.cause, caught.value.reason) == (Cause.UNAVAILABLE, "STATISTICS_INCOMPLETE")
+    assert caught.value.message == "1 of 2 endpoints did not answer: try again"
+    assert caught.value.retry_after_s
+
+
+def test_an_endpoint_that_has_just_unloaded_the_model_has_no_statistics_of_it() -> None:
+    gone = failed(OTHER_TEXT, grpc.StatusCode.NOT_FOUND)
+    assert replies([Outcome(TEXT, reply=b"its own"), gone], "small", "") == [b"its own"]
+    with pytest.raises(ServingError) as caught:
+        replies([gone], "small", "")
+    assert caught.value.cause is Cause.NOT_FOUND
 
 
 def test_statistics_are_sums_and_the_last_inference_is_the_latest() -> None:
