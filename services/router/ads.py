@@ -1,7 +1,7 @@
 """The ADS server: every Envoy that connects is brought to the newest snapshot and kept there.
 
 What to send is `delta.py`'s decision. This module carries it out, tells what Envoy rejects, and says when an Envoy has
-taken the newest snapshot whole.
+answered the whole of the newest snapshot, whether it accepted it or not.
 """
 
 import asyncio
@@ -13,10 +13,10 @@ import structlog
 from envoy.service.discovery.v3.ads_pb2_grpc import add_AggregatedDiscoveryServiceServicer_to_server
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 
-from services.router.calls import Context
 from services.router.delta import DeltaStream, Rejection
 from services.router.metrics import RouterMetrics
 from services.router.snapshot import Snapshot
+from services.runtime.aborts import Context
 
 _log = structlog.get_logger(__name__)
 

@@ -52,7 +52,10 @@ class DeltaStream:
 
     @property
     def settled(self) -> bool:
-        """Whether Envoy has accepted all of the newest snapshot: its routes came last."""
+        """Whether Envoy has answered all of the newest snapshot, accepting or rejecting it: its routes came last.
+
+        What it has rejected is not sent again, so nothing more would come of waiting.
+        """
         types = (CLUSTER_TYPE, ENDPOINT_TYPE, LISTENER_TYPE, ROUTE_TYPE)
         known = {CLUSTER_TYPE, LISTENER_TYPE, ROUTE_TYPE} <= self._subscriptions.keys()
         return known and not any(self._awaits(type_url) or any(self._due(type_url)) for type_url in types)

@@ -1,7 +1,8 @@
 """A running router: its parts, the order in which they come up, and the order in which they end.
 
 First the brain's servers, so that Envoy finds its control plane; then Envoy and the watchers. The router serves once
-Envoy has taken a whole snapshot, with or without models in it. At the end callers are told first, what is in flight
+Envoy has answered a whole snapshot, with or without models in it, and has bound the address: a listener that it rejects
+shows there. At the end callers are told first, what is in flight
 finishes, and Envoy goes before the servers that it talks to.
 """
 
@@ -92,7 +93,7 @@ class Router:
             await brain.stop(0)
             await ads_server.stop(0)
             await self._inner.close()
-            await self._channels.keep_only(())
+            await self._channels.close()
             await self._http.stop()
 
     async def _run_background(self, stop: asyncio.Event, metrics_address: str, announce: Announce) -> None:

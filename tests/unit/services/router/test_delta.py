@@ -3,7 +3,7 @@
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DeltaDiscoveryResponse
 from google.rpc.status_pb2 import Status
 
-from services.router.delta import DeltaStream
+from services.router.delta import DeltaStream, Rejection
 from services.router.inventory import Inventory
 from services.router.snapshot import (
     CLUSTER_TYPE,
@@ -38,6 +38,14 @@ class Client:
         request = DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
         return self.stream.on_request(request)[0]
 
+    def reject(self, response: DeltaDiscoveryResponse) -> tuple[list[DeltaDiscoveryResponse], Rejection | None]:
+        request = DeltaDiscoveryRequest(
+            type_url=response.type_url,
+            response_nonce=response.nonce,
+            error_detail=Status(code=13, message="no such field"),
+        )
+        return self.stream.on_request(request)
+
     def start(self) -> None:
         """Subscribe as Envoy does and accept all."""
         waiting = self.subscribe(CLUSTER_TYPE) + self.subscribe(LISTENER_TYPE) + self.subscribe(ROUTE_TYPE, ROUTES)
@@ -66,6 +74,18 @@ def test_it_is_settled_once_the_routes_are_accepted() -> None:
     client = Client(of("small:1*"))
     assert not client.stream.settled
     client.start()
+    assert client.stream.settled
+
+
+def test_it_is_settled_too_once_envoy_has_rejected_what_came_last() -> None:
+    client = Client(of())
+    (clusters,) = client.subscribe(CLUSTER_TYPE)
+    client.subscribe(LISTENER_TYPE)
+    client.subscribe(ROUTE_TYPE, ROUTES)
+    listeners, routes = client.accept(clusters)
+    client.accept(routes)
+    assert not client.stream.settled
+    client.reject(listeners)
     assert client.stream.settled
 
 
@@ -114,10 +134,7 @@ def test_what_is_not_there_is_said_once() -> None:
 def test_a_rejection_is_told_and_the_same_is_not_sent_again() -> None:
     client = Client(of("small:1*"))
     (clusters,) = client.subscribe(CLUSTER_TYPE)
-    refusal = DeltaDiscoveryRequest(
-        type_url=CLUSTER_TYPE, response_nonce=clusters.nonce, error_detail=Status(code=13, message="no such field")
-    )
-    responses, rejection = client.stream.on_request(refusal)
+    responses, rejection = client.reject(clusters)
     assert responses == []
     assert rejection is not None
     assert (rejection.type_url, rejection.message) == (CLUSTER_TYPE, "no such field")
