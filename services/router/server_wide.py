@@ -3,12 +3,6 @@
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from argosy.v1.model_pb2 import (
-    MODEL_STATE_LOADING,
-    MODEL_STATE_READY,
-    MODEL_STATE_UNLOADING,
-    ModelStatus,
-)
 from inference.grpc_service_pb2 import (
     RepositoryIndexRequest,
     RepositoryIndexResponse,
@@ -19,17 +13,13 @@ from inference.grpc_service_pb2 import (
     ServerReadyRequest,
     ServerReadyResponse,
 )
-from services.router.calls import Context, RpcHandler, unary
+from services.router.calls import RpcHandler, unary
 from services.router.fleet import Fleet
 from services.router.inventory import Inventory
 from services.router.model_service import fleet_models
+from services.runtime.aborts import Context
 from services.runtime.extensions import EXTENSIONS
-
-_INDEX_STATES = {
-    MODEL_STATE_READY: "READY",
-    MODEL_STATE_LOADING: "LOADING",
-    MODEL_STATE_UNLOADING: "UNLOADING",
-}
+from services.runtime.index import repository_index
 
 
 def fleet_is_ready(inventory: Inventory, services: Mapping[str, object]) -> bool:
@@ -65,18 +55,7 @@ class ServerWide:
         return ServerMetadataResponse(name="argosy", version=_package_version(), extensions=EXTENSIONS)
 
     async def _index(self, request: RepositoryIndexRequest, _context: Context) -> RepositoryIndexResponse:
-        models = fleet_models(self._fleet.inventory)
-        wanted = (status for status in models if status.state == MODEL_STATE_READY or not request.ready)
-        return RepositoryIndexResponse(models=map(_index_entry, wanted))
-
-
-def _index_entry(status: ModelStatus) -> RepositoryIndexResponse.ModelIndex:
-    return RepositoryIndexResponse.ModelIndex(
-        name=status.model,
-        version=status.version,
-        state=_INDEX_STATES.get(status.state, "UNAVAILABLE"),
-        reason=status.reason,
-    )
+        return repository_index(fleet_models(self._fleet.inventory), ready_only=request.ready)
 
 
 def _package_version() -> str:

@@ -9,8 +9,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from services.runtime.addresses import split_address
+from services.runtime.front import MEBIBYTE
 
-MEBIBYTE = 1 << 20
 MAX_MESSAGE_BYTES = 64 * MEBIBYTE
 # A message a little over the limit still gets to where its size can be told to the caller.
 BUFFER_BYTES = MAX_MESSAGE_BYTES + 64 * 1024

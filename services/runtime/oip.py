@@ -1,7 +1,7 @@
 """The Open Inference Protocol's calls about a server and its models; ModelInfer itself is the front's.
 
-Extensions are Triton's (`extensions.py`). Their states and the semantics of an empty
-name or version are Triton's too, so that its own clients work unchanged.
+Extensions (`extensions.py`), states (`index.py`) and what an empty name or version means are Triton's, so that its own
+clients work unchanged.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from argosy.v1.model_pb2 import ModelState, ModelStatus
 from inference import grpc_service_pb2 as pb
 from inference.model_config_pb2 import (
     DataType,
@@ -24,6 +23,7 @@ from inference.model_config_pb2 import (
 from services.runtime.errors import ServingError
 from services.runtime.extensions import EXTENSIONS
 from services.runtime.front import CacheStats, FrontStats, Histogram, QueueStats, TensorSignature, UnaryAnswer
+from services.runtime.index import repository_index
 from services.runtime.messages import parse
 from services.runtime.repository import ModelRepository
 from services.runtime.sequences import Sequences
@@ -33,14 +33,6 @@ from services.runtime.version import LoadedVersion
 
 OIP_SERVICE = "inference.GRPCInferenceService"
 PLATFORM = "onnxruntime_onnx"
-
-_STATES = {
-    ModelState.MODEL_STATE_READY: "READY",
-    ModelState.MODEL_STATE_LOADING: "LOADING",
-    ModelState.MODEL_STATE_UNLOADING: "UNLOADING",
-    ModelState.MODEL_STATE_REFUSED: "UNAVAILABLE",
-    ModelState.MODEL_STATE_UNLOADED: "UNAVAILABLE",
-}
 
 Request = TypeVar("Request", bound=Message)
 
@@ -114,8 +106,7 @@ class InferenceProtocol:
         return pb.ModelStatisticsResponse(model_stats=[_statistics(queue, found) for queue, found in pairs if found])
 
     def _index(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:
-        rows = [_index_row(status) for status in self._repository.statuses()]
-        return pb.RepositoryIndexResponse(models=[row for row in rows if row.state == "READY" or not request.ready])
+        return repository_index(self._repository.statuses(), ready_only=request.ready)
 
     def _load(self, request: pb.RepositoryModelLoadRequest) -> pb.RepositoryModelLoadResponse:
         self._repository.load(request.model_name)
@@ -222,11 +213,4 @@ def _batch_statistics(rows: int, totals: BatchTotals) -> pb.InferBatchStatistics
         compute_input=spent[PREPROCESS],
         compute_infer=spent[COMPUTE],
         compute_output=spent[POSTPROCESS],
-    )
-
-
-def _index_row(status: ModelStatus) -> pb.RepositoryIndexResponse.ModelIndex:
-    state = _STATES.get(status.state, "UNKNOWN")
-    return pb.RepositoryIndexResponse.ModelIndex(
-        name=status.model, version=status.version, state=state, reason=status.reason
     )
