@@ -25,6 +25,7 @@ from services.runtime.model_executions import ModelExecutions
 from services.runtime.model_service import MODEL_SERVICE, WATCH_MODELS, ModelAnswers
 from services.runtime.oip import OIP_SERVICE, InferenceProtocol
 from services.runtime.own_method import OPEN_ROUTE
+from services.runtime.readiness import Readiness
 from services.runtime.reflection import REFLECTION_METHODS, own_names, reflection_answer
 from services.runtime.repository import ModelRepository
 from services.runtime.session import device_memory_mb
@@ -104,8 +105,8 @@ class Service:
     def __init__(self, kind: ServiceKind, settings: ServiceSettings, on_fault: OnFault) -> None:
         trusted = trusted_keys(settings.require_signature)
         self._settings = settings
-        self._inference_names = (kind.descriptor.full_name, OIP_SERVICE)
-        names = (*self._inference_names, MODEL_SERVICE)
+        inference_names = (kind.descriptor.full_name, OIP_SERVICE)
+        names = (*inference_names, MODEL_SERVICE)
         self._draining = False
         self._loaded = False
         make_front, front_name = choose_front(settings.front)
@@ -115,6 +116,7 @@ class Service:
             limits=Limits(max_message_bytes=settings.max_message_bytes),
             tls=_tls(settings),
         )
+        self._readiness = Readiness(("", *inference_names), self._ready, self._front.set_serving)
         sessions = ModelExecutions(settings, self._models, device_memory_mb)
         self._repository = ModelRepository(
             settings.models_dir,
@@ -175,9 +177,7 @@ class Service:
         return {status.model for status in self._repository.statuses()}
 
     def _changed(self) -> None:
-        ready = self._ready()
-        for name in ("", *self._inference_names):
-            self._front.set_serving(name, ready)
+        self._readiness.changed()
         self._notify()
 
     def _ready(self) -> bool:
