@@ -63,7 +63,8 @@ class ServiceMetrics(Collector):
         for status in self._repository.statuses():
             ready.add_metric((status.model, status.version), float(status.state == ModelState.MODEL_STATE_READY))
         yield ready
-        memory = GaugeMetricFamily("argosy_model_memory_bytes", "Of its files; 0 while not in memory", labels=_LABELS)
+        text = "What the process grew by at the first load, at least the files' size; 0 while not in memory"
+        memory = GaugeMetricFamily("argosy_model_memory_bytes", text, labels=_LABELS)
         for model, version, size_bytes in self._repository.memory():
             memory.add_metric((model, version), size_bytes)
         yield memory
