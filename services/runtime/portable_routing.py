@@ -5,6 +5,7 @@ service reads. A step of a sequence that came by another sequence's header may h
 older state of it. Of a stream the header says where all of it goes, by its first request.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from inference.grpc_service_pb2 import ModelInferRequest
@@ -14,6 +15,9 @@ from services.runtime.sequence_header import SEQUENCE, step_header
 from services.runtime.wire import Envelope
 
 MODEL, VERSION, PRIORITY = "argosy-model", "argosy-version", "argosy-priority"
+
+# Every number of so many digits fits into 64 bits.
+_PRIORITY = re.compile("[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Routing:
         """The priority that is asked for, 0 for none. Raises ServingError (INVALID_INPUT)."""
         if self.priority is None:
             return 0
-        if not (self.priority.isascii() and self.priority.isdecimal()):
+        if not _PRIORITY.fullmatch(self.priority):
             text = f"the header {PRIORITY}: a whole number is needed, got '{shown(self.priority)}'"
             raise invalid_input(text, PRIORITY)
         return int(self.priority)

@@ -12,8 +12,8 @@ def levels(served: Served, **policy: int) -> Queue:
     return served.open(spec(**{"max_batch_rows": 1, "priority_levels": 3, "default_priority_level": 2} | policy))
 
 
-def send(served: Served, text: str, priority: str = "") -> grpc.Future:
-    metadata = [("argosy-priority", priority)] if priority else []
+def send(served: Served, text: str, priority: str | None = None) -> grpc.Future:
+    metadata = [] if priority is None else [("argosy-priority", priority)]
     return served.send(embed(text), metadata=metadata)
 
 
@@ -26,7 +26,7 @@ def infer(priority: InferParameter) -> bytes:
 def test_the_highest_level_leaves_first_and_within_a_level_the_oldest(served: Served) -> None:
     queue = levels(served)
     calls = []
-    for number, (text, priority) in enumerate([("low", "3"), ("own", ""), ("old", "1"), ("new", "1"), ("none", "9")]):
+    for number, (text, priority) in enumerate([("low", "3"), ("own", None), ("old", "1"), ("new", "1"), ("none", "9")]):
         calls.append(send(served, text, priority))
         served.until_waiting(rows=number + 1)
     order = [answer(queue.take()).messages[0] for _ in calls]
@@ -69,12 +69,27 @@ def test_a_parameter_that_is_no_priority_is_refused(served: Served, priority: In
     assert error.message.startswith("parameters.priority: a whole number is needed, 1 for the first level")
 
 
-@pytest.mark.parametrize("priority", ["high", "-1", "1.5"])
+@pytest.mark.parametrize("priority", ["high", "-1", "1.5", "+5", "", "1 2", str(1 << 64)])
 def test_a_header_that_is_no_priority_is_refused(served: Served, priority: str) -> None:
     levels(served)
     error = refused(send(served, "text", priority))
     assert (error.code, error.field) == (grpc.StatusCode.INVALID_ARGUMENT, "argosy-priority")
     assert error.message == f"the header argosy-priority: a whole number is needed, got '{priority}'"
+
+
+def test_a_header_of_thousands_of_digits_is_no_priority_and_is_told_short(served: Served) -> None:
+    levels(served)
+    error = refused(send(served, "text", "1" * 5000))
+    assert (error.code, error.field) == (grpc.StatusCode.INVALID_ARGUMENT, "argosy-priority")
+    assert error.message == f"the header argosy-priority: a whole number is needed, got '{'1' * 64}…'"
+
+
+@pytest.mark.parametrize("priority", ["0", "9" * 19])
+def test_a_number_that_is_no_level_asks_for_the_default_one(served: Served, priority: str) -> None:
+    queue = levels(served)
+    call = send(served, "text", priority)
+    answer(queue.take())
+    assert call.result() == embed("text")
 
 
 def test_a_full_queue_makes_room_for_a_higher_level_by_the_newest_of_the_lowest(served: Served) -> None:
@@ -104,7 +119,7 @@ def test_an_equal_level_makes_no_room(served: Served) -> None:
 def test_without_levels_nobody_goes_first(served: Served) -> None:
     queue = served.open(spec(max_batch_rows=1))
     calls = []
-    for number, priority in enumerate(("", "1", "2")):
+    for number, priority in enumerate((None, "1", "2")):
         calls.append(send(served, f"text {number}", priority))
         served.until_waiting(rows=number + 1)
     assert [answer(queue.take()).messages[0] for _ in calls] == [embed(f"text {number}") for number in range(3)]
