@@ -11,15 +11,15 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::RecvStream;
 use http::Request;
-use tokio::task::spawn_blocking;
 
 use crate::caller::{Answer, Way};
-use crate::error::{internal, ServingError};
+use crate::error::ServingError;
 use crate::frame::{framed, Framed};
 use crate::incoming::{check_metadata, http_refusal, Broken, Call, Incoming};
 use crate::outgoing::refuse_http;
 use crate::predict::{admit, place};
-use crate::server::{Method, RareAnswer, Server};
+use crate::rare::on_thread;
+use crate::server::{Method, Server};
 use crate::stream::{answer_each, stream_infer};
 use crate::watch::tell;
 
@@ -55,7 +55,7 @@ pub fn accept(server: &Arc<Server>, request: Request<RecvStream>, to: SendRespon
             tokio::spawn(async move {
                 let mut incoming = Incoming::new(body, limit);
                 let message = match incoming.only_message().await {
-                    Ok(message) => unpack(message, &call, limit).await.map_err(Broken::Refused),
+                    Ok(message) => unpack(&server, message, &call).await.map_err(Broken::Refused),
                     Err(broken) => Err(broken),
                 };
                 match message {
@@ -94,27 +94,19 @@ fn answer_unary(
 }
 
 async fn unpack_and_answer(server: Arc<Server>, method: Method, call: Call, message: Framed, to: SendResponse<Bytes>) {
-    match unpack(message, &call, server.limits.max_message_bytes).await {
+    match unpack(&server, message, &call).await {
         Ok(message) => answer_message(server, method, call, message, to),
         Err(error) => server.outgoing.refuse(to, &error, None),
     }
 }
 
 /// A message as it was before it was packed; unpacking takes another thread.
-pub async fn unpack(message: Framed, call: &Call, limit: usize) -> Result<Bytes, ServingError> {
+pub async fn unpack(server: &Server, message: Framed, call: &Call) -> Result<Bytes, ServingError> {
     if !message.packed {
         return Ok(message.bytes);
     }
-    let encoding = call.encoding;
-    on_thread(move || message.unpack(encoding, limit)).await
-}
-
-/// Run what may take long or block on another thread.
-pub async fn on_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ServingError> + Send + 'static,
-) -> Result<T, ServingError> {
-    let panicked = |_| internal("the front failed on a request");
-    spawn_blocking(work).await.map_err(panicked)?
+    let (encoding, limit) = (call.encoding, server.limits.max_message_bytes);
+    on_thread(&server.reading, move || message.unpack(encoding, limit)).await
 }
 
 fn answer_message(server: Arc<Server>, method: Method, call: Call, message: Bytes, to: SendResponse<Bytes>) {
@@ -129,7 +121,7 @@ fn answer_message(server: Arc<Server>, method: Method, call: Call, message: Byte
             tokio::spawn(async move {
                 let (reader, by, read, headers) =
                     (server.clone(), route.clone(), message.clone(), call.headers.clone());
-                match on_thread(move || place(&reader, &by, &read, &headers)).await {
+                match on_thread(&server.reading, move || place(&reader, &by, &read, &headers)).await {
                     Ok(placed) => drop(admit(&server, &route, message, &call, placed, Way::Unary(to))),
                     Err(error) => server.outgoing.refuse(to, &error, None),
                 }
@@ -138,17 +130,12 @@ fn answer_message(server: Arc<Server>, method: Method, call: Call, message: Byte
         Method::HealthCheck => reply(&server, server.health.check(&message), to),
         Method::Unary(answer) => {
             tokio::spawn(async move {
-                let outcome = ask(answer, message).await;
+                let outcome = answer.ask(message).await;
                 reply(&server, outcome, to);
             });
         }
         Method::StreamInfer | Method::Stream(_) | Method::Watch(..) => {}
     }
-}
-
-/// Ask whoever answers a rare method, on a thread.
-pub async fn ask(answer: RareAnswer, message: Bytes) -> Result<Bytes, ServingError> {
-    on_thread(move || answer(message)).await
 }
 
 fn reply(server: &Server, outcome: Result<Bytes, ServingError>, to: SendResponse<Bytes>) {

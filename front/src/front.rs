@@ -17,8 +17,9 @@ use crate::sync::lock;
 use crate::tls::{Tls, TlsFiles};
 use crate::turns::take_short_turns;
 
-/// Threads for answers that may block.
-const RARE_THREADS: usize = 32;
+/// Threads for what takes long or may block, started when needed: more than there are turns for it (`rare`, `Server`),
+/// so that whoever has a turn waits for nobody else.
+const THREADS: usize = 512;
 
 /// A gRPC server in this process.
 pub struct Front {
@@ -41,8 +42,8 @@ impl Front {
         let server = Server::new(typed, limits);
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
-            .max_blocking_threads(RARE_THREADS)
-            .thread_name("front-rare")
+            .max_blocking_threads(THREADS)
+            .thread_name("front-work")
             .build()?;
         let (handle, stop) = (runtime.handle().clone(), Arc::new(Notify::new()));
         let (inner, stopped) = (server.clone(), stop.clone());

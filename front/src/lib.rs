@@ -45,6 +45,7 @@ mod python_stats;
 pub mod queue;
 pub mod queue_spec;
 pub mod race;
+pub mod rare;
 pub mod refusals;
 pub mod request;
 pub mod room;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::error::{internal, ServingError};
 use crate::python::serving_error;
-use crate::server::RareAnswer;
+use crate::rare::RareAnswer;
 
 /// Tells the front that a watched state has changed.
 #[pyclass(frozen)]
@@ -38,7 +38,7 @@ impl Notify {
 
 /// A Python callable as an answer. It returns bytes or an error's parts; that it raises is not foreseen.
 pub fn rare(answer: Py<PyAny>) -> RareAnswer {
-    Arc::new(move |message: Bytes| {
+    RareAnswer::new(move |message: Bytes| {
         let unforeseen = || internal("a rare method failed");
         let called = Python::try_attach(|py| -> PyResult<Result<Bytes, ServingError>> {
             let answered = answer.call1(py, (PyBytes::new(py, &message),))?;

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use tokio::sync::watch;
+use tokio::sync::{watch, Semaphore};
 
 use crate::caller::{Answer, Caller, Way};
 use crate::error::{shown, Cause, ServingError};
@@ -14,6 +13,7 @@ use crate::io::Io;
 use crate::outgoing::Outgoing;
 use crate::predict::Route;
 use crate::queue::ModelQueue;
+use crate::rare::RareAnswer;
 use crate::refusals::Refusals;
 use crate::sync::lock;
 use crate::table::Table;
@@ -22,6 +22,9 @@ const MODEL_INFER_PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 const MODEL_STREAM_INFER_PATH: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 const HEALTH_CHECK_PATH: &str = "/grpc.health.v1.Health/Check";
 const HEALTH_WATCH_PATH: &str = "/grpc.health.v1.Health/Watch";
+
+/// Messages that are read or unpacked on threads at one time.
+const READ_AT_ONCE: usize = 32;
 
 /// What one connection and one message may cost.
 #[derive(Clone, Debug)]
@@ -54,9 +57,6 @@ pub async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
     // An error means that the server is no more: then everything has ended.
     let _ = phase.wait_for(|phase| *phase >= wanted).await;
 }
-
-/// Answers a message of a rare method; may block.
-pub type RareAnswer = Arc<dyn Fn(Bytes) -> Result<Bytes, ServingError> + Send + Sync>;
 
 /// What says the state that a watch tells of.
 #[derive(Clone)]
@@ -92,6 +92,8 @@ pub struct Server {
     pub limits: Limits,
     /// Which queue answers for a model and a version.
     pub table: Mutex<Table<ModelQueue>>,
+    /// Turns to read a message on a thread.
+    pub reading: Arc<Semaphore>,
     /// The I/O thread's letter boxes.
     pub io: Arc<Io>,
     /// Sends answers.
@@ -124,6 +126,7 @@ impl Server {
             infer: Arc::new(infer),
             limits,
             table: Mutex::default(),
+            reading: Arc::new(Semaphore::new(READ_AT_ONCE)),
             io: Arc::default(),
             outgoing,
             health: Health::default(),

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::caller::{Answer, Caller, Way};
-use crate::calls::{ask, unpack};
+use crate::calls::unpack;
 use crate::error::{internal, unavailable, ServingError};
 use crate::frame::{framed, put_frame_head, HEAD};
 use crate::incoming::{Broken, Call, Incoming};
@@ -25,8 +25,9 @@ use crate::outgoing::{Gone, OutgoingStream};
 use crate::predict::{admit, place};
 use crate::proto::{bytes_field_length, put_bytes, put_head, put_number, Malformed, Reader};
 use crate::race::{race, Either};
+use crate::rare::RareAnswer;
 use crate::sequence::SEQUENCE;
-use crate::server::{reached, Phase, RareAnswer, Server};
+use crate::server::{reached, Phase, Server};
 use crate::status::bounded_message;
 use crate::wire::read_envelope;
 
@@ -94,7 +95,7 @@ async fn read(
     let mut phase = server.phase.subscribe();
     loop {
         let message = match race(incoming.message(), reached(&mut phase, Phase::Draining)).await {
-            Either::First(Ok(Some(message))) => unpack(message, &call, limit).await,
+            Either::First(Ok(Some(message))) => unpack(&server, message, &call).await,
             Either::First(Ok(None) | Err(Broken::Gone)) => return None,
             Either::First(Err(Broken::Refused(error))) => return Some(error),
             Either::Second(()) => return Some(unavailable("DRAINING", "the service is shutting down".to_owned())),
@@ -223,8 +224,8 @@ pub async fn answer_each(
             Either::First(Err(Broken::Gone)) => return,
             Either::First(Err(Broken::Refused(error))) => return out.end(Some(&error)),
         };
-        let outcome = match unpack(message, &call, server.limits.max_message_bytes).await {
-            Ok(message) => ask(answer.clone(), message).await,
+        let outcome = match unpack(&server, message, &call).await {
+            Ok(message) => answer.ask(message).await,
             Err(error) => Err(error),
         };
         match outcome {

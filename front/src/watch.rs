@@ -9,7 +9,6 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use tokio::sync::watch;
 
-use crate::calls::ask;
 use crate::error::ServingError;
 use crate::frame::framed;
 use crate::outgoing::{Gone, OutgoingStream};
@@ -57,7 +56,7 @@ pub async fn tell(
 async fn state(server: &Server, watched: &Watched, message: &Bytes) -> Result<Bytes, ServingError> {
     match watched {
         Watched::Health => server.health.watch(message),
-        Watched::Rare(answer) => ask(answer.clone(), message.clone()).await,
+        Watched::Rare(answer) => answer.ask(message.clone()).await,
     }
 }
 

@@ -6,6 +6,7 @@ import grpc
 import pytest
 
 from services.runtime.errors import unknown_model
+from services.runtime.front import Limits
 from tests.contract.conftest import MakeFront
 from tests.contract.harness import Served, answer, embed, refusal_of, refused
 
@@ -38,6 +39,21 @@ def test_a_rare_method_that_blocks_holds_up_nothing_else(served: Served) -> None
     assert call.result()
     release.set()
     assert blocked.result() == b"released"
+
+
+def test_rare_methods_that_block_hold_up_no_large_message(make_front: MakeFront) -> None:
+    release = threading.Event()
+    front = make_front(limits=Limits(max_message_bytes=4 << 20))
+    with grpc.insecure_channel(front.address) as channel:
+        served = Served(front, channel)
+        front.answer_unary(LIST, lambda _: b"released" if release.wait(30) else b"")
+        queue = served.open()
+        blocked = [served.send(b"", LIST) for _ in range(40)]
+        call = served.send(embed("x" * (2 << 20)), timeout_s=10)
+        answer(queue.take())
+        assert call.exception() is None
+        release.set()
+        assert {call.result() for call in blocked} == {b"released"}
 
 
 def test_an_error_of_a_rare_method_reaches_its_caller(served: Served) -> None:
