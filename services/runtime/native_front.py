@@ -16,18 +16,16 @@ from services.runtime.faults import foreseen, unforeseen
 from services.runtime.front import (
     MODEL_INFER,
     Array,
-    CacheStats,
     FrontStats,
-    Histogram,
     Limits,
     QueueSpec,
-    QueueStats,
     TensorSignature,
     Tls,
     TypedRoute,
     UnaryAnswer,
 )
 from services.runtime.native_interface import check_interface
+from services.runtime.native_stats import queue_stats
 from services.runtime.tensors import DTYPES, datatype_of
 
 # Status code, reason, message, field, seconds until a retry: how an error crosses.
@@ -111,7 +109,7 @@ class NativeFront:
 
     def stats(self) -> FrontStats:
         queues, refusals = self._front.stats()
-        return FrontStats(tuple(map(_queue_stats, queues)), dict(refusals))
+        return FrontStats(tuple(map(queue_stats, queues)), dict(refusals))
 
     def drain(self, grace_s: float, notice_s: float) -> None:
         self._front.drain(grace_s, notice_s)
@@ -239,25 +237,3 @@ def _crossing(answer: UnaryAnswer) -> Callable[[bytes], bytes | _ErrorParts]:
             return _parts(error)
 
     return crossed
-
-
-def _queue_stats(figures: "argosy_front.QueueFigures") -> QueueStats:
-    return QueueStats(
-        model=figures["model"],
-        version=figures["version"],
-        waiting_rows=figures["waiting_rows"],
-        in_flight_requests=figures["in_flight_requests"],
-        succeeded_requests=figures["succeeded_requests"],
-        failed_requests=figures["failed_requests"],
-        answered_rows=figures["answered_rows"],
-        batches_by_rows=dict(figures["batches_by_rows"]),
-        queue_time=_histogram(figures["queue_time"]),
-        compute_time=_histogram(figures["compute_time"]),
-        last_request_unix_ms=figures["last_request_unix_ms"],
-        cache=None if figures["cache"] is None else CacheStats(*figures["cache"]),
-    )
-
-
-def _histogram(parts: "argosy_front.HistogramParts") -> Histogram:
-    bounds_us, counts, sum_us = parts
-    return Histogram(tuple(bounds_us), tuple(counts), sum_us)

@@ -14,12 +14,13 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from argosy.v1.manifest_pb2 import ModelManifest, Task
 from argosy.v1.model_pb2 import ModelStatus
 from services.runtime.devices import Execution
-from services.runtime.disk import model_names, read_manifest, versions
+from services.runtime.disk import read_manifest, versions
 from services.runtime.entries import LOADING, READY, REFUSED, UNLOADED, UNLOADING, Entry
 from services.runtime.errors import DeviceFaultError, ServingError, device_lost, refused_load, unknown_model
 from services.runtime.front import Front
 from services.runtime.model_table import ModelTable
 from services.runtime.own_method import own_file
+from services.runtime.own_models import OwnModels
 from services.runtime.residency import Residency, held_bytes
 from services.runtime.serving_config import ServingConfig, read_serving_config
 from services.runtime.stages import StageStats
@@ -57,11 +58,10 @@ class ModelRepository:
         on_fault: OnFault = lambda _: None,
     ) -> None:
         self._dir = models_dir
-        self._tasks = frozenset(tasks)
+        self._own = OwnModels(models_dir, frozenset(tasks), frozenset(only))
         self._task_code = task_code
         self._front = front
         self._executions = executions
-        self._only = frozenset(only)
         self._trusted = trusted
         self._hand_over_s = hand_over_s
         self._on_fault = on_fault
@@ -71,13 +71,13 @@ class ModelRepository:
 
     def announce(self) -> None:
         """Tell of every model that `load_all` is to load: a request for one of them is too early, not wrong."""
-        for model in self._own_models():
-            for version in self._wanted(model)[:1]:
+        for model in self._own.names():
+            for version in self._own.wanted(model)[:1]:
                 self._table.put(model, version, Entry(LOADING, "waiting to be loaded"))
 
     def load_all(self) -> None:
         """Load every model that is this service's; what is refused is told of and does not stop the others."""
-        for model in self._own_models():
+        for model in self._own.names():
             try:
                 self.load(model)
             except ServingError as error:
@@ -88,8 +88,8 @@ class ModelRepository:
         here, REFUSED_LOAD where a version that is wanted must not be served; what was ready before stays ready.
         """
         with self._changing:
-            wanted = self._wanted(model)
-            if not wanted or not (self._only <= {model} or model in self._only):
+            wanted = self._own.wanted(model)
+            if not wanted:
                 raise unknown_model(model)
             self._table.forget_missing(model, versions(self._dir, model))
             config = self._config(model, wanted[0])
@@ -141,29 +141,6 @@ class ModelRepository:
     def ready_versions(self, model: str) -> list[str]:
         """Newest first."""
         return self._table.ready_versions(model)
-
-    def _own_models(self) -> list[str]:
-        names = [name for name in model_names(self._dir) if not self._only or name in self._only]
-        return [name for name in names if self._is_own(name)]
-
-    def _is_own(self, model: str) -> bool:
-        """Whether a version of it has one of the service's tasks. One that cannot be read is nobody's, unless named."""
-        for version in versions(self._dir, model):
-            try:
-                return bool(self._tasks & set(read_manifest(self._dir, model, version).tasks))
-            except ServingError:
-                continue
-        return model in self._only
-
-    def _wanted(self, model: str) -> list[str]:
-        """The versions to try, in order: the operator's, or from the newest down."""
-        if not self._is_own(model):
-            return []
-        try:
-            chosen = read_serving_config(self._dir, model).versions
-        except ServingError:
-            return versions(self._dir, model)
-        return list(chosen) or versions(self._dir, model)
 
     def _config(self, model: str, first: str) -> ServingConfig:
         """What the operator says of a model. Where that is wrong, so is its first version, unless it serves already."""
