@@ -8,6 +8,7 @@ everywhere. Replies, metadata and trailers pass through unchanged.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 import grpc
@@ -123,9 +124,10 @@ class Forwarder:
         if method.path == _MODEL_READY and error.cause in (Cause.NOT_FOUND, Cause.UNAVAILABLE):
             return ModelReadyResponse(ready=False).SerializeToString()
         if method.path == _GET_MODEL and error.reason != "MODEL_MISMATCH":
-            for endpoint, _ in self._fleet.inventory.reported(model, version):
-                if endpoint.up:
-                    stub = ModelServiceStub(self._channels.to(endpoint.address))
+            up = (endpoint for endpoint, _ in self._fleet.inventory.reported(model, version) if endpoint.up)
+            for address in dict.fromkeys(endpoint.address for endpoint in up):
+                stub = ModelServiceStub(self._channels.to(address))
+                with suppress(grpc.aio.AioRpcError):  # the next one may know
                     reply = await stub.GetModel(parse(GetModelRequest, first), timeout=5)
                     return bytes(reply.SerializeToString())
         raise error

@@ -1,4 +1,4 @@
-"""What a caller of the brain is told of a failure that nobody foresaw, whichever way its call takes."""
+"""What a caller of the brain is told of a failure that is not its own, whichever way its call takes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,20 +9,21 @@ import grpc.aio
 import pytest
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 
-from argosy.v1.model_pb2 import GetModelRequest
+from argosy.v1.model_pb2 import MODEL_STATE_LOADING, GetModelRequest
 from services.router.brain import Handlers, brain_server
 from services.router.calls import streaming, unary
 from services.router.channels import Channels
 from services.router.fleet import Fleet
 from services.router.forward import Forwarder
-from services.router.methods import ModelMethod
+from services.router.methods import ModelMethod, model_methods
 from services.router.metrics import RouterMetrics
 from services.router.reflection import FleetReflection
 from services.runtime.reflection import REFLECTION_METHODS
 from stubs.names import package_of
-from tests.unit.services.router.builders import endpoint
+from tests.unit.services.router.builders import endpoint, version
 
 METHOD = "/any.Service/Method"
+GET_MODEL = "/argosy.v1.ModelService/GetModel"
 SECRET = "a secret in /etc"
 
 
@@ -70,14 +71,27 @@ def test_of_an_answer_in_parts(tmp_path: Path) -> None:
     assert_is_told_an_id_alone(failure(tmp_path, {METHOD: streaming(GetModelRequest, broken_after_one)}, METHOD, b""))
 
 
-def test_of_a_call_that_is_sent_on(tmp_path: Path) -> None:
-    async def forwarder() -> Forwarder:
+def forwarder(fleet: Fleet) -> Forwarder:
+    async def made() -> Forwarder:
         inner = grpc.aio.insecure_channel("unix:nowhere")
-        return Forwarder(Fleet(), {}, inner, Channels(), RouterMetrics())
+        return Forwarder(fleet, {}, inner, Channels(), RouterMetrics())
 
+    return asyncio.run(made())
+
+
+def test_of_a_call_that_is_sent_on(tmp_path: Path) -> None:
     without_such_a_field = ModelMethod(METHOD, GetModelRequest, "model", "no such field")
-    handler = asyncio.run(forwarder()).handler(without_such_a_field)
+    handler = forwarder(Fleet()).handler(without_such_a_field)
     assert_is_told_an_id_alone(failure(tmp_path, {METHOD: handler}, METHOD, b""))
+
+
+def test_of_an_endpoint_that_cannot_be_asked_about_a_model_that_loads(tmp_path: Path) -> None:
+    fleet = Fleet()
+    fleet.put(endpoint("127.0.0.1:1", version("small:1", MODEL_STATE_LOADING)))
+    handler = forwarder(fleet).handler(model_methods()[GET_MODEL])
+    error = failure(tmp_path, {GET_MODEL: handler}, GET_MODEL, GetModelRequest(model="small").SerializeToString())
+    assert error.code() is grpc.StatusCode.UNAVAILABLE
+    assert error.details() == "no endpoint is ready for the model: try again"
 
 
 def test_of_reflection(tmp_path: Path) -> None:
