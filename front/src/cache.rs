@@ -5,6 +5,7 @@
 //! and are no part of it. Keys are kept whole and compared whole. Errors are never kept, nor are answers over the
 //! message limit, and of a request that is under way nobody is told: an equal one that comes meanwhile runs too.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,83 +13,20 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::HeaderValue;
 
+use crate::cache_key::Key;
 use crate::caller::{Answer, BatchTold, Told};
 use crate::frame::{framed, put_frame_head, HEAD};
 use crate::infer::InferCall;
-use crate::infer_contents::Elements;
 use crate::proto::{bytes_field_length, put_bytes, Reader, Value};
+use crate::request::MethodIndex;
 use crate::sync::lock;
 
 /// What an entry takes beside its key and its answer: its places in the two maps and its allocations, rounded up.
-pub(crate) const ENTRY_BYTES: usize = 256;
+pub(crate) const ENTRY_BYTES: usize = 512;
 
 const HIT: HeaderValue = HeaderValue::from_static("hit");
 /// What the trailer `argosy-cache` says of a request that was looked for in vain.
 pub const MISS: HeaderValue = HeaderValue::from_static("miss");
-
-/// All of a request that its answer depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Key {
-    method: usize,
-    contents: Contents,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Contents {
-    Message(Bytes),
-    Tensors { inputs: Vec<Elements>, open_dimensions: Vec<i64>, rows: u64, requested: Option<Vec<usize>>, raw: bool },
-}
-
-impl Key {
-    /// The key of a request; `call` of ModelInfer alone.
-    pub fn new(method: usize, message: &Bytes, call: Option<&InferCall>) -> Self {
-        let contents = match call {
-            None => Contents::Message(message.clone()),
-            Some(call) => Contents::Tensors {
-                inputs: call.inputs.clone(),
-                open_dimensions: call.open_dimensions.clone(),
-                rows: call.rows,
-                requested: call.requested.clone(),
-                raw: call.raw,
-            },
-        };
-        Key { method, contents }
-    }
-
-    fn byte_count(&self) -> usize {
-        match &self.contents {
-            Contents::Message(message) => message.len(),
-            Contents::Tensors { inputs, open_dimensions, requested, .. } => {
-                let of_tensors: usize = inputs.iter().map(element_bytes).sum();
-                let places = open_dimensions.len() + requested.as_ref().map_or(0, Vec::len);
-                of_tensors + size_of::<u64>() * places
-            }
-        }
-    }
-
-    /// The same key in memory of its own: what came is part of a larger buffer, which must not be held.
-    fn owned(mut self) -> Self {
-        match &mut self.contents {
-            Contents::Message(message) => *message = Bytes::copy_from_slice(message),
-            Contents::Tensors { inputs, .. } => inputs.iter_mut().for_each(own),
-        }
-        self
-    }
-}
-
-fn element_bytes(elements: &Elements) -> usize {
-    match elements {
-        Elements::Numbers(bytes) => size_of::<Elements>() + bytes.len(),
-        Elements::Strings(strings) => strings.iter().map(|string| size_of::<Bytes>() + string.len()).sum(),
-    }
-}
-
-fn own(elements: &mut Elements) {
-    match elements {
-        Elements::Numbers(bytes) => *bytes = Bytes::copy_from_slice(bytes),
-        Elements::Strings(strings) => strings.iter_mut().for_each(|string| *string = Bytes::copy_from_slice(string)),
-    }
-}
 
 /// A framed message without a request id, and where in it one belongs.
 #[derive(Clone)]
@@ -100,10 +38,10 @@ struct Kept {
 impl Kept {
     /// None where a worker's answer to ModelInfer is no message.
     fn new(key: &Key, frame: &Bytes) -> Option<Self> {
-        match key.contents {
-            Contents::Message(_) => Some(Kept { frame: frame.clone(), id_place: HEAD }),
-            Contents::Tensors { .. } => without_id(frame),
+        if key.is_infer() {
+            return without_id(frame);
         }
+        Some(Kept { frame: frame.clone(), id_place: HEAD })
     }
 
     fn with_id(&self, id: &[u8]) -> Bytes {
@@ -164,9 +102,9 @@ struct Entry {
 
 #[derive(Default)]
 struct State {
-    entries: HashMap<Key, Entry>,
+    entries: HashMap<Arc<Key>, Entry>,
     // When each was last used, by the number of the use: the first is the one to go.
-    by_use: BTreeMap<u64, Key>,
+    by_use: BTreeMap<u64, Arc<Key>>,
     next_use: u64,
     counts: CacheCounts,
 }
@@ -176,6 +114,7 @@ pub struct ResponseCache {
     max_bytes: usize,
     max_answer_bytes: usize,
     told: Arc<BatchTold>,
+    hashes: RandomState,
     state: Mutex<State>,
 }
 
@@ -183,7 +122,13 @@ impl ResponseCache {
     /// An empty cache of at most `max_bytes`. `version` and `device` are for the trailers of hits.
     pub fn new(max_bytes: usize, max_answer_bytes: usize, version: HeaderValue, device: HeaderValue) -> Arc<Self> {
         let told = BatchTold { compute_us: HeaderValue::from(0), rows: HeaderValue::from(0), version, device };
-        Arc::new(ResponseCache { max_bytes, max_answer_bytes, told: Arc::new(told), state: Mutex::default() })
+        let (told, hashes, state) = (Arc::new(told), RandomState::new(), Mutex::default());
+        Arc::new(ResponseCache { max_bytes, max_answer_bytes, told, hashes, state })
+    }
+
+    /// What a request is looked for by in this cache; `call` of ModelInfer alone. The work grows with the message.
+    pub fn key(&self, method: MethodIndex, message: &Bytes, call: Option<&InferCall>) -> Key {
+        Key::new(method, message, call, &self.hashes, self.max_bytes)
     }
 
     /// The answer for `key`, with the request id `id`, to a request that came at `arrived`.
@@ -194,15 +139,16 @@ impl ResponseCache {
     }
 
     /// Keep the answer for `key`, if it is one and has room.
-    pub fn keep(&self, key: Key, answer: &Answer) {
+    pub fn keep(&self, key: &Key, answer: &Answer) {
         let Ok(frame) = &answer.outcome else { return };
         if frame.len() > HEAD + self.max_answer_bytes {
             return;
         }
-        let Some(kept) = Kept::new(&key, frame) else { return };
-        let bytes = ENTRY_BYTES + key.byte_count() + kept.frame.len();
+        let Some(kept) = Kept::new(key, frame) else { return };
+        let bytes = ENTRY_BYTES + key.byte_count + kept.frame.len();
         if bytes <= self.max_bytes {
-            lock(&self.state).keep(key.owned(), kept, bytes, self.max_bytes);
+            let own = Arc::new(key.to_owned()); // before the lock is taken, since it may be large
+            lock(&self.state).keep(own, kept, bytes, self.max_bytes);
         }
     }
 
@@ -228,7 +174,7 @@ impl State {
         Some(entry.kept.clone())
     }
 
-    fn keep(&mut self, key: Key, kept: Kept, bytes: usize, max_bytes: usize) {
+    fn keep(&mut self, key: Arc<Key>, kept: Kept, bytes: usize, max_bytes: usize) {
         if self.entries.contains_key(&key) {
             return; // an equal request ran meanwhile
         }

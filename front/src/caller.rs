@@ -14,7 +14,8 @@ use http::HeaderValue;
 use tokio::sync::oneshot;
 
 use crate::batch::Batch;
-use crate::cache::{Key, ResponseCache, MISS};
+use crate::cache::{ResponseCache, MISS};
+use crate::cache_key::Key;
 use crate::error::ServingError;
 use crate::io::Io;
 use crate::queue::ModelQueue;
@@ -92,7 +93,7 @@ impl Caller {
     /// Keep the answer where it was missed.
     pub fn keep(&self, answer: &mut Answer) {
         let Some((cache, key)) = self.missed.get() else { return };
-        cache.keep(key.clone(), answer);
+        cache.keep(key, answer);
         if let Some(told) = &mut answer.told {
             told.cache = Some(MISS);
         }

@@ -10,6 +10,7 @@
 
 pub mod batch;
 pub mod cache;
+pub mod cache_key;
 pub mod caller;
 pub mod calls;
 pub mod connection;

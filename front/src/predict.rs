@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::HeaderMap;
 
-use crate::cache::Key;
+use crate::cache_key::Key;
 use crate::caller::{Answer, Caller, Way};
 use crate::error::{
     empty_request, invalid, message_too_large, shown, too_late, too_many_rows, unavailable, ServingError,
@@ -88,7 +88,8 @@ pub fn place(server: &Server, route: &Route, message: &Bytes, headers: &HeaderMa
         check_rows(&queue, method, envelope.row_count as u64)?;
         Placed { queue, method, rows: envelope.row_count as u64, call: None, level, key: None }
     };
-    placed.key = placed.queue.spec.cache.is_some().then(|| Key::new(placed.method, message, placed.call.as_ref()));
+    let cache = placed.queue.spec.cache.as_ref();
+    placed.key = cache.map(|cache| cache.key(placed.method, message, placed.call.as_ref()));
     Ok(placed)
 }
 
