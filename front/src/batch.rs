@@ -11,7 +11,6 @@ use bytes::Bytes;
 use crate::error::{internal, ServingError};
 use crate::infer::InferCall;
 use crate::infer_reply::{encode_infer, Output};
-use crate::parts::with_rows;
 use crate::queue::ModelQueue;
 use crate::request::Request;
 use crate::sync::lock;
@@ -58,9 +57,7 @@ impl Batch {
         match (&request.part, self.queue.spec.typed(request.method)) {
             (Some(part), Some(route)) => {
                 let rows = part.first_row..part.first_row + request.rows;
-                // Never an error: the message was walked when the request was placed.
-                with_rows(&request.message, route.rows_field, rows)
-                    .map_or_else(|_| request.message.clone(), Bytes::from)
+                part.whole.with_rows(&request.message, route.rows_field, rows)
             }
             _ => request.message.clone(),
         }

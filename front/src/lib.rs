@@ -50,6 +50,7 @@ pub mod rare;
 pub mod refusals;
 pub mod request;
 pub mod room;
+pub mod rows;
 pub mod sequence;
 pub mod server;
 pub mod service_time;

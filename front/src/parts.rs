@@ -5,7 +5,7 @@
 //! as one, their repeated fields joined; ModelInfer's outputs are joined tensor by tensor.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -13,7 +13,8 @@ use bytes::Bytes;
 use crate::error::{internal, ServingError};
 use crate::frame::{framed, HEAD};
 use crate::join::join_infer;
-use crate::proto::{put_bytes, put_fixed32, put_fixed64, put_number, Malformed, Reader, Value};
+use crate::proto::Malformed;
+use crate::rows::Rows;
 use crate::sync::lock;
 
 type Outcome = Result<Bytes, ServingError>;
@@ -32,6 +33,8 @@ pub struct Part {
 /// What has come of the parts of one request.
 pub struct Whole {
     is_infer: bool,
+    // Of a typed request, when its first part has been taken.
+    rows: OnceLock<Option<Rows>>,
     state: Mutex<State>,
 }
 
@@ -45,7 +48,14 @@ impl Whole {
     /// Of `count` parts.
     pub fn new(count: usize, is_infer: bool) -> Arc<Self> {
         let state = State { answers: vec![None; count], taken: None, settled: false };
-        Arc::new(Whole { is_infer, state: Mutex::new(state) })
+        Arc::new(Whole { is_infer, rows: OnceLock::new(), state: Mutex::new(state) })
+    }
+
+    /// The whole's typed message with no other elements of `rows_field` than those of `rows`.
+    pub fn with_rows(&self, message: &Bytes, rows_field: u32, rows: Range<u64>) -> Bytes {
+        // Never none: the message was walked when the request was placed.
+        let found = self.rows.get_or_init(|| Rows::find(message, rows_field).ok());
+        found.as_ref().map_or_else(|| message.clone(), |found| found.only(rows))
     }
 
     /// A part has been answered that left at `taken`: the whole's outcome, once, and when its first part left.
@@ -87,50 +97,10 @@ impl Whole {
     }
 }
 
-/// The message with no other elements of `rows_field` than those of `rows`.
-pub fn with_rows(message: &[u8], rows_field: u32, rows: Range<u64>) -> Result<Vec<u8>, Malformed> {
-    let (mut out, mut row) = (Vec::new(), 0);
-    let mut reader = Reader::new(message);
-    while let Some((number, value)) = reader.field()? {
-        if let (true, Value::Bytes(_)) = (number == rows_field, value) {
-            row += 1;
-            if !rows.contains(&(row - 1)) {
-                continue;
-            }
-        }
-        put_field(&mut out, number, value);
-    }
-    Ok(out)
-}
-
-fn put_field(out: &mut Vec<u8>, number: u32, value: Value) {
-    match value {
-        Value::Varint(value) => put_number(out, number, value),
-        Value::Fixed32(value) => put_fixed32(out, number, value),
-        Value::Fixed64(value) => put_fixed64(out, number, value),
-        Value::Bytes(value) => put_bytes(out, number, value),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::deadline_exceeded;
-
-    #[test]
-    fn a_part_of_a_message_has_its_own_rows_and_all_else() {
-        let mut message = Vec::new();
-        put_bytes(&mut message, 1, b"m");
-        [b"a", b"b", b"c"].iter().for_each(|row| put_bytes(&mut message, 3, *row));
-        put_number(&mut message, 4, 7);
-        put_fixed32(&mut message, 5, [1, 2, 3, 4]);
-        let mut wanted = Vec::new();
-        put_bytes(&mut wanted, 1, b"m");
-        put_bytes(&mut wanted, 3, b"b");
-        put_number(&mut wanted, 4, 7);
-        put_fixed32(&mut wanted, 5, [1, 2, 3, 4]);
-        assert_eq!(with_rows(&message, 3, 1..2), Ok(wanted));
-    }
 
     #[test]
     fn answers_are_joined_in_the_order_of_the_parts_not_of_their_coming() {

@@ -127,18 +127,6 @@ pub fn put_number(out: &mut Vec<u8>, number: u32, value: u64) {
     put_varint(out, value);
 }
 
-/// Append a field of four bytes.
-pub fn put_fixed32(out: &mut Vec<u8>, number: u32, value: [u8; 4]) {
-    put_varint(out, u64::from(number << 3 | 5));
-    out.extend_from_slice(&value);
-}
-
-/// Append a field of eight bytes.
-pub fn put_fixed64(out: &mut Vec<u8>, number: u32, value: [u8; 8]) {
-    put_varint(out, u64::from(number << 3 | 1));
-    out.extend_from_slice(&value);
-}
-
 /// How many bytes a length-delimited field takes with its head, for numbers below 16.
 pub fn bytes_field_length(length: usize) -> usize {
     1 + varint_length(length as u64) + length

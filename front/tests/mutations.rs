@@ -5,8 +5,8 @@
 use argosy_front::frame::{framed, Encoding, Frames};
 use argosy_front::gather::{gather, GatheredData};
 use argosy_front::infer::parse_infer;
-use argosy_front::parts::with_rows;
 use argosy_front::proto::{put_bytes, put_varint};
+use argosy_front::rows::Rows;
 use argosy_front::tensors::{element_count, Datatype, Signature, TensorSignature};
 use argosy_front::wire::read_envelope;
 use bytes::Bytes;
@@ -62,18 +62,19 @@ fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
 }
 
 /// What can be read can be cut into parts, which have all the rows between them.
-fn check_parts(message: &[u8]) {
+fn check_parts(message: &Bytes) {
     let Ok(whole) = read_envelope(message, ROWS_FIELD, || "m".to_owned()) else { return };
+    let found = Rows::find(message, ROWS_FIELD);
     let rows = whole.row_count as u64;
     for range in [0..rows / 2, rows / 2..rows] {
         let part_rows = (range.end - range.start) as usize;
-        assert_eq!(model_and_rows(message, range), Some((whole.model.to_owned(), part_rows)));
+        let part = found.as_ref().map(|found| found.only(range));
+        assert_eq!(part.ok().and_then(|part| model_and_rows(&part)), Some((whole.model.to_owned(), part_rows)));
     }
 }
 
-fn model_and_rows(message: &[u8], rows: std::ops::Range<u64>) -> Option<(String, usize)> {
-    let part = with_rows(message, ROWS_FIELD, rows).ok()?;
-    let part = read_envelope(&part, ROWS_FIELD, || "m".to_owned()).ok()?;
+fn model_and_rows(part: &[u8]) -> Option<(String, usize)> {
+    let part = read_envelope(part, ROWS_FIELD, || "m".to_owned()).ok()?;
     Some((part.model.to_owned(), part.row_count))
 }
 

@@ -3,7 +3,7 @@
 
 use argosy_front::gather::gather;
 use argosy_front::infer::parse_infer;
-use argosy_front::parts::with_rows;
+use argosy_front::rows::Rows;
 use argosy_front::tensors::{Datatype, Signature, TensorSignature};
 use argosy_front::wire::read_envelope;
 use bytes::Bytes;
@@ -14,7 +14,7 @@ const MAX_ROWS: u64 = 4096;
 fuzz_target!(|input: (Vec<u8>, u8)| {
     let (message, datatype) = (Bytes::from(input.0), Datatype::ALL[usize::from(input.1) % Datatype::ALL.len()]);
     if let Ok(whole) = read_envelope(&message, 3, || "m".to_owned()) {
-        let part = with_rows(&message, 3, 0..1).expect("a message that was read can be cut");
+        let part = Rows::find(&message, 3).ok().expect("a message that was read can be cut").only(0..1);
         let part = read_envelope(&part, 3, || "m".to_owned()).expect("a part of it can be read");
         assert_eq!(part.row_count, whole.row_count.min(1));
     }
