@@ -16,7 +16,7 @@ from services.runtime.front import Array, QueueSpec
 from services.runtime.portable_cache import Key
 from services.runtime.portable_parts import Outcome, Whole
 from services.runtime.tensors import InferCall, encode_infer, gather
-from services.runtime.wire import with_rows
+from services.runtime.wire import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Which part of a request it is, and where its rows begin there."""
+    """Which part of a request it is, and where its rows begin there. `rows` are those of a typed request."""
 
     whole: Whole
+    rows: Rows
     index: int
     first_row: int
 
@@ -71,18 +72,22 @@ class Pending:
 
     def split(self, rows: int) -> "Pending":
         """Take the first `rows` rows out of it, which leave alone."""
-        part = self.part or Part(Whole(-(-self.rows // rows), self.call is not None), 0, 0)
+        part = self.part or self._first_part(rows)
         calls = (None, None) if self.call is None else self.call.split(rows)
         taken = replace(self, rows=rows, part=part, call=calls[0])
-        self.part = Part(part.whole, part.index + 1, part.first_row + rows)
+        self.part = replace(part, index=part.index + 1, first_row=part.first_row + rows)
         self.rows, self.call = self.rows - rows, calls[1]
         return taken
+
+    def _first_part(self, rows: int) -> Part:
+        whole = Whole(-(-self.rows // rows), self.call is not None)
+        return Part(whole, Rows(self.message, self.rows_field), 0, 0)
 
     def own_message(self) -> bytes:
         """What a worker reads: of a part of a typed request, the message with the part's rows alone."""
         if self.part is None or self.call is not None:
             return self.message
-        return with_rows(self.message, self.rows_field, range(self.first_row, self.first_row + self.rows))
+        return self.part.rows.only(range(self.first_row, self.first_row + self.rows))
 
     def runs_with(self, other: "Pending") -> bool:
         """Whether both can be rows of one batch: the same method and, of tensors, the same trailing shapes."""

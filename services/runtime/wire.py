@@ -7,6 +7,7 @@ parser it takes the last of a field that comes twice. Whether the rest of the me
 Encoding: https://protobuf.dev/programming-guides/encoding/
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from services.runtime.errors import ServingError, invalid_input
@@ -54,20 +55,36 @@ def read_envelope(message: bytes, rows_field: int, message_name: str) -> Envelop
         raise malformed(message_name) from None
 
 
-def with_rows(message: bytes, rows_field: int, rows: range) -> bytes:
-    """A message that `read_envelope` has read, with no other elements of `rows_field` than those of `rows`."""
-    kept: list[bytes] = []
-    row = -1
+class Rows:
+    """The elements of `rows_field` in a message that `read_envelope` has read. They are found once, by whoever first
+    asks: a large request is asked for each of its parts.
+    """
+
+    def __init__(self, message: bytes, rows_field: int) -> None:
+        self._message, self._field = message, rows_field
+        self._places: list[tuple[int, int]] | None = None
+
+    def only(self, rows: range) -> bytes:
+        """The message without its other rows."""
+        if self._places is None:
+            self._places = list(_places(self._message, self._field))
+        kept: list[bytes] = []
+        position = 0
+        for row, (begin, end) in enumerate(self._places):
+            if row not in rows:
+                kept.append(self._message[position:begin])
+                position = end
+        return b"".join([*kept, self._message[position:]])
+
+
+def _places(message: bytes, rows_field: int) -> Iterator[tuple[int, int]]:
     position = 0
     while position < len(message):
         begin = position
         tag, position = _varint(message, position)
         _, position = _extent(message, position, tag & 7)
-        if is_row := tag == rows_field << 3 | _BYTES:
-            row += 1
-        if not is_row or row in rows:
-            kept.append(message[begin:position])
-    return b"".join(kept)
+        if tag == rows_field << 3 | _BYTES:
+            yield begin, position
 
 
 def request_name(method: str) -> str:
