@@ -6,9 +6,10 @@ later change, and an open Watch holds up a drain. https://github.com/grpc/grpc/b
 """
 
 import asyncio
+import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeAlias
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -27,16 +28,31 @@ HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
 
 
+# Answers of one method at one time: a load may block for minutes, and others shall not wait for it.
+TURNS = 8
+_THREADS = 256
+
+
 class RareMethods:
-    """Runs answers that may block on threads of their own."""
+    """Runs answers that may block on threads of their own. Lives on the event loop."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="rare-method")
+        self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="rare-method")
+        self._turns: defaultdict[UnaryAnswer, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(TURNS))
 
     async def answer(self, answer: UnaryAnswer, message: bytes) -> bytes:
         check_size(message, self._limits)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, partial(_answered, answer, message))
+        turn, loop = self._turns[answer], asyncio.get_running_loop()
+        await turn.acquire()
+        working = self._threads.submit(_answered, answer, message)
+
+        def ended(_: "Future[bytes]") -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(turn.release)
+
+        working.add_done_callback(ended)  # not when its caller goes: the thread is taken until the end
+        return await asyncio.wrap_future(working)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -11,6 +11,7 @@ from tests.contract.conftest import MakeFront
 from tests.contract.harness import Served, answer, embed, refusal_of, refused
 
 LIST = "/argosy.v1.ModelService/ListModels"
+SHOW = "/argosy.v1.ModelService/GetModel"
 WATCH = "/argosy.v1.ModelService/WatchModels"
 
 
@@ -54,6 +55,16 @@ def test_rare_methods_that_block_hold_up_no_large_message(make_front: MakeFront)
         assert call.exception() is None
         release.set()
         assert {call.result() for call in blocked} == {b"released"}
+
+
+def test_a_rare_method_that_blocks_holds_up_no_other(served: Served) -> None:
+    release = threading.Event()
+    served.front.answer_unary(LIST, lambda _: b"released" if release.wait(30) else b"")
+    served.front.answer_unary(SHOW, lambda _: b"shown")
+    blocked = [served.send(b"", LIST) for _ in range(40)]
+    assert served.send(b"", SHOW, timeout_s=10).result() == b"shown"
+    release.set()
+    assert {call.result() for call in blocked} == {b"released"}
 
 
 def test_an_error_of_a_rare_method_reaches_its_caller(served: Served) -> None:
