@@ -23,6 +23,10 @@ from PIL.WebPImagePlugin import WebPImageFile
 from services.runtime.errors import ServingError, invalid_input
 
 MAX_PIXELS = 50_000_000
+# Of a JPEG, pixels times scans: a scan of a few bytes costs the decoder a pass over the whole picture, some nanoseconds
+# a pixel. A progressive photo has about ten.
+MAX_SCANNED_PIXELS = 3_000_000_000
+_SCAN = b"\xff\xda"
 
 # What Pillow's decoders raise at a file that breaks its format.
 _BROKEN = (
@@ -102,6 +106,8 @@ def decode(data: bytes, mode: str, field: str, least_side: int = 0) -> Picture:
         image: Image.Image = file_format.open(_Metered(data))
         sent = image.size
         check_pixels(*sent, field)
+        if isinstance(image, JpegImageFile):
+            _check_scans(data, *sent, field)
         if least_side and isinstance(image, JpegImageFile):
             image.draft(None, (least_side, least_side))
         image.load()
@@ -117,6 +123,13 @@ def check_pixels(width: int, height: int, field: str) -> None:
     """Raises ServingError (INVALID_INPUT, IMAGE_TOO_LARGE) above 50 megapixels."""
     if width * height > MAX_PIXELS:
         message = f"{field}: {width} x {height} is {width * height} pixels, expected at most {MAX_PIXELS}"
+        raise invalid_input(message, field, "IMAGE_TOO_LARGE")
+
+
+def _check_scans(data: bytes, width: int, height: int, field: str) -> None:
+    scans = data.count(_SCAN)  # those in a thumbnail or, by chance, in notes among them
+    if width * height * scans > MAX_SCANNED_PIXELS:
+        message = f"{field}: {width} x {height} pixels in {scans} scans, expected at most {MAX_SCANNED_PIXELS} in all"
         raise invalid_input(message, field, "IMAGE_TOO_LARGE")
 
 
@@ -161,9 +174,19 @@ def _orientation(image: Image.Image) -> int:
 
 def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        image = _high_eight(image)
     if image.has_transparency_data:
         picture = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.new("RGB", image.size, "white")
         image.paste(picture, mask=picture)
     return image if image.mode == mode else image.convert(mode)
+
+
+def _high_eight(image: Image.Image) -> Image.Image:
+    """Of sixteen bits of grey; what is transparent in all sixteen stays so."""
+    grey = np.asarray(image)
+    narrow = Image.fromarray((grey >> 8).astype(np.uint8))
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        narrow.putalpha(Image.fromarray(np.where(grey == transparent, 0, 255).astype(np.uint8)))
+    return narrow

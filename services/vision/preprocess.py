@@ -22,12 +22,14 @@ from argosy.v1.manifest_pb2 import (
     RESIZE_MODE_STRETCH,
     ImagePreprocessing,
 )
-from services.runtime.errors import empty_request, invalid_input
+from services.runtime.errors import ServingError, empty_request, invalid_input
 from services.runtime.front import Array
 from services.vision.images import Picture, check_pixels, decode
 
 # A few bytes of PNG become a row of hundreds of kilobytes: what one request may become is bounded apart from its size.
 MAX_REQUEST_BYTES = 256 << 20
+# Pixels that may be decoded for one request, or for one part of a large one: some seconds of a CPU.
+MAX_REQUEST_PIXELS = 400_000_000
 
 # A JPEG is decoded at a reduced size that is still so many times what a picture's shorter side becomes: measured with
 # photos (docs/performance.md), the label stays. Only where the middle is cut out, as classifiers are trained; detectors
@@ -81,8 +83,14 @@ class ImageReader:
                 f"images: expected at most {most} a request, got {len(images)}", "images", "TOO_MANY_IMAGES"
             )
         tensor = np.empty((len(images), *self._row_shape()), self.dtype)
-        placements = tuple(self._fill(tensor[i], data, f"images[{i}]") for i, data in enumerate(images))
-        return ImageRequest(tensor, placements, top_k, min_score)
+        placements: list[Placement] = []
+        pixels = 0
+        for row, data in zip(tensor, images, strict=True):
+            placements.append(self._fill(row, data, f"images[{len(placements)}]"))
+            pixels += placements[-1].width * placements[-1].height
+            if pixels > MAX_REQUEST_PIXELS:
+                raise _too_many_pixels(len(placements), pixels)
+        return ImageRequest(tensor, tuple(placements), top_k, min_score)
 
     def collate(self, requests: Sequence[ImageRequest]) -> dict[str, Array]:
         """The rows of all requests as the network's one input."""
@@ -121,6 +129,11 @@ class ImageReader:
             np.subtract(row, np.array(self.spec.mean, np.float32), out=row)
         if self.spec.std:
             np.divide(row, np.array(self.spec.std, np.float32), out=row)
+
+
+def _too_many_pixels(images: int, pixels: int) -> ServingError:
+    message = f"images: the first {images} have {pixels} pixels, expected at most {MAX_REQUEST_PIXELS} a request"
+    return invalid_input(message, "images", "IMAGE_TOO_LARGE")
 
 
 def _fitted(picture: Picture, spec: ImagePreprocessing, field: str) -> tuple[Image.Image, Placement]:

@@ -89,6 +89,13 @@ def test_sixteen_bit_colours_are_read_by_their_high_eight() -> None:
     assert decode(data, "RGB", "images[0]").getpixel((0, 0)) == (0x12, 0x00, 0xFF)
 
 
+def test_a_transparent_grey_of_sixteen_bits_lies_on_white_and_its_neighbours_do_not() -> None:
+    header = struct.pack(">IIBBBBB", 3, 1, 16, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"tRNS", b"\0\0"), (b"IDAT", zlib.compress(bytes.fromhex("00 0000 0001 1200")))]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in [*chunks, (b"IEND", b"")])
+    assert np.asarray(decode(data, "L", "images[0]")).tolist() == [[255, 0, 0x12]]
+
+
 def test_what_is_transparent_lies_on_white() -> None:
     image = Image.new("RGBA", (3, 1))
     image.putdata([(10, 20, 30, 255), (10, 20, 30, 0), (0, 0, 0, 51)])
@@ -231,6 +238,20 @@ def test_a_header_of_a_million_pieces_does_not_hold_the_service(flood: bytes) ->
     began = time.perf_counter()
     assert refusal(data).reason == "IMAGE_UNDECODABLE"
     assert time.perf_counter() - began < 1
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_before_they_are_decoded() -> None:
+    data = encoded(Image.new("L", (3000, 3000)), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    scans = data[last:-2] * 1000
+    began = time.perf_counter()
+    assert refusal(data[:last] + scans + data[-2:]).reason == "IMAGE_TOO_LARGE"
+    assert time.perf_counter() - began < 1
+
+
+def test_a_progressive_photo_of_the_largest_size_is_decoded() -> None:
+    data = encoded(Image.new("L", (10_000, 5000)), "JPEG", progressive=True)
+    assert decode(data, "L", "images[0]").size == (10_000, 5000)
 
 
 def test_a_png_in_pieces_of_one_kilobyte_is_decoded() -> None:

@@ -168,6 +168,14 @@ def test_more_images_than_a_request_may_become_are_refused_before_any_is_decoded
     assert raised.value.reason == "TOO_MANY_IMAGES"
 
 
+def test_images_of_more_pixels_than_a_request_may_have_are_refused_once_they_are_too_many() -> None:
+    out = BytesIO()
+    Image.new("1", (7000, 7000)).save(out, "PNG")
+    with pytest.raises(ServingError, match=r"^images: the first 9 have 441000000 pixels") as raised:
+        read(preprocessing(), *[out.getvalue()] * 400)
+    assert raised.value.reason == "IMAGE_TOO_LARGE"
+
+
 def jpeg(side: int) -> bytes:
     out = BytesIO()
     Image.fromarray(skimage.data.astronaut()).resize((side, side)).save(out, "JPEG", quality=90)
