@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class VisionServiceStub:
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels. EXIF orientation is applied.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels, 400 a request. EXIF orientation is applied.
     One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
@@ -54,7 +54,7 @@ class VisionServiceStub:
 
 
 class VisionServiceServicer:
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels. EXIF orientation is applied.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels, 400 a request. EXIF orientation is applied.
     One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
@@ -106,7 +106,7 @@ def add_VisionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class VisionService:
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels. EXIF orientation is applied.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels, 400 a request. EXIF orientation is applied.
     One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class VisionServiceStub:
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels. EXIF orientation is applied.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels, 400 a request. EXIF orientation is applied.
     One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
@@ -44,7 +44,7 @@ class VisionServiceStub:
 
 @_typing.type_check_only
 class VisionServiceAsyncStub(VisionServiceStub):
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels. EXIF orientation is applied.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels, 400 a request. EXIF orientation is applied.
     One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
@@ -57,7 +57,7 @@ class VisionServiceAsyncStub(VisionServiceStub):
     """One vector an image."""
 
 class VisionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels. EXIF orientation is applied.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels, 400 a request. EXIF orientation is applied.
     One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
