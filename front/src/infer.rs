@@ -2,7 +2,7 @@
 //!
 //! Names, datatypes, shapes and lengths are compared before a single element is read, and sizes are multiplied so that
 //! nothing overflows or is allocated for a shape. The order of the checks and their texts are those of
-//! `services/runtime/tensors.py`.
+//! `services/runtime/tensors.py`, but for the number of rows, which is held against its bound before elements are kept.
 
 use bytes::Bytes;
 

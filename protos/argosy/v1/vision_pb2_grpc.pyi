@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class VisionServiceStub:
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels, 400 a request. EXIF orientation is applied.
-    One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels and 400 in a request. EXIF orientation
+    is applied. One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
     @_typing.overload
@@ -44,8 +44,8 @@ class VisionServiceStub:
 
 @_typing.type_check_only
 class VisionServiceAsyncStub(VisionServiceStub):
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels, 400 a request. EXIF orientation is applied.
-    One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels and 400 in a request. EXIF orientation
+    is applied. One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -57,8 +57,8 @@ class VisionServiceAsyncStub(VisionServiceStub):
     """One vector an image."""
 
 class VisionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels, 400 a request. EXIF orientation is applied.
-    One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels and 400 in a request. EXIF orientation
+    is applied. One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
     @_abc_1.abstractmethod
