@@ -4,9 +4,10 @@ A request that is wrong fails alone, before the batch runs. A batch that cannot 
 that the one at fault fails alone too. What nobody foresaw becomes INTERNAL with an id, and the log has the rest.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from services.runtime.shaping import RunOnce, run_by_length, run_padded
 from services.runtime.stages import COMPUTE, POSTPROCESS, PREPROCESS, StageClock
 from services.runtime.typed_method import TypedMethod
 from services.runtime.version import LoadedVersion
+
+# The inputs of rows and how much of the second dimension each fills, to the outputs.
+RunRows: TypeAlias = Callable[[Mapping[str, Array], Sequence[int]], dict[str, Array]]
 
 _CALLER_GONE = "every caller of the batch has gone: the run was ended"
 
@@ -61,7 +65,7 @@ def _answer_typed(
         except Exception as error:  # noqa: BLE001 - a bug that one request meets must not reach its neighbours
             batch.fail(index, _unforeseen(batch, error))
     try:
-        _run_together(batch, decoded, method, _checked(run, version), clock)
+        _run_together(batch, decoded, method, _by_length(run, version), clock)
     except DeviceFaultError:
         raise
     except Exception:
@@ -75,7 +79,7 @@ def _run_together(
     batch: Batch,
     decoded: Sequence[tuple[int, object]],
     method: TypedMethod[object],
-    run: RunOnce,
+    run: RunRows,
     clock: StageClock,
 ) -> None:
     if not decoded:
@@ -83,7 +87,7 @@ def _run_together(
     requests = [request for _, request in decoded]
     inputs, lengths = method.collate(requests), method.row_lengths(requests)
     clock.end(PREPROCESS)
-    outputs = run_by_length(run, inputs, lengths)
+    outputs = run(inputs, lengths)
     clock.end(COMPUTE)
     start = 0
     for index, request in decoded:
@@ -101,7 +105,7 @@ def _run_alone(
 ) -> None:
     for index, request in decoded:
         try:
-            _run_together(batch, [(index, request)], method, _checked(version.session.start(), version), clock)
+            _run_together(batch, [(index, request)], method, _by_length(version.session.start(), version), clock)
         except ServingError as error:
             batch.fail(index, in_request(error, batch.first_rows[index]))
         except DeviceFaultError:
@@ -211,6 +215,10 @@ def _left(
 
 def _rows(tensors: Mapping[str, Array], rows: slice) -> dict[str, Array]:
     return {name: array[rows] for name, array in tensors.items()}
+
+
+def _by_length(run: Run, version: LoadedVersion) -> RunRows:
+    return partial(run_by_length, _checked(run, version), max_padding=version.max_padding)
 
 
 def _checked(run: Run, version: LoadedVersion) -> RunOnce:

@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias, TypeVar, cast
 
 from argosy.v1.manifest_pb2 import ModelManifest
 from services.runtime.front import Array, TypedRoute
+from services.runtime.shaping import MAX_PADDING
 
 Request = TypeVar("Request")
 
@@ -46,6 +47,9 @@ TensorCheck: TypeAlias = Callable[[Mapping[str, Array]], None]
 # The check that a model's manifest asks for.
 TensorChecks: TypeAlias = Callable[[ModelManifest], TensorCheck]
 
+# How much of what a model's graph is run on may be padding, by its manifest: a share from 0 to 1.
+PaddingLimits: TypeAlias = Callable[[ModelManifest], float]
+
 
 def no_methods(manifest: ModelManifest, folder: Path) -> Sequence[TypedMethod[object]]:  # noqa: ARG001  of any model
     """ModelInfer alone."""
@@ -55,6 +59,10 @@ def no_methods(manifest: ModelManifest, folder: Path) -> Sequence[TypedMethod[ob
 def unchecked(manifest: ModelManifest) -> TensorCheck:  # noqa: ARG001  for models of every manifest
     """Whatever fits the signature will do."""
     return lambda _: None
+
+
+def usual_padding(manifest: ModelManifest) -> float:  # noqa: ARG001  for graphs that are told where a row ends
+    return MAX_PADDING
 
 
 def erased(make: Callable[[ModelManifest, Path], Sequence[TypedMethod[Request]]]) -> TypedMethods:
@@ -68,3 +76,4 @@ class TaskCode:
 
     typed_methods: TypedMethods
     tensor_checks: TensorChecks = unchecked
+    padding_limits: PaddingLimits = usual_padding

@@ -35,7 +35,8 @@ _WARM_LENGTH = 8
 class LoadedVersion:
     """Ready to run. `device` is what the trailers say: cpu, cuda:0; `stages` counts where its workers' time went.
 
-    `check` is for tensors that a caller made, `check_indices` for those that task code did.
+    `check` is for tensors that a caller made, `check_indices` for those that task code did, of which at most
+    the share `max_padding` is padding.
     """
 
     manifest: ModelManifest
@@ -46,6 +47,7 @@ class LoadedVersion:
     device: str
     check: TensorCheck
     check_indices: TensorCheck
+    max_padding: float
     stages: StageCounts = field(default_factory=StageCounts)
     others: tuple[Session, ...] = ()  # of further instances, where they do not share `session`
     sequences: Sequences | None = None  # of a model that keeps a state
@@ -95,6 +97,7 @@ def load_version(
         device_name(wanted),
         both(check_indices, check),
         check_indices,
+        task_code.padding_limits(manifest),
         others=tuple(sessions[1:]),
         sequences=Sequences(states, config.max_sequences, config.sequence_idle_s) if states else None,
     )

@@ -3,7 +3,8 @@
 A text is measured before it is tokenised, because tokenising costs by the byte what nobody has paid for yet. Longer
 texts than the network reads are cut at the end by the tokenizer, which keeps its special tokens, and the reply says so.
 Characters are passed on as they are, NUL too: what becomes of them is the tokenizer's rule or the graph's, as it was in
-training (BERT's tokenizers drop NUL; others call it unknown). Ids are padded to the longest text of the batch.
+training (BERT's tokenizers drop NUL; others call it unknown). Ids are padded to the longest text of the
+batch; a graph without a mask would read the padding as words, so it is run on texts of one length at a time.
 
 Of a long text only the beginning is tokenised: 1 MiB takes seconds and hundreds of megabytes, and the network reads its
 first few hundred tokens.
@@ -18,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
-from argosy.v1.manifest_pb2 import TokenReading
+from argosy.v1.manifest_pb2 import ModelManifest, TokenReading
 from argosy.v1.text_pb2 import TextReading
 from services.runtime.errors import empty_request, invalid_input
 from services.runtime.front import Array
+from services.runtime.shaping import MAX_PADDING
 
 MAX_TEXT_BYTES = 1 << 20
 
@@ -143,6 +145,11 @@ def checked(texts: Sequence[str]) -> tuple[str, ...]:
 def token_counts(requests: Sequence[TextRequest]) -> list[int]:
     """Of each text of all requests; empty where the graph reads texts whole."""
     return [len(read.ids) for request in requests for read in request.tokens]
+
+
+def padding_limit(manifest: ModelManifest) -> float:
+    """Of the tokens that the graph is run on, how many may be padding: none where no mask tells it which ones are."""
+    return MAX_PADDING if manifest.text.tokens.mask_input else 0.0
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:

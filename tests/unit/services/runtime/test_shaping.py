@@ -71,6 +71,14 @@ def test_rows_of_one_length_stay_together() -> None:
     assert [rows.tolist() for rows in by_length([5, 5, 5])] == [[0, 1, 2]]
 
 
+def test_where_no_padding_is_allowed_a_group_has_rows_of_one_length() -> None:
+    shapes: Runs = []
+    x = padded_rows(20, 19, 20)
+    outputs = run_by_length(recording(shapes), {"x": x}, (20, 19, 20), max_padding=0)
+    assert shapes == [(2, 20), (1, 19)]
+    assert np.array_equal(outputs["each"], x * 2)
+
+
 def test_groups_are_run_as_long_as_their_longest_and_come_back_in_their_rows_places() -> None:
     shapes: Runs = []
     x = padded_rows(2, 20, 2, 19)
