@@ -8,6 +8,7 @@ import gzip
 import json
 import zipfile
 import zlib
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ FRAMEWORKS = (
 
 _HEAD_BYTES = 4096
 _COMPRESSED_PICKLES = {".joblib", ".pkl", ".pickle", ".gz", ".z", ".bz2", ".xz", ".lzma", ".lz4"}
+# Members of a module pickled whole, and of a .pt2 as the versions of torch.export name it.
+_READ_BY_PICKLE = {"data.pkl", "archive_format", "serialized_exported_program.json", "models/model.json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +100,19 @@ def _of_archive(path: Path) -> Kind:
     inner = {name.split("/", 1)[-1] for name in names}
     if "config.json" in names and any(name.startswith("model.weights") for name in names):
         return Kind("keras")
-    if "archive_format" in inner or "serialized_exported_program.json" in inner or "models/model.json" in inner:
+    if is_torch_script(inner):
         return Kind("pytorch")
-    if "constants.pkl" in inner and any(name.startswith("code/") for name in inner):
-        return Kind("pytorch")
-    if "data.pkl" in inner:
+    # Anyone can add a member: the name of another format takes nothing from what PyTorch unpickles of this one.
+    if inner & _READ_BY_PICKLE:
         return Kind("pytorch", runs_code=True)
     if any(name.endswith(".npy") for name in names):
         raise SourceError(f"{path.name} holds arrays and no model: give it as --samples")
     raise SourceError(f"{path.name} is an archive, and neither of Keras nor of PyTorch")
+
+
+def is_torch_script(members: Set[str]) -> bool:
+    """By the members of a PyTorch archive, told without its first folder."""
+    return "constants.pkl" in members and any(name.startswith("code/") for name in members)
 
 
 def _by_text(path: Path, head: bytes) -> Kind | None:

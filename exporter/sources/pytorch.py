@@ -17,6 +17,7 @@ from exporter.arrays import Array, Rows
 from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
 from exporter.foreign import told
+from exporter.sniff import is_torch_script
 from exporter.sources.inputs import Input
 from exporter.sources.source import Naming, Remedy, Source, Way
 
@@ -33,8 +34,10 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:
     with zipfile.ZipFile(path) as archive:
         members = {name.split("/", 1)[-1] for name in archive.namelist()}
     try:
-        if "constants.pkl" in members and any(name.startswith("code/") for name in members):
+        if is_torch_script(members):
             return _of_module(torch.jit.load(path, map_location="cpu"))  # type: ignore[no-untyped-call]
+        if not request.trust_code:
+            raise SourceError(f"loading {path.name} runs the code in it: say --trust-code if it is yours")
         if "data.pkl" in members and "archive_format" not in members:
             return from_object(torch.load(path, map_location="cpu", weights_only=False), request, samples)
         return _of_program(torch.export.load(path))

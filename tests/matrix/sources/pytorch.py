@@ -145,7 +145,7 @@ def as_program(
     dynamic: tuple[Mapping[int, Dim], ...] | None,
 ) -> Given:
     torch.export.save(torch.export.export(module.eval(), example, dynamic_shapes=dynamic), folder / "model.pt2")
-    return Given("model.pt2")
+    return Given("model.pt2", (_TRUST,))
 
 
 def _of_wine(module: nn.Module, save: Save) -> Made:

@@ -9,11 +9,15 @@ import sys
 import pytest
 
 OWN = """
-import keras, torch
+import keras
 @keras.saving.register_keras_serializable("own")
 class Halve(keras.layers.Layer):
     def call(self, values):
         return values / 2
+"""
+
+NETS = """
+import torch
 class Net(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -23,15 +27,14 @@ class Net(torch.nn.Module):
 """
 
 MAKER = """
-import keras, numpy as np, tensorflow as tf, torch
+import keras, numpy as np, tensorflow as tf
 from pathlib import Path
-from own import Halve, Net
+from own import Halve
 given = keras.Input((3,), name="features")
 keras.Model(given, Halve()(given)).save("halve.keras")
 leaves = keras.layers.Lambda(lambda values: (open("lambda-ran", "w"), values)[1])
 keras.Model(given, leaves(given)).save("lambda.keras")
 Path("lambda-ran").unlink(missing_ok=True)
-torch.save(Net(), "net.pt")
 Path("words.txt").write_text("red\\ngreen\\n")
 class Reads(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([None, 1], tf.float32)])
@@ -51,6 +54,21 @@ class Looks(tf.Module):
         return {"value": tf.cast(self.table.lookup(text), tf.float32)}
 looks = Looks()
 tf.saved_model.save(looks, "looks", signatures=looks.__call__)
+"""
+
+# PyTorch exports in a process without TensorFlow, as the exporter does.
+TORCH_MAKER = """
+import torch, zipfile
+from nets import Net
+torch.save(Net(), "net.pt")
+class Opens:
+    def __reduce__(self):
+        return open, ("pickle-ran", "w")
+torch.save(Opens(), "disguised.pt")
+with zipfile.ZipFile("disguised.pt", "a") as archive:
+    archive.writestr("else/models/model.json", "{}")
+rows = {0: torch.export.Dim("batch")}
+torch.export.save(torch.export.export(Net().eval(), (torch.zeros(3, 3),), dynamic_shapes=(rows,)), "net.pt2")
 """
 
 LOADER = """
@@ -79,6 +97,9 @@ print(refused("looks", "tensorflow"))
 print(converts("halve.keras", "keras", imports=("own",), trust_code=True))
 print(converts("net.pt", "pytorch", trust_code=True))
 print(refused("net.pt", "pytorch", imports=("nosuch",)))
+print(refused("disguised.pt", "pytorch"))
+print(Path("pickle-ran").exists())
+print(refused("net.pt2", "pytorch"))
 """
 """What the loader prints, a line each."""
 ANSWERS = (
@@ -90,6 +111,9 @@ ANSWERS = (
     "own_layer_imported",
     "module",
     "absent_import",
+    "disguised_pickle",
+    "pickle_ran",
+    "program",
 )
 
 
@@ -97,7 +121,9 @@ ANSWERS = (
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("code")
     (folder / "own.py").write_text(OWN)
-    subprocess.run([sys.executable, "-c", MAKER], cwd=folder, check=True, timeout=110)
+    (folder / "nets.py").write_text(NETS)
+    for maker in (MAKER, TORCH_MAKER):
+        subprocess.run([sys.executable, "-c", maker], cwd=folder, check=True, timeout=110)
     done = subprocess.run(
         [sys.executable, "-c", LOADER], cwd=folder, check=False, timeout=110, capture_output=True, text=True
     )
@@ -142,3 +168,12 @@ def test_a_saved_model_whose_vocabulary_is_a_file_of_its_own_folder_says_what_ca
 
 def test_a_torch_module_that_was_pickled_whole_is_exported_where_it_is_trusted(said: dict[str, str]) -> None:
     assert said["module"] == "True"
+
+
+def test_a_pickled_module_is_refused_whatever_else_is_in_its_archive(said: dict[str, str]) -> None:
+    assert said["disguised_pickle"] == "loading disguised.pt runs the code in it: say --trust-code if it is yours"
+    assert said["pickle_ran"] == "False"
+
+
+def test_a_program_of_torch_export_is_refused_without_the_flag(said: dict[str, str]) -> None:
+    assert said["program"] == "loading net.pt2 runs the code in it: say --trust-code if it is yours"

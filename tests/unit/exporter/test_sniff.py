@@ -41,9 +41,11 @@ def test_files_are_told_apart_by_their_content(tmp_path: Path, name: str, conten
     ("members", "kind"),
     [
         (["config.json", "metadata.json", "model.weights.h5"], Kind("keras")),
-        (["net/archive_format", "net/models/model.json"], Kind("pytorch")),
+        (["net/archive_format", "net/models/model.json"], Kind("pytorch", runs_code=True)),
+        (["serialized_exported_program.json"], Kind("pytorch", runs_code=True)),
         (["net/constants.pkl", "net/data.pkl", "net/code/net.py"], Kind("pytorch")),
         (["net/data.pkl", "net/data/0"], Kind("pytorch", runs_code=True)),
+        (["net/data.pkl", "else/models/model.json"], Kind("pytorch", runs_code=True)),
     ],
 )
 def test_archives_are_told_apart_by_their_members(tmp_path: Path, members: list[str], kind: Kind) -> None:
