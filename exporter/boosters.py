@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from exporter.errors import SourceError
 from exporter.sources.inputs import Input
 
 # The newest that onnxmltools 1.16 writes for trees without a warning.
@@ -16,6 +17,16 @@ NO_CATEGORIES = (
     " OneHotEncoder(sparse_output=False) and train anew"
 )
 _MOST_THRESHOLDS = 60
+
+
+def refuse_number_for_missing(model: object) -> None:
+    """Raises SourceError for an XGBoost model that reads a number as missing: its trees do not know which."""
+    missing = getattr(model, "missing", None)
+    if isinstance(missing, int | float) and not np.isnan(missing):
+        raise SourceError(
+            f"XGBoost with missing={missing:g} cannot be converted: its graph knows NaN alone as missing; export it"
+            f" after set_params(missing=float('nan')), and give it NaN in place of {missing:g}"
+        )
 
 
 def tree_input(width: int, thresholds: Mapping[int, tuple[float, ...]]) -> Input:

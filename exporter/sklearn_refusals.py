@@ -8,7 +8,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from exporter.boosters import NO_CATEGORIES
+from exporter.boosters import NO_CATEGORIES, refuse_number_for_missing
 from exporter.errors import SourceError
 from exporter.sklearn_remedies import SCALERS, package_of
 from exporter.sources.estimators import parts
@@ -33,6 +33,8 @@ def refuse_what_cannot_be_converted(estimator: BaseEstimator) -> None:
             )
         if getattr(part, "enable_categorical", False) and _has_categories(part):
             raise SourceError(NO_CATEGORIES)
+        if package_of(part) == "xgboost":
+            refuse_number_for_missing(part)
         if np.any(getattr(part, "is_categorical_", False)):
             raise SourceError(
                 "the categorical_features of HistGradientBoosting cannot be converted: encode them with"

@@ -17,6 +17,7 @@ from exporter.boosters import (
     MLTOOLS_OPSET,
     NO_CATEGORIES,
     class_outputs,
+    refuse_number_for_missing,
     tree_input,
     with_default_operators,
 )
@@ -40,6 +41,7 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
     """A model that stopped early answers, and is converted, up to its best iteration."""
     if not isinstance(model, xgboost.XGBModel):
         return _of_booster(model)
+    refuse_number_for_missing(model)
 
     def fit_again(rows: Sequence[Array], truth: Array) -> Source:
         return from_object(fitted_again(model, rows[0], truth), request, samples)

@@ -16,6 +16,7 @@ GROUP = Group(
         Case("xgboost-early-stopped", "classifier that was stopped early"),
         Case("xgboost-ranker", "ranker"),
         Case("xgboost-pickled", "classifier, pickled, missing values"),
+        Case("xgboost-number-missing", "classifier, -999 is missing", Refused("missing=-999 cannot be converted")),
         Case(
             "xgboost-sparse-one-hot",
             "mixed columns: sparse one-hot → classifier",

@@ -36,6 +36,10 @@ joblib.dump(make_pipeline(columns, xgboost.XGBClassifier(n_estimators=5)).fit(ta
 joblib.dump(RandomForestClassifier(5, random_state=0).fit(rows.astype(np.float64), classes), "forest.pkl")
 categories = xgboost.XGBClassifier(n_estimators=2, enable_categorical=True)
 joblib.dump(categories.fit(table.astype({"kind": "category"}), classes), "categories.pkl")
+for name, model in (("absent.pkl", xgboost.XGBClassifier), ("zero.pkl", xgboost.XGBRegressor)):
+    absent = model(n_estimators=2, missing=0 if name == "zero.pkl" else -999).fit(rows, classes)
+    joblib.dump(absent, name)
+    joblib.dump(make_pipeline(StandardScaler(), absent).fit(rows, classes), f"scaled_{name}")
 texts = ["a good day", "bad weather", "not good", "fine water"] * 10
 for name, analyzer in (("words.pkl", "word"), ("char_wb.pkl", "char_wb")):
     pipeline = make_pipeline(TfidfVectorizer(analyzer=analyzer), LogisticRegression())
@@ -101,6 +105,10 @@ def test_what_a_converter_gets_wrong_is_mended_and_the_manifest_says_so(
     ("source", "task", "says"),
     [
         ("categories.pkl", "tabular-classification", "enable_categorical cannot be converted: encode the categories"),
+        ("absent.pkl", "tabular-classification", "missing=-999 cannot be converted: its graph knows NaN alone"),
+        ("scaled_absent.pkl", "tabular-classification", "give it NaN in place of -999"),
+        ("zero.pkl", "tabular-regression", "missing=0 cannot be converted"),
+        ("scaled_zero.pkl", "tabular-regression", "missing=0 cannot be converted"),
         ("char_wb.pkl", "text-classification", "analyzer='char_wb' cannot be converted"),
     ],
 )
