@@ -28,6 +28,12 @@ pub fn wrong(name: &str, what: &str) -> ServingError {
     invalid_input(format!("input '{name}': {what}"), format!("inputs.{name}"))
 }
 
+/// Elements of BYTES in one tensor: an empty one takes two bytes in a message, and some hundred once Python has it.
+pub const MAX_STRINGS: usize = 1 << 20;
+
+/// Numbers in typed contents of one tensor: a small one takes a byte in a message, and eight as an INT64.
+pub const MAX_TYPED_NUMBERS: usize = 1 << 24;
+
 /// The elements of `tensor` from its element of `raw_input_contents`; of more than `max_rows` rows none.
 pub fn from_raw(
     message: &Bytes,
@@ -60,6 +66,7 @@ fn strings_from_raw(
 ) -> Result<Vec<Bytes>, ServingError> {
     let count = counted_strings(tensor, raw)?;
     check_rows(tensor, max_rows)?;
+    check_count(tensor, count, MAX_STRINGS)?;
     let mut elements = Vec::with_capacity(count);
     let mut rest = raw;
     while let Some((element, after)) = split_string(rest) {
@@ -92,6 +99,14 @@ pub fn check_rows(tensor: &RawTensor, max_rows: u64) -> Result<(), ServingError>
     match tensor.shape.dimensions().first() {
         Some(rows) if rows.unsigned_abs() > max_rows => Err(too_many_rows("inputs", max_rows, rows.unsigned_abs())),
         _ => Ok(()),
+    }
+}
+
+/// Refuse elements that would take many times what they take in the message.
+pub fn check_count(tensor: &RawTensor, count: usize, most: usize) -> Result<(), ServingError> {
+    match count {
+        _ if count <= most => Ok(()),
+        _ => Err(wrong(tensor.name, &format!("at most {most} elements that are not raw numbers, got {count}"))),
     }
 }
 

@@ -6,7 +6,9 @@
 use bytes::Bytes;
 
 use crate::error::{malformed, ServingError};
-use crate::infer_contents::{check_rows, wrong, Elements, MODEL_INFER_REQUEST};
+use crate::infer_contents::{
+    check_count, check_rows, wrong, Elements, MAX_STRINGS, MAX_TYPED_NUMBERS, MODEL_INFER_REQUEST,
+};
 use crate::infer_message::{RawTensor, CONTENTS};
 use crate::proto::{Malformed, Reader, Value};
 use crate::tensors::{contents_field_name, element_count, Datatype};
@@ -30,6 +32,7 @@ pub fn from_contents(
         return Err(wrong(tensor.name, &format!("shape {shape:?} {name} needs {needed} elements, got {count}")));
     }
     check_rows(tensor, max_rows)?;
+    check_count(tensor, count, if datatype == Datatype::Bytes { MAX_STRINGS } else { MAX_TYPED_NUMBERS })?;
     match (datatype, found.packed) {
         (Datatype::Bytes, _) => Ok(Elements::Strings(strings_from_contents(message, tensor, count))),
         (Datatype::Fp32 | Datatype::Fp64, Some(packed)) => Ok(Elements::Numbers(message.slice_ref(packed))),

@@ -63,6 +63,10 @@ _CONTENTS_FIELD: Mapping[str, str] = {
     "BYTES": "bytes_contents",
 }
 
+# Of one tensor: an empty text takes two bytes in a message and some hundred as an object, a small number in typed
+# contents one byte and up to eight in an array.
+MAX_STRINGS, MAX_TYPED_NUMBERS = 1 << 20, 1 << 24
+
 # What the elements of those fields are, before they are narrowed to the datatype.
 _FIELD_DTYPE: Mapping[str, np.dtype[np.generic]] = {
     "bool_contents": np.dtype(np.bool_),
@@ -189,6 +193,7 @@ def _bytes_from_raw(name: str, shape: tuple[int, ...], raw: bytes) -> Array:
     if len(elements) != count:
         got = len(elements) if len(elements) < count else "more"
         raise wrong(name, f"shape {list(shape)} BYTES needs {count} elements, got {got}")
+    _check_count(name, count, MAX_STRINGS)
     return _object_array(elements).reshape(shape)
 
 
@@ -203,9 +208,16 @@ def _from_contents(tensor: InputTensor, shape: tuple[int, ...]) -> Array:
     needed = _element_count(shape)
     if len(elements) != needed:
         raise wrong(tensor.name, f"shape {list(shape)} {tensor.datatype} needs {needed} elements, got {len(elements)}")
+    _check_count(tensor.name, needed, MAX_STRINGS if tensor.datatype == "BYTES" else MAX_TYPED_NUMBERS)
     if tensor.datatype == "BYTES":
         return _object_array(elements).reshape(shape)
     return _narrowed(tensor, np.array(elements, _FIELD_DTYPE[field])).reshape(shape)
+
+
+def _check_count(name: str, count: int, most: int) -> None:
+    """Elements that would take many times what they take in the message."""
+    if count > most:
+        raise wrong(name, f"at most {most} elements that are not raw numbers, got {count}")
 
 
 def _narrowed(tensor: InputTensor, wide: Array) -> Array:

@@ -7,7 +7,8 @@ import grpc
 import pytest
 
 from inference.grpc_service_pb2 import ModelInferRequest
-from services.runtime.front import Signature, TensorSignature
+from services.runtime.front import Limits, Signature, TensorSignature
+from tests.contract.conftest import MakeFront
 from tests.contract.harness import Served, raw_infer, refused, spec, tensor
 
 SIGNATURE = Signature(
@@ -220,3 +221,30 @@ def test_150_nested_messages_in_a_field_nobody_knows_are_not_followed(served: Se
     served.open()
     error = refused(served.infer(nested(150)))
     assert error.message == "model: a model's name is needed, got none"
+
+
+TEXTS = 2**20 + 2
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ModelInferRequest(
+            model_name="m",
+            inputs=[bare(), bare("n", "BYTES", (2, TEXTS // 2))],
+            raw_input_contents=[RAW_X, bytes(4 * TEXTS)],
+        ),
+        ModelInferRequest(
+            model_name="m", inputs=[X, tensor("n", "BYTES", (2, TEXTS // 2), bytes_contents=[b""] * TEXTS)]
+        ),
+    ],
+    ids=["raw", "typed"],
+)
+def test_no_tensor_has_more_than_a_million_texts(make_front: MakeFront, request_: ModelInferRequest) -> None:
+    front = make_front(limits=Limits(max_message_bytes=8 << 20))
+    with grpc.insecure_channel(front.address) as channel:
+        served = Served(front, channel)
+        served.open(spec(signature=SIGNATURE))
+        error = refused(served.infer(request_))
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.message == f"input 'n': at most {2**20} elements that are not raw numbers, got {TEXTS}"
