@@ -74,18 +74,18 @@ class WorstError:
         self._row = 0
         self._disagreeing_rows: set[int] = set()
 
-    def add(self, start: int, answer: Array, whole_reference: Array) -> None:
-        """`answer` holds the rows from `start` on."""
-        expected = whole_reference[start : start + answer.shape[0]]
+    def add(self, asked: range, answer: Array, whole_reference: Array) -> None:
+        """`answer` is to hold the rows that were asked: one for each. Raises ParityError where its shape is another."""
+        expected = whole_reference[asked.start : asked.stop]
         if answer.shape != expected.shape:
             raise ParityError(
                 f"output '{self._output}': the graph answers shape {list(answer.shape)},"
                 f" the source {list(expected.shape)}"
             )
         if answer.dtype.kind in "OUS" or expected.dtype.kind in "OUS" or _are_indices(answer):
-            self._add_labels(start, answer, expected)
+            self._add_labels(asked.start, answer, expected)
         else:
-            self._add_numbers(start, answer.astype(np.float64), expected.astype(np.float64))
+            self._add_numbers(asked.start, answer.astype(np.float64), expected.astype(np.float64))
 
     def _add_labels(self, start: int, answer: Array, expected: Array) -> None:
         differs = (answer.astype(str) != expected.astype(str)).reshape(answer.shape[0], -1).any(axis=1)

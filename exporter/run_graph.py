@@ -46,17 +46,17 @@ def run_graph(graph: bytes, rows: Rows, batch_rows: int = WHOLE_BATCH_ROWS) -> d
 
 def batches(
     session: onnxruntime.InferenceSession, rows: Rows, row_count: int, batch_rows: int
-) -> Iterator[tuple[int, dict[str, Array]]]:
-    """The answers of each batch, with its first row. Raises GraphError where the graph does not run."""
+) -> Iterator[tuple[range, dict[str, Array]]]:
+    """The answers of each batch, and which rows it holds. Raises GraphError where the graph does not run."""
     names = [output.name for output in session.get_outputs()]
     for start in range(0, row_count, batch_rows):
-        batch = {name: values[start : min(start + batch_rows, row_count)] for name, values in rows.items()}
+        asked = range(start, min(start + batch_rows, row_count))
+        batch = {name: values[asked.start : asked.stop] for name, values in rows.items()}
         try:
-            yield start, dict(zip(names, session.run(names, batch), strict=True))
+            yield asked, dict(zip(names, session.run(names, batch), strict=True))
         except (*_RUNTIME_ERRORS, ValueError) as error:
-            count = min(batch_rows, row_count - start)
             raise GraphError(
-                f"the graph does not run on {count} row(s) from row {start} (ONNX Runtime: {told(error)})"
+                f"the graph does not run on {len(asked)} row(s) from row {start} (ONNX Runtime: {told(error)})"
             ) from error
 
 

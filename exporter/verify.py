@@ -44,11 +44,11 @@ def compare(
     if missing:
         raise ParityError(f"output '{missing[0]}' has no reference to be compared with")
     parities = {name: WorstError(name, tolerance, name in class_outputs) for name in reference}
-    for start, answers in _answers(session, rows, row_count):
+    for asked, answers in _answers(session, rows, row_count):
         for name, worst in parities.items():
             if name not in answers:
                 raise ParityError(f"the graph has no output '{name}': it has {', '.join(sorted(answers))}")
-            worst.add(start, answers[name], reference[name])
+            worst.add(asked, answers[name], reference[name])
     return ParityReport(
         passed=all(worst.within for worst in parities.values()),
         row_count=row_count,
@@ -59,7 +59,7 @@ def compare(
 
 def _answers(
     session: onnxruntime.InferenceSession, rows: Rows, row_count: int
-) -> Iterator[tuple[int, dict[str, Array]]]:
+) -> Iterator[tuple[range, dict[str, Array]]]:
     """The answers of every batching: all rows in large batches, the first ones again in small batches."""
     if _takes_one_row(session):
         yield from batches(session, rows, row_count, 1)

@@ -76,6 +76,16 @@ def test_another_shape_is_refused(tiny) -> None:
         compare(tiny.graph(), {"features": tiny.rows}, {"probabilities": tiny.reference()[:, :2]}, described="n")
 
 
+def test_a_graph_that_answers_the_first_row_of_each_batch_alone_is_refused(tiny) -> None:
+    shortened = tiny.converted(output="probabilities")
+    shortened.graph.node[1].output[0] = "all"
+    shortened.graph.initializer.append(numpy_helper.from_array(np.array([0]), "first"))
+    shortened.graph.node.append(helper.make_node("Gather", ["all", "first"], ["probabilities"], axis=0))
+    graph = finish(shortened, ["features"], ["probabilities"])
+    with pytest.raises(ParityError, match=r"answers shape \[1, 3\], the source \[40, 3\]"):
+        compare(graph, {"features": tiny.rows}, {"probabilities": tiny.reference()}, described="n")
+
+
 def test_an_output_without_a_reference_is_refused(tiny) -> None:
     with pytest.raises(ParityError, match="'probabilities' has no reference"):
         compare(tiny.graph(), {"features": tiny.rows}, {}, described="n")
