@@ -57,6 +57,15 @@ def described_manifest(
     return manifest
 
 
+def check_labels(stated: Sequence[str], found: Sequence[str]) -> None:
+    """Raises ManifestError where the classes are stated in another order than the source has them."""
+    if list(stated) != list(found) and sorted(stated) == sorted(found):
+        raise ManifestError(
+            f"the labels are stated in the order {','.join(stated)}, the source's classes are {','.join(found)}: state"
+            " them in that order, or leave them out"
+        )
+
+
 def _meanings(described: pb.ModelManifest, conversion: Conversion) -> dict[str, Meaning]:
     unsaid = {name: Meaning(f"the model's input {name}") for name in conversion.row_sets[0].rows}
     stated: Sequence[pb.TensorSpec] = [*described.inputs, *described.outputs]

@@ -20,7 +20,7 @@ from exporter.chain import Part, convert_part, other_ways, preceding
 from exporter.comparison import Outcome, compare_all
 from exporter.conversion import Conversion, Request
 from exporter.errors import ManifestError, ParityError, SourceError
-from exporter.found_out import described_manifest, stated_inputs
+from exporter.found_out import check_labels, described_manifest, stated_inputs
 from exporter.judge import judged
 from exporter.k_fold import CANNOT_BE_FITTED, Ask, k_fold
 from exporter.labelled import Labelled
@@ -105,6 +105,7 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
     proven = _proven(order)
     conversion = proven.conversion
     check_roles(order.described.outputs, conversion.row_sets)
+    check_labels(order.described.labels, conversion.findings.labels)
     mended = told_of(conversion, _class_outputs(order), order.tolerance)
     manifest = described_manifest(order.described, conversion, proven.outcome.report, mended, order.columns)
     labelled = _labelled(order, conversion)

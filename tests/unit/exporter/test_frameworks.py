@@ -36,6 +36,8 @@ joblib.dump(make_pipeline(columns, xgboost.XGBClassifier(n_estimators=5)).fit(ta
 joblib.dump(RandomForestClassifier(5, random_state=0).fit(rows.astype(np.float64), classes), "forest.pkl")
 categories = xgboost.XGBClassifier(n_estimators=2, enable_categorical=True)
 joblib.dump(categories.fit(table.astype({"kind": "category"}), classes), "categories.pkl")
+leaving = np.where(rows[:, 0] > 0, "leaves", "stays")
+joblib.dump(LogisticRegression().fit(rows, leaving), "leaving.pkl")
 for name, model in (("absent.pkl", xgboost.XGBClassifier), ("zero.pkl", xgboost.XGBRegressor)):
     absent = model(n_estimators=2, missing=0 if name == "zero.pkl" else -999).fit(rows, classes)
     joblib.dump(absent, name)
@@ -120,6 +122,22 @@ def test_what_no_remedy_helps_is_refused_with_what_to_do(
     assert says in error
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_in_another_order_than_the_classes_are_refused_with_the_right_one(
+    trees: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stated = ("--columns", "a,b,c", "--labels")
+    assert export(trees / "leaving.pkl", tmp_path, "tabular-classification", *stated, "stays,leaves") == 1
+    assert "order stays,leaves, the source's classes are leaves,stays" in capsys.readouterr().err
+    assert export(trees / "leaving.pkl", tmp_path, "tabular-classification", *stated, "leaves,stays") == 0
+    assert list(manifest_in(tmp_path).labels) == ["leaves", "stays"]
+
+
+def test_labels_that_give_the_classes_other_names_are_taken_in_their_order(trees: Path, tmp_path: Path) -> None:
+    stated = ("--columns", "a,b,c", "--labels", "stays,goes")
+    assert export(trees / "leaving.pkl", tmp_path, "tabular-classification", *stated) == 0
+    assert list(manifest_in(tmp_path).labels) == ["stays", "goes"]
 
 
 def test_a_file_that_is_cut_short_is_one_line(trees: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
