@@ -24,6 +24,7 @@ from argosy_client import ArgosyError
 from argosy_client.answers import Category
 from argosy_client.tensors import Array
 from evaluation import figures, plots
+from evaluation.classes import class_index
 
 # A call of this many rows of tensors stays under the message limit for images of 224 × 224.
 _TENSOR_ROWS = 32
@@ -74,12 +75,8 @@ def _classification(manifest: pb.ModelManifest, labelled: Labelled, asking: "_As
 
 
 def _class_of(answer: str, labels: Sequence[str], row: int) -> int:
-    """The class by its name, or where the data have numbers, by its place."""
-    if answer in labels:
-        return labels.index(answer)
-    number = answer.removesuffix(".0")
-    if number.isdecimal() and int(number) < len(labels):
-        return int(number)
+    if (found := class_index(answer, labels)) is not None:
+        return found
     shown = ", ".join(labels[:8]) + (" …" if len(labels) > 8 else "")
     raise misuse(f"row {row}: '{answer}' is no class of the model, whose classes are {shown}")
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from argosy.v1 import manifest_pb2 as pb
 from evaluation import figures
+from evaluation.classes import class_index
 from exporter.arrays import Array, Rows
 from exporter.errors import ManifestError
 from exporter.labelled import Labelled
@@ -89,8 +90,6 @@ def _probabilities(scores: Array, role: pb.OutputRole.ValueType) -> Array:
 
 
 def _class_of(answer: object, labels: list[str]) -> int:
-    if str(answer) in labels:
-        return labels.index(str(answer))
-    if isinstance(answer, int | float) and float(answer).is_integer() and 0 <= answer < len(labels):
-        return int(answer)
+    if (found := class_index(answer, labels)) is not None:
+        return found
     raise ManifestError(f"the right answer {answer!r} is no class of the model: {', '.join(labels[:8])}")

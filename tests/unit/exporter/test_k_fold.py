@@ -136,6 +136,11 @@ def test_each_fold_has_every_class_in_equal_parts() -> None:
     assert [np.bincount(split.truth[split.fold == fold]).tolist() for fold in range(4)] == [[2, 1]] * 4
 
 
+def test_a_number_is_the_class_that_is_called_so_before_it_is_a_place() -> None:
+    grades = pb.ModelManifest(labels=["1", "2", "3"], outputs=LETTERS.outputs)
+    assert split_rows(grades, np.array([1.0, 2.0, 1.0, 2.0, 3.0, 3.0]), 2).truth.tolist() == [0, 1, 0, 1, 2, 2]
+
+
 @pytest.mark.parametrize(
     ("truth", "count", "says"),
     [
