@@ -59,9 +59,10 @@ def row_sets(inputs: Sequence[Input], samples: Rows) -> Iterator[tuple[str, dict
     yield SAMPLES if samples else ORDINARY, base
     head = {name: values[:_HARD_ROWS] for name, values in base.items()}
     for kind, change in _CHANGES.items():
-        changed = {entry.name: change(entry, head[entry.name]) for entry in inputs}
-        if any(values is not None for values in changed.values()):
-            yield kind, {name: head[name] if values is None else values for name, values in changed.items()}
+        found = {entry.name: change(entry, head[entry.name]) for entry in inputs}
+        changed = {name: values for name, values in found.items() if values is not None}
+        if changed:
+            yield kind, head | (_in_turn(head, changed) if kind in _IN_TURN else changed)
     if any(entry.thresholds for entry in inputs):
         yield "split thresholds", _at_thresholds(inputs, base, random)
     if any(entry.dynamic_axes for entry in inputs):
@@ -132,15 +133,8 @@ def _large(entry: Input, rows: Array) -> Array | None:
 
 
 def _missing(_: Input, rows: Array) -> Array | None:
-    """One column after the other is missing, then half of them, then all: tables only."""
-    if rows.dtype.kind != "f" or rows.ndim > 2:
-        return None
-    missing = rows.reshape(len(rows), -1).copy()
-    for row in range(len(missing)):
-        missing[row, row % missing.shape[1]] = np.nan
-    missing[-2:, ::2] = np.nan
-    missing[-1:] = np.nan
-    return missing.reshape(rows.shape)
+    """Tables only."""
+    return np.full_like(rows, np.nan) if rows.dtype.kind == "f" and rows.ndim <= 2 else None
 
 
 def _unseen(entry: Input, rows: Array) -> Array | None:
@@ -167,6 +161,22 @@ _CHANGES: Mapping[str, _Change] = {
     "empty texts": _empty,
     "long texts": _long,
 }
+# A row that changes everywhere hides what one column does to the others: these change one column a row.
+_IN_TURN = frozenset(("missing values", "unseen texts", "empty texts", "long texts"))
+
+
+def _in_turn(rows: Rows, changed: Rows) -> dict[str, Array]:
+    """One column after the other as it is changed, those of all inputs together, then half of them, then all."""
+    widths = [rows[name][0].size for name in changed]
+    count, total = len(next(iter(changed.values()))), sum(widths)
+    chosen = np.arange(count)[:, None] % total == np.arange(total)
+    chosen[-2:, ::2] = True
+    chosen[-1:] = True
+    parts = np.split(chosen, np.cumsum(widths)[:-1], axis=1)
+    return {
+        name: np.where(part.reshape(values.shape), values, rows[name])
+        for (name, values), part in zip(changed.items(), parts, strict=True)
+    }
 
 
 def _at_thresholds(inputs: Sequence[Input], base: Rows, random: np.random.Generator) -> dict[str, Array]:

@@ -69,6 +69,20 @@ def test_each_column_is_missing_once_and_all_are_at_last() -> None:
     assert gaps[-1].all()
 
 
+def test_of_a_table_with_a_tensor_a_column_each_column_is_missing_alone() -> None:
+    rows = kinds(*(Input(name, "float32", (1,)) for name in "abc"), WORDS)["missing values"]
+    gaps = np.isnan(np.concatenate([rows[name] for name in "abc"], axis=1))
+    assert {tuple(row) for row in gaps} >= {tuple(row) for row in np.eye(3, dtype=bool)}
+    assert gaps[-1].all()
+
+
+@pytest.mark.parametrize("kind", ["unseen texts", "empty texts", "long texts"])
+def test_of_several_texts_each_changes_alone(kind: str) -> None:
+    rows = kinds(*(Input(name, TEXT, (1,), categories=("red", "green")) for name in "ab"))[kind]
+    changed = np.concatenate([~np.isin(rows[name], ["red", "green"]) for name in "ab"], axis=1)
+    assert {tuple(row) for row in changed} == {(True, False), (False, True), (True, True)}
+
+
 def test_samples_take_the_place_of_ordinary_rows_and_hard_ones_are_made_of_them() -> None:
     rows = np.full((40, 3), 2.0, np.float32)
     found = kinds(TABLE, features=rows)
