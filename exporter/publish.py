@@ -7,8 +7,6 @@ never written to again.
 
 import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,10 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from argosy.v1.manifest_pb2 import ModelManifest
 from exporter.errors import StorageError, VersionExistsError
 from exporter.manifest import GRAPH_FILE, MANIFEST_FILE, SIGNATURE_FILE, check_publishable, digests, to_yaml
+from exporter.partial_folder import partial_folder
 from exporter.signing import signature_line
-
-# Begins with a dot: no model's name does, so no service reads a folder of this kind.
-_PARTIAL = ".partial-"
 
 
 def publish(
@@ -65,20 +61,13 @@ def next_version(models_dir: Path, name: str) -> str:
 
 def _write_whole(target: Path, contents: Mapping[str, bytes], models_dir: Path) -> None:
     models_dir.mkdir(parents=True, exist_ok=True)
-    prefix = f"{_PARTIAL}{target.parent.name}-{target.name}-"
-    for leftover in models_dir.glob(f"{prefix}*"):  # of an export of this version that was killed
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial = Path(tempfile.mkdtemp(prefix=prefix, dir=models_dir))
-    try:
+    with partial_folder(models_dir, target.parent.name, target.name) as partial:
         for name, content in contents.items():
             _write_durably(partial / name, content)
         partial.chmod(0o755)
         _sync_folder(partial)
         target.parent.mkdir(exist_ok=True)
         _move(partial, target)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     _sync_folder(target.parent)
     _sync_folder(models_dir)
 
