@@ -1,10 +1,14 @@
-"""A TensorFlow SavedModel: the folder with saved_model.pb. Its serving signature is what is asked and converted."""
+"""A TensorFlow SavedModel: the folder with saved_model.pb. Its serving signature is what is asked and converted.
+
+Loading it runs its initialisers, so what they and all else in it could do is looked at first.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from exporter import tf_function
 from exporter.arrays import Array, Rows
@@ -13,22 +17,20 @@ from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.sources.inputs import TEXT, Input
 from exporter.sources.source import Naming, Source, Way
+from exporter.sources.tensorflow_code import refuse_saved_model
 
 _SIGNATURE = "serving_default"
-# Operations by which a graph reads and writes files or runs Python: a SavedModel is a program.
-_RUNS_CODE = {"ReadFile", "WriteFile", "PyFunc", "EagerPyFunc", "PyFuncStateless", "MatchingFiles"}
 
 
 def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
     folder = path if path.is_dir() else path.parent
     try:
+        refuse_saved_model(folder, request)
         model = tf.saved_model.load(folder)
-    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+    except (DecodeError, OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise SourceError(f"{folder.name} cannot be loaded by TensorFlow: {told(error)}") from error
     signature = _signature(model.signatures, folder.name)
-    used = _operations(signature)
-    _refuse_code(used, request, folder.name)
-    _refuse_tables(used, folder.name)
+    _refuse_tables(_operations(signature), folder.name)
     names = list(signature.structured_outputs)
 
     def call(*tensors: object, held: object = model) -> list[object]:  # noqa: ARG001 - its variables live no longer
@@ -88,12 +90,6 @@ def _inputs(signature: tf.types.experimental.ConcreteFunction) -> Iterator[Input
 def _operations(signature: tf.types.experimental.ConcreteFunction) -> set[str]:
     graph = signature.graph.as_graph_def()
     return {node.op for node in graph.node} | {node.op for f in graph.library.function for node in f.node_def}
-
-
-def _refuse_code(used: set[str], request: Request, folder: str) -> None:
-    if used & _RUNS_CODE and not request.trust_code:
-        found = sorted(used & _RUNS_CODE)[0]
-        raise SourceError(f"{folder} runs code or touches files ({found}): say --trust-code if it is yours")
 
 
 def _refuse_tables(used: set[str], folder: str) -> None:

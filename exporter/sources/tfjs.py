@@ -24,6 +24,7 @@ from exporter.errors import SourceError
 from exporter.sources.inputs import Input
 from exporter.sources.source import Naming, Remedy, Source, Way
 from exporter.sources.tensorflow import answers_of, input_of, spec_of
+from exporter.sources.tensorflow_code import refuse_graph
 
 # A model.json is whatever its writer made of it.
 Json: TypeAlias = dict[str, Any]
@@ -43,6 +44,7 @@ class _File:
 
 def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
     file = _read(path / "model.json" if path.is_dir() else path)
+    refuse_graph(file.graph, request, path.name)
     opened, count = _opened(file.graph)
     original, converted = _function(file, file.graph), _function(file, opened)
 
