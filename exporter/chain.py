@@ -128,6 +128,12 @@ def _answered(conversion: Conversion) -> Iterator[Stated]:
 
 
 def _of_both(before: Findings, after: Findings) -> Findings:
-    """Columns and scaling are those of the first, labels and ways those of the last."""
+    """Columns, their categories and scaling are those of the first, labels and ways those of the last."""
     hazards = (*before.hazards, *after.hazards)
-    return replace(after, columns=before.columns, normalisation=before.normalisation, hazards=hazards)
+    return replace(
+        after,
+        columns=before.columns,
+        categories=before.categories,
+        normalisation=before.normalisation,
+        hazards=hazards,
+    )

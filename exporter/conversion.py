@@ -17,6 +17,7 @@ from exporter.normalisation import Normalisation
 _REQUEST, _SAMPLES = "request.json", "samples.npz"
 _RESULT, _REFUSAL, _GRAPH = "result.json", "refusal.json", "graph.onnx"
 _REFUSALS: Mapping[str, type[ExportError]] = {kind.__name__: kind for kind in (SourceError, GraphError, ParityError)}
+REFUSED = "the source refuses them"
 LEFT_NOTHING = "the converter ended as if all were well and left no result that can be read"
 # How Python, C++, PyTorch and TensorFlow say that they asked for more memory than they may have.
 _OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "not enough memory", "OOM when allocating", "Cannot allocate memory")
@@ -83,6 +84,8 @@ class Findings:
     # The classes in the order of the output, and the columns of the one tensor of a table, where the source knows them.
     labels: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
+    # Of each column the values that the source knows and refuses all others; none where it takes any.
+    categories: tuple[tuple[str, ...], ...] = ()
     # What is known to make a graph of such a source wrong, and what to do.
     hazards: tuple[str, ...] = ()
     # How many ways to a graph the source has.

@@ -7,7 +7,7 @@ licences and what an image's pixels are scaled by stand in no file.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from argosy.v1 import manifest_pb2 as pb
-from exporter.conversion import Conversion, Stated
+from exporter.conversion import REFUSED, Conversion, Stated
 from exporter.errors import ManifestError
 from exporter.graph import opset_of, parameter_count, parse
 from exporter.mended import Told
@@ -52,6 +52,7 @@ def described_manifest(
     if not manifest.labels and any(output.role == pb.OUTPUT_ROLE_PROBABILITIES for output in outputs):
         manifest.labels.extend(conversion.findings.labels)
     _fill_in_preprocessing(manifest, conversion, columns)
+    _close_columns(manifest, conversion)
     if (scaled := conversion.findings.normalisation) is not None:
         manifest.normalizations.add(input=inputs[0].name, scale=scaled.scale, mean=scaled.mean, std=scaled.std)
     return manifest
@@ -113,7 +114,7 @@ def _columns(manifest: pb.ModelManifest, conversion: Conversion, stated: Sequenc
     names = stated or conversion.findings.columns
     takes_missing = any(rows.kind == "missing values" for rows in conversion.row_sets)
     inputs = list(manifest.inputs)
-    single = len(inputs) == 1 and len(inputs[0].shape) == 2
+    single = _is_one_tensor(manifest)
     width = inputs[0].shape[1] if single else len(inputs)
     if len(names) != width:
         raise ManifestError(
@@ -130,3 +131,28 @@ def _columns(manifest: pb.ModelManifest, conversion: Conversion, stated: Sequenc
             index=position if single else 0,
             missing=pb.MISSING_POLICY_IMPUTE if is_float and takes_missing else pb.MISSING_POLICY_REJECT,
         )
+
+
+def _close_columns(manifest: pb.ModelManifest, conversion: Conversion) -> None:
+    """Where the source refuses what training did not know, its graph may answer it: the service is to refuse it.
+
+    Raises ManifestError where a text is refused and nothing tells which ones are known.
+    """
+    known, places = conversion.findings.categories, [spec.name for spec in manifest.inputs]
+    for column in manifest.table.columns:
+        place = column.index if _is_one_tensor(manifest) else places.index(column.input)
+        if place < len(known) and known[place]:
+            column.categories[:] = known[place]
+            column.closed = True
+    is_open = any(column.kind == pb.COLUMN_KIND_TEXT and not column.closed for column in manifest.table.columns)
+    refused = [found for found in conversion.not_applicable if found.kind == "unseen texts"]
+    if is_open and any(found.reason.startswith(REFUSED) for found in refused):
+        raise ManifestError(
+            "the model refuses texts that training did not know, and does not tell which it knew, so its graph could"
+            " answer them with anything: train with handle_unknown='ignore' or 'use_encoded_value', or with the encoder"
+            f" on the columns themselves ({refused[0].reason})"
+        )
+
+
+def _is_one_tensor(manifest: pb.ModelManifest) -> bool:
+    return len(manifest.inputs) == 1 and len(manifest.inputs[0].shape) == 2

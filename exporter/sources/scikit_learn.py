@@ -20,6 +20,7 @@ from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
 from exporter.sklearn_missing import send_missing
 from exporter.sklearn_refusals import hazards, refuse_what_cannot_be_converted
+from exporter.sources.closed_columns import closed_columns
 from exporter.sources.estimators import fitted_again
 from exporter.sources.inputs import Input
 from exporter.sources.source import Naming, Remedy, Source, Way
@@ -56,6 +57,7 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
         findings=Findings(
             labels=tuple(str(label) for label in estimator.classes_) if is_classifier(estimator) else (),
             columns=columns_of(estimator),
+            categories=closed_columns(estimator),
             hazards=hazards(estimator),
             normalisation=normalisation_of(estimator) if len(inputs) == 1 else None,
         ),

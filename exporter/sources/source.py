@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from exporter.arrays import Array, Rows
-from exporter.conversion import Conversion, Findings, Mend, NotApplicable, Provenance, Request, RowSet
+from exporter.conversion import REFUSED, Conversion, Findings, Mend, NotApplicable, Provenance, Request, RowSet
 from exporter.errors import SourceError
 from exporter.finite import only_finite
 from exporter.foreign import told
@@ -20,6 +20,7 @@ from exporter.graph import graph_name
 from exporter.sources.chained import Kinds, as_read
 from exporter.sources.hard_rows import row_sets
 from exporter.sources.inputs import Input, as_declared, resolve, with_typical
+from exporter.sources.open_texts import open_texts_alone
 
 # A conversion that takes longer is done once, and not once more for each remedy.
 _DEAR_S = 20.0
@@ -164,7 +165,7 @@ def _rows_made(source: Source, request: Request, samples: Rows) -> tuple[list[In
     if request.normalisation is not None:
         inputs = with_typical(inputs, request.normalisation)
     rows = {entry.name: as_declared(samples[entry.name], entry) for entry in inputs} if samples else {}
-    return inputs, list(row_sets(inputs, rows))
+    return inputs, list(open_texts_alone(inputs, source.findings.categories, row_sets(inputs, rows)))
 
 
 def _rows_answered(source: Source, request: Request, asked: Sequence[Rows]) -> tuple[list[Input], Kinds]:
@@ -214,7 +215,7 @@ def _answered(
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - the source refuses such rows in whatever way its framework has
-        return NotApplicable(kind, f"the source refuses them: {type(error).__name__}: {told(error, 150)}")
+        return NotApplicable(kind, f"{REFUSED}: {type(error).__name__}: {told(error, 150)}")
     return found if request.is_read_on or request.preceding else only_finite(found)
 
 

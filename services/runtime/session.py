@@ -126,6 +126,7 @@ class Session:
             ) from error
         except _RUN_ERRORS as error:
             self._check_device(str(error))
+            _check_category(str(error))
             raise
         return {name: _as_bytes(array) for name, array in zip(self.output_names, results, strict=True)}
 
@@ -158,6 +159,13 @@ class Session:
         if is_device_full(text):
             message = "the device has no memory for so many rows of this size: send fewer, or try again"
             raise exhausted("DEVICE_MEMORY", message, retry_after_s=1.0) from None
+
+
+def _check_category(text: str) -> None:
+    """An encoder of the graph that knows no others says so; which row and column it does not say."""
+    if "Unknown Category" in text:
+        message = "inputs: a value is none of the categories that the model knows"
+        raise invalid_input(message, "inputs", "UNKNOWN_CATEGORY") from None
 
 
 def device_memory_mb(card: int) -> int | None:

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from argosy.v1.manifest_pb2 import ModelManifest, TensorSpec
+from services.runtime.blank_rows import blank_rows
 from services.runtime.cpus import usable_cpus
 from services.runtime.devices import Execution, device_name
 from services.runtime.disk import GRAPH, check_version
 from services.runtime.errors import DeviceFaultError, ServingError, refused_load
-from services.runtime.front import Array, QueuePolicy, QueueSpec, Signature, TensorSignature
+from services.runtime.front import QueuePolicy, QueueSpec, Signature, TensorSignature
 from services.runtime.sequences import Sequences
 from services.runtime.serving_config import ServingConfig
 from services.runtime.session import Session
@@ -26,9 +25,6 @@ from services.runtime.table_indices import both, index_check
 from services.runtime.tensorrt import EngineRange, with_engine
 from services.runtime.tensors import DTYPES
 from services.runtime.typed_method import TaskCode, TensorCheck, TypedMethod, no_methods
-
-# What a dimension that varies is warmed with, besides the batch.
-_WARM_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +62,7 @@ class LoadedVersion:
 
     def warm_worker(self) -> None:
         """What an instance does before its first batch: a thread captures the CUDA graphs that it is to replay."""
-        _warm_up(self.session, self.signature, self.config.graph_rows)
+        _warm_up(self.session, self.manifest, self.signature, self.config.graph_rows)
 
 
 def load_version(
@@ -87,7 +83,7 @@ def load_version(
     methods, check = _made(TaskCode(no_methods, task_code.tensor_checks) if states else task_code, manifest, folder)
     check_indices = index_check(manifest)
     for session in sessions:
-        _warm_up(session, graph, (1, config.max_batch_rows, *config.preferred_batch_rows))
+        _warm_up(session, manifest, graph, (1, config.max_batch_rows, *config.preferred_batch_rows))
     return LoadedVersion(
         manifest,
         config,
@@ -167,10 +163,10 @@ def _check_graph(session: Session, signature: Signature) -> None:
             raise refused_load("SIGNATURE_MISMATCH", f"model.onnx: its {kind} are not those of the manifest")
 
 
-def _warm_up(session: Session, signature: Signature, sizes: Sequence[int]) -> None:
+def _warm_up(session: Session, manifest: ModelManifest, signature: Signature, sizes: Sequence[int]) -> None:
     """The first run of a shape allocates and plans; callers shall not wait for that."""
     for rows in sorted({min(size, session.row_limit) for size in sizes}):
-        inputs = {tensor.name: _blank(tensor, rows) for tensor in signature.inputs}
+        inputs = blank_rows(manifest, signature, rows)
         try:
             session.start().outputs(inputs)
         except DeviceFaultError:
@@ -178,10 +174,3 @@ def _warm_up(session: Session, signature: Signature, sizes: Sequence[int]) -> No
         except Exception as error:
             why = f": {error.message}" if isinstance(error, ServingError) else ""
             raise refused_load("WARM_UP_FAILED", f"model.onnx: it does not run on {rows} blank rows{why}") from error
-
-
-def _blank(tensor: TensorSignature, rows: int) -> Array:
-    shape = (rows, *(_WARM_LENGTH if dimension < 0 else dimension for dimension in tensor.shape[1:]))
-    if tensor.datatype == "BYTES":
-        return np.full(shape, b"", np.object_)
-    return np.zeros(shape, DTYPES[tensor.datatype])

@@ -19,6 +19,7 @@ from argosy.v1.manifest_pb2 import (
     MISSING_POLICY_IMPUTE,
     TableColumn,
 )
+from services.runtime.closed_columns import Categories, written
 from services.runtime.errors import ServingError, invalid_input
 
 Cell = float | int | bool | bytes
@@ -68,6 +69,7 @@ class Column:
     expected: str
     numbers: NumberRange
     imputed: bool
+    categories: Categories | None = None
 
     def cell(self, value: Value | None, row: int) -> Cell | None:
         """What the tensor gets, or None where the value is missing and the graph fills it in.
@@ -81,7 +83,7 @@ class Column:
             raise self._refused(row, self.expected, _CAME[kind], "WRONG_KIND")
         if kind == "number_value":
             return self._number(value.number_value, row)
-        return value.string_value.encode() if kind == "string_value" else value.bool_value
+        return self._known(value.string_value.encode(), row) if kind == "string_value" else value.bool_value
 
     @property
     def filler(self) -> Cell:
@@ -90,10 +92,15 @@ class Column:
 
     def _number(self, number: float, row: int) -> Cell | None:
         if self.numbers.holds(number):
-            return int(number) if self.numbers.whole else number
+            return self._known(int(number) if self.numbers.whole else number, row)
         if math.isnan(number):
             return self._left_to_graph("NaN", row)
         raise self._refused(row, str(self.numbers), f"{number:.17g}", "NUMBER_OUT_OF_RANGE")
+
+    def _known(self, cell: bytes | float, row: int) -> Cell:
+        if self.categories is None or self.categories.holds(cell):
+            return cell
+        raise self._refused(row, str(self.categories), written(cell), "UNKNOWN_CATEGORY")
 
     def _left_to_graph(self, came: str, row: int) -> Cell | None:
         if self.imputed:
@@ -105,11 +112,11 @@ class Column:
         return invalid_input(f"{field}: expected {expected}, got {came}", field, reason)
 
 
-def column_of(spec: TableColumn, dtype: np.dtype[np.generic]) -> Column:
+def column_of(spec: TableColumn, dtype: np.dtype[np.generic], categories: Categories | None = None) -> Column:
     """The manifest's column, whose cells go into a tensor of `dtype`."""
     kind, expected = _EXPECTED[spec.kind]
     imputed = spec.missing == MISSING_POLICY_IMPUTE
-    return Column(spec.name, spec.input, spec.index, kind, expected, _numbers(dtype), imputed)
+    return Column(spec.name, spec.input, spec.index, kind, expected, _numbers(dtype), imputed, categories)
 
 
 def _numbers(dtype: np.dtype[np.generic]) -> NumberRange:

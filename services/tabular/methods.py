@@ -11,6 +11,7 @@ import numpy as np
 from argosy.v1 import manifest_pb2 as pb
 from argosy.v1.manifest_pb2 import ModelManifest, TableColumn
 from services.runtime.categories import class_output
+from services.runtime.closed_columns import categories_of
 from services.runtime.specs import bad_manifest, element_type, input_spec, output_spec
 from services.runtime.typed_method import TypedMethod
 from services.tabular.cells import column_of
@@ -54,7 +55,9 @@ def _table_reader(manifest: ModelManifest) -> TableReader:
     for column in columns:
         if complaint := _bad_column(column, inputs[column.input].dtype):
             raise bad_manifest(manifest, f"column '{column.name}' {complaint}")
-    return TableReader({c.name: column_of(c, inputs[c.input].dtype) for c in columns}, inputs)
+    return TableReader(
+        {c.name: column_of(c, inputs[c.input].dtype, categories_of(manifest, c)) for c in columns}, inputs
+    )
 
 
 def _table_input(manifest: ModelManifest, name: str, columns: Iterable[TableColumn]) -> TableInput:
@@ -76,6 +79,8 @@ def _bad_column(column: TableColumn, dtype: np.dtype[np.generic]) -> str:
         return "needs a tensor of BYTES if its kind is text, and of numbers if it is not"
     if dtype == np.bool_ and column.kind == pb.COLUMN_KIND_NUMBER:
         return "is a number, and its tensor is BOOL"
+    if column.closed and column.kind == pb.COLUMN_KIND_BOOLEAN:
+        return "is a boolean, and says that it knows its categories alone"
     takes_filler = column.kind == pb.COLUMN_KIND_TEXT or np.issubdtype(dtype, np.floating)
     if column.missing == pb.MISSING_POLICY_IMPUTE and not takes_filler:
         return "is imputed, but its tensor cannot hold NaN"

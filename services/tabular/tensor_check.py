@@ -1,17 +1,19 @@
 """What a tabular model must not get from callers that send its tensors by themselves, with ModelInfer.
 
 The manifest's policy for missing values holds for them as for the rows of Predict: NaN where a column is not imputed is
-refused, infinity always. The front has compared names, datatypes and shapes; texts and whole numbers hold neither.
+refused, infinity always, and so is what a closed column does not know. The front has compared names, datatypes and
+shapes; texts and whole numbers hold neither NaN nor infinity.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from argosy.v1.manifest_pb2 import MISSING_POLICY_IMPUTE, ModelManifest
+from services.runtime.closed_columns import Categories, categories_of, written
 from services.runtime.errors import invalid_input
 from services.runtime.front import Array
 from services.runtime.specs import element_type, input_spec
@@ -44,9 +46,27 @@ class FloatColumns:
             raise invalid_input(message + f"{numbers[row, place]:g}", f"inputs.{self.input}", reason)
 
 
+@dataclass(frozen=True, slots=True)
+class ClosedColumn:
+    """Column `place` of a tensor, [N, columns], that takes its categories and, if it is `imputed`, a missing value."""
+
+    input: str
+    place: int
+    name: str
+    categories: Categories
+    imputed: bool
+
+    def check(self, cells: Array) -> None:
+        """Raises ServingError (INVALID_INPUT) that names row and column of the first unknown value."""
+        for row, cell in enumerate(cells[:, self.place].tolist()):
+            if cell not in self.categories.known and not (self.imputed and _is_missing(cell)):
+                message = f"input '{self.input}': row {row}, column '{self.name}': expected {self.categories}, got "
+                raise invalid_input(message + written(cell), f"inputs.{self.input}", "UNKNOWN_CATEGORY")
+
+
 def tensor_check(manifest: ModelManifest) -> TensorCheck:
     """The check of a model whose columns are as `typed_methods` wants them."""
-    columns = tuple(_float_columns(manifest))
+    columns: tuple[FloatColumns | ClosedColumn, ...] = (*_float_columns(manifest), *_closed_columns(manifest))
 
     def check(inputs: Mapping[str, Array]) -> None:
         for of_input in columns:
@@ -63,3 +83,14 @@ def _float_columns(manifest: ModelManifest) -> list[FloatColumns]:
             imputed = np.array([column.missing == MISSING_POLICY_IMPUTE for column in own])
             found.append(FloatColumns(name, tuple(column.name for column in own), imputed))
     return found
+
+
+def _closed_columns(manifest: ModelManifest) -> Iterator[ClosedColumn]:
+    for column in manifest.table.columns:
+        if (categories := categories_of(manifest, column)) is not None:
+            imputed = column.missing == MISSING_POLICY_IMPUTE
+            yield ClosedColumn(column.input, column.index, column.name, categories, imputed)
+
+
+def _is_missing(cell: bytes | float) -> bool:
+    return not cell if isinstance(cell, bytes) else math.isnan(cell)

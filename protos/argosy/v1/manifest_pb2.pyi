@@ -597,7 +597,7 @@ class TokenReading(_message.Message):
     ids_input: _builtins.str
     """Token ids, [N, tokens]."""
     mask_input: _builtins.str
-    """1 for a token, 0 for padding, [N, tokens]; empty where the graph takes none."""
+    """1 for a token, 0 for padding, [N, tokens]; empty where the graph takes none: then no text is padded."""
     types_input: _builtins.str
     """0 throughout, [N, tokens]; empty where the graph takes none."""
     max_tokens: _builtins.int
@@ -682,6 +682,7 @@ class TableColumn(_message.Message):
     MEANING_FIELD_NUMBER: _builtins.int
     UNIT_FIELD_NUMBER: _builtins.int
     CATEGORIES_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """As callers name it."""
     kind: Global___ColumnKind.ValueType
@@ -691,9 +692,13 @@ class TableColumn(_message.Message):
     missing: Global___MissingPolicy.ValueType
     meaning: _builtins.str
     unit: _builtins.str
+    closed: _builtins.bool
+    """The model knows none but its categories: another value is INVALID_ARGUMENT with row and column."""
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The texts that were seen in training, for a person; others are answered as the model answers the unknown."""
+        """The values that were seen in training; a number as it is written. Others are answered as the model answers the
+        unknown, where the column is not closed.
+        """
 
     def __init__(
         self,
@@ -706,10 +711,11 @@ class TableColumn(_message.Message):
         meaning: _builtins.str = ...,
         unit: _builtins.str = ...,
         categories: _abc.Iterable[_builtins.str] | None = ...,
+        closed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "index", b"index", "input", b"input", "kind", b"kind", "meaning", b"meaning", "missing", b"missing", "name", b"name", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "closed", b"closed", "index", b"index", "input", b"input", "kind", b"kind", "meaning", b"meaning", "missing", b"missing", "name", b"name", "unit", b"unit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -9,7 +9,7 @@ import pytest
 from services.runtime.devices import Execution
 from services.runtime.errors import Cause, ServingError
 from services.runtime.session import Session
-from tests.unit.services.runtime.tiny import echo_graph, lookup_graph, scaling_graph, slow_graph
+from tests.unit.services.runtime.tiny import echo_graph, lookup_graph, one_hot_graph, scaling_graph, slow_graph
 
 
 def session(folder: Path, graph: bytes, row_limit: int = 32, **execution: object) -> Session:
@@ -47,6 +47,11 @@ def test_a_value_that_the_graph_does_not_take_is_the_callers_fault_and_told_in_o
     error = failure(session(tmp_path, lookup_graph()), np.array([[7]], np.int64))
     assert (error.cause, error.reason) == (Cause.INVALID_INPUT, "VALUE_OUT_OF_RANGE")
     assert "Gather" not in error.message
+
+
+def test_a_category_that_the_graph_does_not_know_is_the_callers_fault(tmp_path: Path) -> None:
+    error = failure(session(tmp_path, one_hot_graph()), np.array([[b"z"]], np.object_))
+    assert (error.cause, error.reason) == (Cause.INVALID_INPUT, "UNKNOWN_CATEGORY")
 
 
 @pytest.mark.parametrize("provider", ["cuda", "tensorrt"])

@@ -46,6 +46,16 @@ def echo_graph() -> bytes:
     )
 
 
+def one_hot_graph() -> bytes:
+    """y = x as one of the texts a and b, strings [N, 1] -> FP32 [N, 1, 2]; another text is an error."""
+    return model_of(
+        [helper.make_node("OneHotEncoder", ["x"], ["y"], domain="ai.onnx.ml", cats_strings=["a", "b"], zeros=0)],
+        [helper.make_tensor_value_info("x", TensorProto.STRING, ["rows", 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["rows", 1, 2])],
+        [],
+    )
+
+
 def slow_graph() -> bytes:
     """y = x after 200 products of 512 x 512 matrices, FP32 [N, 3]: long enough to be ended in the middle."""
     nodes = [helper.make_node("MatMul", ["m0" if i == 0 else f"m{i}", "weights"], [f"m{i + 1}"]) for i in range(200)]
@@ -101,5 +111,7 @@ def digest(path: Path) -> pb.FileDigest:
 
 def model_of(nodes: list[object], inputs: list[object], outputs: list[object], initializers: list[object]) -> bytes:
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, initializers)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("ai.onnx.ml", 3)], ir_version=9
+    )
     return bytes(model.SerializeToString())

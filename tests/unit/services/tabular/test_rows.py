@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.struct_pb2 import Struct, Value
 
 from argosy.v1 import manifest_pb2 as pb
+from services.runtime.closed_columns import categories_of
 from services.runtime.errors import Cause, ServingError
 from services.tabular.cells import column_of
 from services.tabular.rows import TableInput, TableReader, TableRequest
@@ -176,3 +177,73 @@ def test_requests_are_collated_in_their_order_and_a_row_is_the_same_in_any_batch
         assert np.array_equal(tensor, separate, equal_nan=same_nan)
         assert np.array_equal(collated[name], separate, equal_nan=same_nan)
     assert together.imputed == tuple(request.imputed[0] for request in alone)
+
+
+CLOSED = pb.ModelManifest(
+    inputs=[
+        pb.TensorSpec(name="kind", data_type=pb.DATA_TYPE_BYTES, shape=[-1, 1]),
+        pb.TensorSpec(name="size", data_type=pb.DATA_TYPE_FP32, shape=[-1, 1]),
+        pb.TensorSpec(name="rooms", data_type=pb.DATA_TYPE_INT64, shape=[-1, 1]),
+    ],
+    table=pb.TablePreprocessing(
+        columns=[
+            pb.TableColumn(
+                name="kind",
+                kind=pb.COLUMN_KIND_TEXT,
+                input="kind",
+                missing=REJECT,
+                categories=["a", "b"],
+                closed=True,
+            ),
+            pb.TableColumn(
+                name="size",
+                kind=pb.COLUMN_KIND_NUMBER,
+                input="size",
+                missing=IMPUTE,
+                categories=["0.1", "2"],
+                closed=True,
+            ),
+            pb.TableColumn(
+                name="rooms",
+                kind=pb.COLUMN_KIND_NUMBER,
+                input="rooms",
+                missing=REJECT,
+                categories=["1", "3"],
+                closed=True,
+            ),
+        ]
+    ),
+)
+KNOWN = {"kind": "b", "size": 0.1, "rooms": 3}
+
+
+def read_closed(**changed: object) -> TableRequest:
+    dtypes = {"kind": np.dtype(np.object_), "size": np.dtype(np.float32), "rooms": np.dtype(np.int64)}
+    columns = {c.name: column_of(c, dtypes[c.name], categories_of(CLOSED, c)) for c in CLOSED.table.columns}
+    reader = TableReader(columns, {name: TableInput(1, dtype) for name, dtype in dtypes.items()})
+    return reader.read([row(KNOWN), row(KNOWN | changed)])
+
+
+def test_a_closed_column_takes_its_categories_as_the_tensor_holds_them() -> None:
+    assert read_closed().tensors["rooms"].tolist() == [[3], [3]]
+
+
+def test_a_closed_column_that_is_imputed_takes_a_missing_value() -> None:
+    assert read_closed(size=None).imputed == ((), ("size",))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("kind", "c", "expected one of 'a', 'b', got 'c'"),
+        ("kind", "", "expected one of 'a', 'b', got ''"),
+        ("size", 0.2, "expected one of 0.1, 2, got 0.2"),
+        ("rooms", 2, "expected one of 1, 3, got 2"),
+    ],
+)
+def test_a_closed_column_refuses_what_the_model_does_not_know(name: str, value: object, told: str) -> None:
+    with pytest.raises(ServingError) as raised:
+        read_closed(**{name: value})
+    error = raised.value
+    assert (error.cause, error.reason, error.field) == (Cause.INVALID_INPUT, "UNKNOWN_CATEGORY", f"rows[1].{name}")
+    assert str(error) == f"rows[1].{name}: {told}"

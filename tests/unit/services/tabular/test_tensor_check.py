@@ -71,3 +71,49 @@ def test_what_the_column_does_not_take_is_refused_by_row_and_column(
 def test_a_tensor_of_another_width_is_refused() -> None:
     with pytest.raises(ServingError, match="2 columns are needed, got 3"):
         check(np.zeros((1, 3), np.float32))
+
+
+CLOSED = pb.ModelManifest(
+    name="m",
+    inputs=[
+        pb.TensorSpec(name="x", data_type=pb.DATA_TYPE_FP32, shape=[-1, 2]),
+        pb.TensorSpec(name="text", data_type=pb.DATA_TYPE_BYTES, shape=[-1, 1]),
+    ],
+    table=pb.TablePreprocessing(
+        columns=[
+            column("any", 0, pb.MISSING_POLICY_REJECT),
+            column("size", 1, pb.MISSING_POLICY_IMPUTE),
+            pb.TableColumn(name="kind", kind=pb.COLUMN_KIND_TEXT, input="text", missing=pb.MISSING_POLICY_REJECT),
+        ]
+    ),
+)
+for _column, _known in ((1, ["0.1", "2"]), (2, ["a", "b"])):
+    CLOSED.table.columns[_column].closed = True
+    CLOSED.table.columns[_column].categories.extend(_known)
+
+
+def check_closed(size: float, kind: bytes) -> None:
+    x = np.array([[7, 2], [8, size]], np.float32)
+    tensor_check(CLOSED)({"x": x, "text": np.array([[b"a"], [kind]], np.object_)})
+
+
+@pytest.mark.parametrize("size", [0.1, 2, np.nan])
+def test_categories_and_what_the_model_imputes_pass(size: float) -> None:
+    check_closed(size, b"b")
+
+
+@pytest.mark.parametrize(
+    ("size", "kind", "told", "field"),
+    [
+        (0.3, b"a", "row 1, column 'size': expected one of 0.1, 2, got 0.3", "inputs.x"),
+        (2, b"", "row 1, column 'kind': expected one of 'a', 'b', got ''", "inputs.text"),
+        (2, b"\xff", "row 1, column 'kind': expected one of 'a', 'b', got '\ufffd'", "inputs.text"),
+    ],
+)
+def test_what_a_closed_column_does_not_know_is_refused_by_row_and_column(
+    size: float, kind: bytes, told: str, field: str
+) -> None:
+    with pytest.raises(ServingError) as raised:
+        check_closed(size, kind)
+    assert (raised.value.reason, raised.value.field) == ("UNKNOWN_CATEGORY", field)
+    assert told in str(raised.value)
