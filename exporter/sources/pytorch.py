@@ -1,10 +1,12 @@
 """A PyTorch model: a module as package.module:name or pickled whole, a TorchScript file, a .pt2 of torch.export.
 
-A file of weights is no model: they belong to a module. A TorchScript file brings its own small language and no Python;
-pickles and .pt2 files, whose weights may be pickles, are read only where the caller has said that they are trusted.
+A file of weights is no model: they belong to a module. A TorchScript file brings its own small language and no Python,
+but that writes files too. What does so, pickles, and .pt2 files, whose weights may be pickles, are read only where the
+caller has said that they are trusted.
 """
 
 import inspect
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +28,9 @@ _FROZEN_LENGTH = (
     " package.module:name, or a TorchScript file"
 )
 
+# As the operators of PyTorch are called that take a file's name, by whatever way they are named.
+_OF_FILES = re.compile(rb"\b(save|from_file)\s*\(")
+
 _ONE_PATH = "tracing records one path through the code: a model that branches on its values is not for it"
 _EXPORTED = "converted by torch.export and not by a trace"
 
@@ -35,6 +40,8 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:
         members = {name.split("/", 1)[-1] for name in archive.namelist()}
     try:
         if is_torch_script(members):
+            if not request.trust_code and _names_files(path):
+                raise SourceError(f"{path.name} reads or writes files: say --trust-code if it is yours")
             return _of_module(torch.jit.load(path, map_location="cpu"))  # type: ignore[no-untyped-call]
         if not request.trust_code:
             raise SourceError(f"loading {path.name} runs the code in it: say --trust-code if it is yours")
@@ -43,6 +50,13 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:
         return _of_program(torch.export.load(path))
     except (RuntimeError, AttributeError, ImportError, zipfile.BadZipFile, EOFError) as error:
         raise SourceError(f"{path.name} cannot be loaded by PyTorch: {told(error)}") from error
+
+
+def _names_files(script: Path) -> bool:
+    """Whether the script, which may run as it is loaded, calls what reads or writes a file."""
+    with zipfile.ZipFile(script) as archive:
+        sources = [name for name in archive.namelist() if "/code/" in f"/{name}" and name.endswith(".py")]
+        return any(_OF_FILES.search(archive.read(name)) for name in sources)
 
 
 def from_object(model: object, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module

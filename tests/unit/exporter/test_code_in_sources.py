@@ -24,6 +24,10 @@ class Net(torch.nn.Module):
         self.linear = torch.nn.Linear(3, 2)
     def forward(self, features):
         return self.linear(features)
+class Writes(torch.nn.Module):
+    def forward(self, features):
+        torch.save(features, "script-ran")
+        return features
 """
 
 MAKER = """
@@ -59,7 +63,7 @@ tf.saved_model.save(looks, "looks", signatures=looks.__call__)
 # PyTorch exports in a process without TensorFlow, as the exporter does.
 TORCH_MAKER = """
 import torch, zipfile
-from nets import Net
+from nets import Net, Writes
 torch.save(Net(), "net.pt")
 class Opens:
     def __reduce__(self):
@@ -67,6 +71,8 @@ class Opens:
 torch.save(Opens(), "disguised.pt")
 with zipfile.ZipFile("disguised.pt", "a") as archive:
     archive.writestr("else/models/model.json", "{}")
+torch.jit.script(Writes()).save("writes.pt")
+torch.jit.script(Net()).save("script.pt")
 rows = {0: torch.export.Dim("batch")}
 torch.export.save(torch.export.export(Net().eval(), (torch.zeros(3, 3),), dynamic_shapes=(rows,)), "net.pt2")
 """
@@ -100,6 +106,8 @@ print(refused("net.pt", "pytorch", imports=("nosuch",)))
 print(refused("disguised.pt", "pytorch"))
 print(Path("pickle-ran").exists())
 print(refused("net.pt2", "pytorch"))
+print(refused("writes.pt", "pytorch"))
+print(converts("script.pt", "pytorch"))
 """
 """What the loader prints, a line each."""
 ANSWERS = (
@@ -114,6 +122,8 @@ ANSWERS = (
     "disguised_pickle",
     "pickle_ran",
     "program",
+    "writing_script",
+    "script",
 )
 
 
@@ -177,3 +187,8 @@ def test_a_pickled_module_is_refused_whatever_else_is_in_its_archive(said: dict[
 
 def test_a_program_of_torch_export_is_refused_without_the_flag(said: dict[str, str]) -> None:
     assert said["program"] == "loading net.pt2 runs the code in it: say --trust-code if it is yours"
+
+
+def test_a_script_that_writes_files_is_refused_without_the_flag_and_another_is_not(said: dict[str, str]) -> None:
+    assert said["writing_script"] == "writes.pt reads or writes files: say --trust-code if it is yours"
+    assert said["script"] == "True"
