@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from exporter.errors import SigningError
 from exporter.manifest import MANIFEST_FILE, SIGNATURE_FILE
+from exporter.partial_folder import partial_folder
 
 
 def read_private_key(path: Path) -> Ed25519PrivateKey:
@@ -46,10 +47,11 @@ def sign_version(folder: Path, key: Ed25519PrivateKey) -> bool:
         before = path.read_bytes() if path.exists() else b""
         if line in before.splitlines(keepends=True):
             return False
-        # Beside the models, under a name that no model can have: who is killed here leaves the version as it was.
-        partial = folder.parents[1] / f".partial-{folder.parent.name}-{folder.name}-{SIGNATURE_FILE}"
-        partial.write_bytes(before + line)
-        partial.replace(path)
+        # Who is killed here leaves the version as it was.
+        with partial_folder(folder.parents[1], folder.parent.name, folder.name) as partial:
+            (partial / SIGNATURE_FILE).write_bytes(before + line)
+            (partial / SIGNATURE_FILE).replace(path)
+            partial.rmdir()
     except OSError as error:
         raise SigningError(f"{folder.parent.name}/{folder.name} cannot be signed: {error.strerror}") from error
     return True
