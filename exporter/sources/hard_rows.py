@@ -161,8 +161,10 @@ _CHANGES: Mapping[str, _Change] = {
     "empty texts": _empty,
     "long texts": _long,
 }
+# Of these kinds, those that only columns of texts have.
+OF_TEXTS = frozenset(("unseen texts", "empty texts", "long texts"))
 # A row that changes everywhere hides what one column does to the others: these change one column a row.
-_IN_TURN = frozenset(("missing values", "unseen texts", "empty texts", "long texts"))
+_IN_TURN = frozenset(("missing values", *OF_TEXTS))
 
 
 def _in_turn(rows: Rows, changed: Rows) -> dict[str, Array]:

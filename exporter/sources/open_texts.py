@@ -7,9 +7,9 @@ columns of texts are closed the rows stay as they are, and the source's refusal 
 from collections.abc import Iterable, Iterator, Sequence
 
 from exporter.arrays import Array
+from exporter.sources.hard_rows import OF_TEXTS
 from exporter.sources.inputs import Input
 
-_OF_TEXTS = {"unseen texts", "empty texts", "long texts"}
 _Kind = tuple[str, dict[str, Array]]
 
 
@@ -22,7 +22,7 @@ def open_texts_alone(
     base: dict[str, Array] = {}
     for kind, rows in kinds:
         base = base or rows
-        if kind in _OF_TEXTS and has_open:
+        if kind in OF_TEXTS and has_open:
             kept = {name: base[name][: len(values)] if name in closed else values for name, values in rows.items()}
             yield kind, kept
         else:

@@ -17,7 +17,7 @@ from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.sources.inputs import TEXT, Input
 from exporter.sources.source import Naming, Source, Way
-from exporter.sources.tensorflow_code import refuse_saved_model
+from exporter.sources.tensorflow_code import operations, refuse_saved_model
 
 _SIGNATURE = "serving_default"
 
@@ -30,7 +30,7 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
     except (DecodeError, OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise SourceError(f"{folder.name} cannot be loaded by TensorFlow: {told(error)}") from error
     signature = _signature(model.signatures, folder.name)
-    _refuse_tables(_operations(signature), folder.name)
+    _refuse_tables(operations(signature.graph.as_graph_def()), folder.name)
     names = list(signature.structured_outputs)
 
     def call(*tensors: object, held: object = model) -> list[object]:  # noqa: ARG001 - its variables live no longer
@@ -85,11 +85,6 @@ def _signature(
 def _inputs(signature: tf.types.experimental.ConcreteFunction) -> Iterator[Input]:
     for name, given in signature.structured_input_signature[1].items():
         yield input_of(name, given)
-
-
-def _operations(signature: tf.types.experimental.ConcreteFunction) -> set[str]:
-    graph = signature.graph.as_graph_def()
-    return {node.op for node in graph.node} | {node.op for f in graph.library.function for node in f.node_def}
 
 
 def _refuse_tables(used: set[str], folder: str) -> None:

@@ -51,14 +51,18 @@ def refuse_saved_model(folder: Path, request: Request) -> None:
     _refuse(found, request, folder.name)
 
 
+def operations(graph: tf.compat.v1.GraphDef) -> set[str]:
+    """All that a graph uses, its library's functions included."""
+    return _operations(graph.node).union(*(_operations(function.node_def) for function in graph.library.function))
+
+
 def _refuse(found: Set[str], request: Request, name: str) -> None:
     if found and not request.trust_code:
         raise SourceError(f"{name} runs code or touches files ({min(found)}): say --trust-code if it is yours")
 
 
 def _reaching_out(graph: tf.compat.v1.GraphDef) -> set[str]:
-    used = _operations(graph.node).union(*(_operations(function.node_def) for function in graph.library.function))
-    return {operation for operation in used if _reaches_out(operation)}
+    return {operation for operation in operations(graph) if _reaches_out(operation)}
 
 
 def _reaches_out(operation: str) -> bool:

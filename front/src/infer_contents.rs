@@ -104,10 +104,10 @@ pub fn check_rows(tensor: &RawTensor, max_rows: u64) -> Result<(), ServingError>
 
 /// Refuse elements that would take many times what they take in the message.
 pub fn check_count(tensor: &RawTensor, count: usize, most: usize) -> Result<(), ServingError> {
-    match count {
-        _ if count <= most => Ok(()),
-        _ => Err(wrong(tensor.name, &format!("at most {most} elements that are not raw numbers, got {count}"))),
+    if count <= most {
+        return Ok(());
     }
+    Err(wrong(tensor.name, &format!("at most {most} elements that are not raw numbers, got {count}")))
 }
 
 /// One element after its length, and what follows.

@@ -1,7 +1,7 @@
 //! The bound of a response cache is what it takes, be its keys many or of many small strings.
 #![cfg(target_os = "linux")] // by /proc
 
-use std::fs::read_to_string;
+mod peak;
 
 use argosy_front::cache::ResponseCache;
 use argosy_front::caller::Answer;
@@ -10,14 +10,9 @@ use argosy_front::infer::InferCall;
 use argosy_front::infer_contents::Elements;
 use bytes::Bytes;
 use http::HeaderValue;
+use peak::peak_bytes;
 
 const MAX_BYTES: usize = 16 << 20;
-
-fn peak_bytes() -> Option<usize> {
-    let status = read_to_string("/proc/self/status").ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(peak.trim().trim_end_matches(" kB").parse::<usize>().ok()? << 10)
-}
 
 fn strings(request: u64, count: usize) -> InferCall {
     let number = Bytes::copy_from_slice(&request.to_le_bytes());

@@ -1,20 +1,15 @@
 //! What a message of very many very small elements may cost: about its own bytes, however many there are.
 #![cfg(target_os = "linux")] // by /proc
 
-use std::fs::read_to_string;
+mod peak;
 
 use argosy_front::infer::parse_infer;
 use argosy_front::proto::put_bytes;
 use argosy_front::tensors::{Datatype, Signature, TensorSignature};
 use bytes::Bytes;
+use peak::peak_bytes;
 
 const MESSAGE_BYTES: usize = 4 << 20;
-
-fn peak_bytes() -> Option<usize> {
-    let status = read_to_string("/proc/self/status").ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(peak.trim().trim_end_matches(" kB").parse::<usize>().ok()? << 10)
-}
 
 /// A request whose `x` of that shape has `body` in its tensor, and `raw`.
 fn request(datatype: Datatype, shape: &[u8], body: &[u8], raw: Option<&[u8]>) -> Bytes {

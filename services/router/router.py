@@ -2,8 +2,8 @@
 
 First the brain's servers, so that Envoy finds its control plane; then Envoy and the watchers. The router serves once
 Envoy has answered a whole snapshot, with or without models in it, and has bound the address: a listener that it rejects
-shows there. At the end callers are told first, what is in flight
-finishes, and Envoy goes before the servers that it talks to.
+shows there. At the end callers are told first, what is in flight finishes, and Envoy goes before the servers that it
+talks to.
 """
 
 import asyncio

@@ -30,7 +30,8 @@ from services.runtime.version import LoadedVersion
 
 _log = structlog.get_logger()
 
-RELOAD_RETRY_S = 5.0
+# What could not be brought back is not tried again for so long: each try makes room for it first, at others' cost.
+_RETRY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Resident:
     stages: StageCounts = field(default_factory=StageCounts)
     sequences: Sequences | None = None  # their states outlive its leaving too
     removed: bool = False  # it does not answer any more
-    failure: Failure | None = None  # of the newest try to bring it back
+    failure: Failure | None = None  # of its loads, the newest
 
     @property
     def name(self) -> str:
@@ -63,15 +64,11 @@ class Resident:
 class Residency:
     """Keeps what is in memory within `budget_bytes`; None: everything stays. Any thread may call.
 
-    `held_bytes` says how much memory the process holds. What could not be brought back is not tried again for
-    `retry_s`: each try makes room for it first, at the cost of others.
+    `held_bytes` says how much memory the process holds.
     """
 
-    def __init__(
-        self, budget_bytes: int | None, held_bytes: Callable[[], int], retry_s: float = RELOAD_RETRY_S
-    ) -> None:
+    def __init__(self, budget_bytes: int | None, held_bytes: Callable[[], int]) -> None:
         self._held_bytes = held_bytes
-        self._retry_s = retry_s
         self._budget_bytes = budget_bytes
         self._residents: list[Resident] = []
         self._uses = count(1)
@@ -132,17 +129,15 @@ class Residency:
         if resident.removed:
             raise unavailable("MODEL_NOT_READY", f"{resident.name} has been unloaded")
         failure = resident.failure
-        if failure is not None and time.monotonic() - failure.at_s < self._retry_s:
+        if failure is not None and time.monotonic() - failure.at_s < _RETRY_S:
             raise failure.error
 
     def _load(self, resident: Resident) -> LoadedVersion:
         try:
-            loaded = resident.load()
+            return resident.load()
         except ServingError as error:
             resident.failure = Failure(without_frames(error), time.monotonic())
             raise
-        resident.failure = None
-        return loaded
 
     def _make_room(self, size_bytes: int, keep: Resident) -> None:
         if self._budget_bytes is None:

@@ -51,11 +51,6 @@ TensorChecks: TypeAlias = Callable[[ModelManifest], TensorCheck]
 PaddingLimits: TypeAlias = Callable[[ModelManifest], float]
 
 
-def no_methods(manifest: ModelManifest, folder: Path) -> Sequence[TypedMethod[object]]:  # noqa: ARG001  of any model
-    """ModelInfer alone."""
-    return ()
-
-
 def unchecked(manifest: ModelManifest) -> TensorCheck:  # noqa: ARG001  for models of every manifest
     """Whatever fits the signature will do."""
     return lambda _: None

@@ -24,7 +24,7 @@ from services.runtime.stateful import check_stateful, state_signatures, without_
 from services.runtime.table_indices import both, index_check
 from services.runtime.tensorrt import EngineRange, with_engine
 from services.runtime.tensors import DTYPES
-from services.runtime.typed_method import TaskCode, TensorCheck, TypedMethod, no_methods
+from services.runtime.typed_method import TaskCode, TensorCheck, TypedMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,7 @@ def load_version(
     digest = next((file.sha256 for file in manifest.files if file.path == GRAPH), "")
     sessions = [Session(folder / GRAPH, with_engine(each, engine, digest), row_limit) for each in wanted]
     _check_graph(sessions[0], graph)
-    # A typed request has no sequence to be a step of.
-    methods, check = _made(TaskCode(no_methods, task_code.tensor_checks) if states else task_code, manifest, folder)
+    methods, check = _made(task_code, manifest, folder)
     check_indices = index_check(manifest)
     for session in sessions:
         _warm_up(session, manifest, graph, (1, config.max_batch_rows, *config.preferred_batch_rows))
@@ -103,7 +102,9 @@ def _made(
     task_code: TaskCode, manifest: ModelManifest, folder: Path
 ) -> tuple[tuple[TypedMethod[object], ...], TensorCheck]:
     try:
-        return tuple(task_code.typed_methods(manifest, folder)), task_code.tensor_checks(manifest)
+        # A typed request has no sequence to be a step of.
+        methods = () if manifest.states else tuple(task_code.typed_methods(manifest, folder))
+        return methods, task_code.tensor_checks(manifest)
     except ServingError:
         raise
     except Exception as error:

@@ -108,8 +108,8 @@ def decode(data: bytes, mode: str, field: str, least_side: int = 0) -> Picture:
         check_pixels(*sent, field)
         if isinstance(image, JpegImageFile):
             _check_scans(data, *sent, field)
-        if least_side and isinstance(image, JpegImageFile):
-            image.draft(None, (least_side, least_side))
+            if least_side:
+                image.draft(None, (least_side, least_side))
         image.load()
         orientation = _orientation(image)
         upright = image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image

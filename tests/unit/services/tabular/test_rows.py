@@ -179,6 +179,12 @@ def test_requests_are_collated_in_their_order_and_a_row_is_the_same_in_any_batch
     assert together.imputed == tuple(request.imputed[0] for request in alone)
 
 
+def closed(
+    name: str, kind: "pb.ColumnKind.ValueType", missing: "pb.MissingPolicy.ValueType", *known: str
+) -> pb.TableColumn:
+    return pb.TableColumn(name=name, kind=kind, input=name, missing=missing, categories=known, closed=True)
+
+
 CLOSED = pb.ModelManifest(
     inputs=[
         pb.TensorSpec(name="kind", data_type=pb.DATA_TYPE_BYTES, shape=[-1, 1]),
@@ -187,30 +193,9 @@ CLOSED = pb.ModelManifest(
     ],
     table=pb.TablePreprocessing(
         columns=[
-            pb.TableColumn(
-                name="kind",
-                kind=pb.COLUMN_KIND_TEXT,
-                input="kind",
-                missing=REJECT,
-                categories=["a", "b"],
-                closed=True,
-            ),
-            pb.TableColumn(
-                name="size",
-                kind=pb.COLUMN_KIND_NUMBER,
-                input="size",
-                missing=IMPUTE,
-                categories=["0.1", "2"],
-                closed=True,
-            ),
-            pb.TableColumn(
-                name="rooms",
-                kind=pb.COLUMN_KIND_NUMBER,
-                input="rooms",
-                missing=REJECT,
-                categories=["1", "3"],
-                closed=True,
-            ),
+            closed("kind", pb.COLUMN_KIND_TEXT, REJECT, "a", "b"),
+            closed("size", pb.COLUMN_KIND_NUMBER, IMPUTE, "0.1", "2"),
+            closed("rooms", pb.COLUMN_KIND_NUMBER, REJECT, "1", "3"),
         ]
     ),
 )

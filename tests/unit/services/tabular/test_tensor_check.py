@@ -10,8 +10,14 @@ from services.tabular.tensor_check import tensor_check
 NUMBERS = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
 
 
-def column(name: str, index: int, missing: "pb.MissingPolicy.ValueType", input_: str = "x") -> pb.TableColumn:
-    return pb.TableColumn(name=name, kind=pb.COLUMN_KIND_NUMBER, input=input_, index=index, missing=missing)
+def column(
+    name: str, index: int, missing: "pb.MissingPolicy.ValueType", input_: str = "x", known: tuple[str, ...] = ()
+) -> pb.TableColumn:
+    """Closed where there are values that it knows."""
+    kind = pb.COLUMN_KIND_TEXT if input_ == "text" else pb.COLUMN_KIND_NUMBER
+    return pb.TableColumn(
+        name=name, kind=kind, input=input_, index=index, missing=missing, categories=known, closed=bool(known)
+    )
 
 
 MANIFEST = pb.ModelManifest(
@@ -27,7 +33,7 @@ MANIFEST = pb.ModelManifest(
             column("imputed", 1, pb.MISSING_POLICY_IMPUTE),
             column("needed", 0, pb.MISSING_POLICY_REJECT),
             column("count", 0, pb.MISSING_POLICY_REJECT, "count"),
-            pb.TableColumn(name="text", kind=pb.COLUMN_KIND_TEXT, input="text", missing=pb.MISSING_POLICY_REJECT),
+            column("text", 0, pb.MISSING_POLICY_REJECT, "text"),
         ]
     ),
 )
@@ -82,14 +88,11 @@ CLOSED = pb.ModelManifest(
     table=pb.TablePreprocessing(
         columns=[
             column("any", 0, pb.MISSING_POLICY_REJECT),
-            column("size", 1, pb.MISSING_POLICY_IMPUTE),
-            pb.TableColumn(name="kind", kind=pb.COLUMN_KIND_TEXT, input="text", missing=pb.MISSING_POLICY_REJECT),
+            column("size", 1, pb.MISSING_POLICY_IMPUTE, known=("0.1", "2")),
+            column("kind", 0, pb.MISSING_POLICY_REJECT, "text", known=("a", "b")),
         ]
     ),
 )
-for _column, _known in ((1, ["0.1", "2"]), (2, ["a", "b"])):
-    CLOSED.table.columns[_column].closed = True
-    CLOSED.table.columns[_column].categories.extend(_known)
 
 
 def check_closed(size: float, kind: bytes) -> None:
