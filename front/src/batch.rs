@@ -24,6 +24,7 @@ struct State {
     outcomes: Vec<Option<Outcome>>,
     unanswered: usize,
     when_abandoned: Option<WhenAbandoned>,
+    abandoned: bool,
 }
 
 /// Requests of one method, taken by one worker.
@@ -42,7 +43,7 @@ impl Batch {
     /// `requests`: at least one.
     pub fn new(requests: Vec<Request>, queue: Arc<ModelQueue>, taken: Instant) -> Arc<Self> {
         let outcomes = requests.iter().map(|_| None).collect();
-        let state = State { outcomes, unanswered: requests.len(), when_abandoned: None };
+        let state = State { outcomes, unanswered: requests.len(), when_abandoned: None, abandoned: false };
         let rows = requests.iter().map(|request| request.rows).sum();
         Arc::new(Batch { requests, rows, taken, queue, state: Mutex::new(state) })
     }
@@ -121,7 +122,8 @@ impl Batch {
     /// already.
     pub fn on_abandoned(&self, callback: WhenAbandoned) -> bool {
         let mut state = lock(&self.state);
-        if self.is_abandoned(&state) {
+        if self.nobody_waits(&state) {
+            state.abandoned = true;
             return true;
         }
         state.when_abandoned = Some(callback);
@@ -131,17 +133,24 @@ impl Batch {
     /// A caller has gone: when no other waits for an answer that is still to come, say so.
     pub fn caller_gone(&self) {
         let mut state = lock(&self.state);
-        if !self.is_abandoned(&state) {
+        if !self.nobody_waits(&state) {
             return;
         }
         let callback = state.when_abandoned.take();
+        state.abandoned |= callback.is_some();
         drop(state);
         if let Some(callback) = callback {
             callback();
         }
     }
 
-    fn is_abandoned(&self, state: &State) -> bool {
+    /// Whether all is answered without what `on_abandoned` was given having been called, which it then never is.
+    pub fn is_settled(&self) -> bool {
+        let state = lock(&self.state);
+        state.unanswered == 0 && !state.abandoned
+    }
+
+    fn nobody_waits(&self, state: &State) -> bool {
         let mut pairs = state.outcomes.iter().zip(&self.requests);
         state.unanswered > 0 && !pairs.any(|(outcome, request)| outcome.is_none() && request.caller.waits())
     }

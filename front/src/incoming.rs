@@ -12,6 +12,7 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::error::{exhausted, invalid, malformed, ServingError};
 use crate::frame::{Encoding, Framed, Frames};
+use crate::headers::{GRPC_ENCODING, GRPC_TIMEOUT};
 
 /// What a call's headers say.
 pub struct Call {
@@ -28,8 +29,8 @@ pub struct Call {
 impl Call {
     /// Read the headers of a call that came at `arrived`.
     pub fn new(headers: HeaderMap, arrived: Instant) -> Self {
-        let timeout = headers.get("grpc-timeout").and_then(|value| timeout(value.as_bytes()));
-        let encoding = Encoding::of_header(headers.get("grpc-encoding").map(|value| value.as_bytes()));
+        let timeout = headers.get(&GRPC_TIMEOUT).and_then(|value| timeout(value.as_bytes()));
+        let encoding = Encoding::of_header(headers.get(&GRPC_ENCODING).map(|value| value.as_bytes()));
         Call { arrived, deadline: timeout.and_then(|timeout| arrived.checked_add(timeout)), encoding, headers }
     }
 }

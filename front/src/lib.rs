@@ -9,6 +9,7 @@
 //! of the process nothing is kept but counts.
 
 pub mod batch;
+pub mod buffers;
 pub mod cache;
 pub mod cache_key;
 pub mod caller;
@@ -19,6 +20,7 @@ pub mod error;
 pub mod frame;
 pub mod front;
 pub mod gather;
+pub mod headers;
 pub mod health;
 pub mod incoming;
 pub mod infer;
@@ -39,6 +41,8 @@ pub mod proto;
 mod python;
 #[cfg(feature = "python")]
 mod python_batch;
+#[cfg(feature = "python")]
+mod python_buffers;
 #[cfg(feature = "python")]
 mod python_rare;
 #[cfg(feature = "python")]

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::cache_key::Key;
 use crate::caller::{Answer, Caller, Way};
 use crate::error::{
     empty_request, invalid, message_too_large, shown, too_late, too_many_rows, unavailable, ServingError,
 };
+use crate::headers::{MODEL, VERSION};
 use crate::incoming::Call;
 use crate::infer::{parse_infer, InferCall};
 use crate::infer_contents::MODEL_INFER_REQUEST;
@@ -181,26 +182,26 @@ fn kept(placed: &Placed, call: &Call) -> Result<Option<Answer>, ServingError> {
 /// The version asked for. A router sends and authorises by its own reading of the message, which it states in headers:
 /// it must have read what we read. For a message that names no version the router may choose one.
 fn checked_version<'a>(envelope: &Envelope<'a>, headers: &'a HeaderMap) -> Result<Cow<'a, str>, ServingError> {
-    for value in headers.get_all("argosy-model") {
-        check_routed("argosy-model", value.as_bytes(), envelope.model)?;
+    for value in headers.get_all(&MODEL) {
+        check_routed(&MODEL, value.as_bytes(), envelope.model)?;
     }
     let mut version = Cow::Borrowed(envelope.version);
-    for value in headers.get_all("argosy-version") {
+    for value in headers.get_all(&VERSION) {
         if version.is_empty() {
             version = String::from_utf8_lossy(value.as_bytes());
         }
-        check_routed("argosy-version", value.as_bytes(), &version)?;
+        check_routed(&VERSION, value.as_bytes(), &version)?;
     }
     Ok(version)
 }
 
-fn check_routed(header: &str, value: &[u8], own: &str) -> Result<(), ServingError> {
+fn check_routed(header: &HeaderName, value: &[u8], own: &str) -> Result<(), ServingError> {
     if value.is_empty() || value == own.as_bytes() {
         return Ok(());
     }
     let said = shown(&String::from_utf8_lossy(value));
     let text = format!("the header {header} says '{said}', the message says '{}'", shown(own));
-    Err(invalid("MODEL_MISMATCH", text, header))
+    Err(invalid("MODEL_MISMATCH", text, header.as_str()))
 }
 
 /// '/argosy.v1.TextService/Embed' -> 'argosy.v1.TextServiceEmbedRequest'.

@@ -6,15 +6,14 @@
 use http::HeaderMap;
 
 use crate::error::{invalid, shown, ServingError};
-
-const PRIORITY: &str = "argosy-priority";
+use crate::headers::PRIORITY;
 
 /// As many as every whole number of 64 bits has room for.
 const MAX_DIGITS: usize = 19;
 
 /// The number that is asked for, 0 for none; `asked` is the message's.
 pub fn asked_priority(asked: u64, headers: &HeaderMap) -> Result<u64, ServingError> {
-    match headers.get(PRIORITY) {
+    match headers.get(&PRIORITY) {
         Some(value) if asked == 0 => {
             let said = String::from_utf8_lossy(value.as_bytes());
             whole_number(&said).ok_or_else(|| wrong_priority(&said))
@@ -30,7 +29,7 @@ fn whole_number(said: &str) -> Option<u64> {
 
 fn wrong_priority(said: &str) -> ServingError {
     let text = format!("the header {PRIORITY}: a whole number is needed, got '{}'", shown(said));
-    invalid("INVALID_INPUT", text, PRIORITY)
+    invalid("INVALID_INPUT", text, PRIORITY.as_str())
 }
 
 #[cfg(test)]
@@ -40,7 +39,7 @@ mod tests {
     use super::*;
 
     fn headers(priority: &str) -> HeaderMap {
-        HeaderMap::from_iter([(PRIORITY.parse().unwrap(), HeaderValue::from_bytes(priority.as_bytes()).unwrap())])
+        HeaderMap::from_iter([(PRIORITY.clone(), HeaderValue::from_bytes(priority.as_bytes()).unwrap())])
     }
 
     fn asked(header: &str) -> Result<u64, ServingError> {
@@ -57,7 +56,7 @@ mod tests {
     #[test]
     fn anything_else_is_no_priority() {
         for header in ["", "+5", "-1", "1 ", "1.0", "00000000000000000003", "١"] {
-            assert_eq!(asked(header).unwrap_err().field, PRIORITY, "{header}");
+            assert_eq!(asked(header).unwrap_err().field, PRIORITY.as_str(), "{header}");
         }
     }
 

@@ -11,12 +11,14 @@ use http::HeaderValue;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 
+use crate::buffers::Buffers;
 use crate::cache::ResponseCache;
 use crate::error::{Cause, ServingError};
 use crate::front::Front;
 use crate::infer_reply::encode_head;
 use crate::predict::Route;
-use crate::python_batch::{NativeBatch, Rows};
+use crate::python_batch::{NativeBatch, Rows, Taken};
+use crate::python_buffers::{Memory, NativeBuffers};
 use crate::python_rare::{rare, Notify};
 use crate::python_stats::{queue_stats, QueueStats};
 use crate::queue::ModelQueue;
@@ -179,9 +181,17 @@ struct NativeQueue {
 
 #[pymethods]
 impl NativeQueue {
-    /// Wait for a batch; None once the queue is closed and empty.
-    fn take(&self, py: Python<'_>) -> Option<NativeBatch> {
-        py.detach(|| self.queue.take().map(NativeBatch::new))
+    /// For one worker's batches; None where a tensor's rows have no size that is known, or are too large.
+    fn buffers(&self) -> Option<NativeBuffers> {
+        let spec = &self.queue.spec;
+        let buffers = Buffers::new(&spec.signature, spec.policy.max_batch_rows)?;
+        Some(NativeBuffers { buffers: Arc::new(buffers), queue: self.queue.clone() })
+    }
+
+    /// Wait for a batch; None once the queue is closed and empty. Tensors go into `buffers`, where they are free.
+    fn take(&self, py: Python<'_>, buffers: Option<Bound<'_, NativeBuffers>>) -> Option<Taken> {
+        let buffers = buffers.map(|buffers| buffers.get().buffers.clone());
+        py.detach(|| self.queue.take().map(|batch| NativeBatch::taken(batch, buffers.as_ref())))
     }
 
     fn close(&self) {
@@ -206,7 +216,7 @@ fn tensors(parts: Vec<TensorParts>) -> PyResult<Vec<TensorSignature>> {
 }
 
 /// Raised by one with every change of what this module offers or takes, as in `services/runtime/native_interface.py`.
-const INTERFACE: u32 = 3;
+const INTERFACE: u32 = 4;
 
 /// The module `argosy_front`.
 #[pymodule]
@@ -215,6 +225,8 @@ fn argosy_front(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<NativeQueue>()?;
     module.add_class::<NativeBatch>()?;
     module.add_class::<Rows>()?;
+    module.add_class::<NativeBuffers>()?;
+    module.add_class::<Memory>()?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("INTERFACE", INTERFACE)?;
     Ok(())

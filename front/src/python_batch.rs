@@ -14,6 +14,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::batch::Batch;
+use crate::buffers::{Buffers, Lent};
 use crate::counts::us;
 use crate::frame::framed;
 use crate::gather::{gather, Gathered, GatheredData};
@@ -21,7 +22,7 @@ use crate::infer_reply::{Output, OutputData};
 use crate::python::{misuse, serving_error, ErrorParts};
 use crate::request::Request;
 use crate::sync::lock;
-use crate::tensors::Datatype;
+use crate::tensors::{Datatype, TensorSignature};
 
 /// Bytes that Python reads in place.
 #[pyclass(frozen)]
@@ -53,39 +54,36 @@ pub struct NativeBatch {
     batch: Arc<Batch>,
     // Taken by the first call of `tensors`, which is the only one.
     gathered: std::sync::Mutex<Option<Vec<Gathered>>>,
+    // In the place of what is gathered.
+    lent: Option<Lent>,
 }
+
+/// A batch, the place of its method in the queue's list (0: ModelInfer), rows, requests, the longest wait in µs, and
+/// whether its tensors are in the buffers.
+pub type Taken = (NativeBatch, usize, u64, usize, u64, bool);
 
 /// One output: datatype, shape, and little-endian bytes or the elements of BYTES.
 type OutputParts<'py> = (String, Vec<usize>, Bound<'py, PyAny>);
 
 impl NativeBatch {
-    /// Gathers the tensors of a ModelInfer batch; without the GIL.
-    pub fn new(batch: Arc<Batch>) -> Self {
+    /// Gathers the tensors of a ModelInfer batch, into the buffers where there are some; without the GIL.
+    pub fn taken(batch: Arc<Batch>, buffers: Option<&Arc<Buffers>>) -> Taken {
         let calls: Vec<_> = batch.calls().collect();
-        let gathered = (!calls.is_empty()).then(|| gather(&calls, &batch.queue().spec.signature));
-        NativeBatch { gathered: std::sync::Mutex::new(gathered), batch }
+        let lent = buffers.filter(|_| !calls.is_empty()).and_then(|buffers| Lent::filled(buffers, &calls));
+        let gathers = lent.is_none() && !calls.is_empty();
+        let gathered = gathers.then(|| gather(&calls, &batch.queue().spec.signature));
+        drop(calls);
+        let requests = &batch.requests;
+        let method = requests.first().map_or(0, |request| request.method);
+        let longest_wait = requests.iter().map(|request| batch.taken - request.arrived).max().unwrap_or_default();
+        let (rows, count, in_buffers) = (batch.rows, requests.len(), lent.is_some());
+        let native = NativeBatch { gathered: std::sync::Mutex::new(gathered), batch, lent };
+        (native, method, rows, count, us(longest_wait), in_buffers)
     }
 }
 
 #[pymethods]
 impl NativeBatch {
-    /// The place of the typed method in the queue's list, from 1; 0 is ModelInfer.
-    #[getter]
-    fn method_index(&self) -> usize {
-        self.batch.requests.first().map_or(0, |request| request.method)
-    }
-
-    #[getter]
-    fn rows(&self) -> u64 {
-        self.batch.rows
-    }
-
-    #[getter]
-    fn longest_wait_us(&self) -> u64 {
-        let waits = self.batch.requests.iter().map(|request| us(self.batch.taken - request.arrived));
-        waits.max().unwrap_or_default()
-    }
-
     /// Of a request in parts, the message with the part's rows alone; of ModelInfer, whose tensors count, as it came.
     fn messages<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         PyList::new(py, self.batch.requests.iter().map(|request| PyBytes::new(py, &self.batch.message(request))))
@@ -117,6 +115,13 @@ impl NativeBatch {
         Ok(())
     }
 
+    /// As `reply_tensors`, with the outputs that stand in the buffers. False where the batch has none.
+    fn reply_buffers(&self, py: Python<'_>) -> bool {
+        let Some(lent) = &self.lent else { return false };
+        py.detach(|| self.batch.settle_with(&buffered(lent, &self.batch)));
+        true
+    }
+
     fn reply(&self, index: usize, message: &[u8]) {
         self.batch.settle(index, Ok(framed(message)));
     }
@@ -133,6 +138,11 @@ impl NativeBatch {
     #[getter]
     fn unanswered(&self) -> bool {
         self.batch.is_unanswered()
+    }
+
+    #[getter]
+    fn settled(&self) -> bool {
+        self.batch.is_settled()
     }
 
     /// Call back from a thread of its own, or now where every caller has gone already.
@@ -154,6 +164,18 @@ impl Drop for NativeBatch {
     fn drop(&mut self) {
         self.batch.abandon();
     }
+}
+
+/// The batch's rows of every output. Their shape but for the rows is the signature's, or there would be no buffers.
+fn buffered<'a>(lent: &'a Lent, batch: &'a Batch) -> Vec<Output<'a>> {
+    let outputs = batch.queue().spec.signature.outputs.iter().enumerate();
+    let output = |(index, tensor): (usize, &'a TensorSignature)| Output {
+        name: &tensor.name,
+        datatype: tensor.datatype,
+        shape: &tensor.shape,
+        data: OutputData::Numbers(lent.output(index, batch.rows as usize)),
+    };
+    outputs.map(output).collect()
 }
 
 fn python_input(py: Python<'_>, input: Gathered) -> PyResult<(Bound<'_, PyTuple>, Bound<'_, PyAny>)> {

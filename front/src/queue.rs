@@ -13,6 +13,7 @@ use crate::counts::{us, QueueCounts};
 use crate::error::{deadline_exceeded, exhausted, ServingError};
 use crate::io::Io;
 use crate::line::{Line, Next};
+use crate::outgoing::unindexed;
 use crate::queue_spec::QueueSpec;
 use crate::request::Request;
 use crate::sync::{lock, wait};
@@ -190,7 +191,7 @@ impl ModelQueue {
 
     fn told(&self, compute_us: u64, rows: u64) -> BatchTold {
         BatchTold {
-            compute_us: HeaderValue::from(compute_us),
+            compute_us: unindexed(compute_us),
             rows: HeaderValue::from(rows),
             version: self.spec.version_told.clone(),
             device: self.spec.device_told.clone(),

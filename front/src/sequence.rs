@@ -7,19 +7,17 @@
 use http::HeaderMap;
 
 use crate::error::{invalid, shown, ServingError};
+use crate::headers::SEQUENCE;
 use crate::infer_message::{read_infer, Choice};
-
-/// What a router sends a step by.
-pub const SEQUENCE: &str = "argosy-sequence";
 
 const LONGEST: usize = 512;
 
 /// Refuse a ModelInferRequest whose `sequence_id` is another than that of the headers, where both are there.
 pub fn check_sequence(message: &[u8], headers: &HeaderMap) -> Result<(), ServingError> {
-    if !headers.contains_key(SEQUENCE) {
+    if !headers.contains_key(&SEQUENCE) {
         return Ok(());
     }
-    let values = headers.get_all(SEQUENCE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let values = headers.get_all(&SEQUENCE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
     // As HTTP joins a header that comes twice, which is no sequence's.
     let said = values.filter(|value| !value.is_empty()).collect::<Vec<_>>().join(",");
     // Never malformed: it was read before.
@@ -33,7 +31,7 @@ pub fn check_sequence(message: &[u8], headers: &HeaderMap) -> Result<(), Serving
 fn mismatch(said: &str, own: &str) -> ServingError {
     let (said, own) = (shown(said), shown(own));
     let text = format!("the header {SEQUENCE} says '{said}', where the message's sequence_id makes it '{own}'");
-    invalid("SEQUENCE_MISMATCH", text, SEQUENCE)
+    invalid("SEQUENCE_MISMATCH", text, SEQUENCE.as_str())
 }
 
 /// A sequence's id percent-encoded; None of a parameter that is no id.

@@ -18,6 +18,7 @@ use crate::caller::{Answer, Caller, Way};
 use crate::calls::unpack;
 use crate::error::{internal, unavailable, ServingError};
 use crate::frame::{framed, put_frame_head, HEAD};
+use crate::headers::SEQUENCE;
 use crate::incoming::{Broken, Call, Incoming};
 use crate::infer_message::read_infer;
 use crate::infer_reply::encode_head;
@@ -26,7 +27,6 @@ use crate::predict::{admit, place};
 use crate::proto::{bytes_field_length, put_bytes, put_head, put_number, Malformed, Reader};
 use crate::race::{race, Either};
 use crate::rare::RareAnswer;
-use crate::sequence::SEQUENCE;
 use crate::server::{reached, Phase, Server};
 use crate::status::bounded_message;
 use crate::wire::read_envelope;
@@ -105,7 +105,7 @@ async fn read(
         call.arrived = Instant::now();
         let element = begin(&server, &call, message, room);
         // It says where the stream goes, by its first request; the sequences of later ones go there too.
-        call.headers.remove(SEQUENCE);
+        call.headers.remove(&SEQUENCE);
         if window.send(element).await.is_err() {
             return None;
         }

@@ -70,9 +70,23 @@ impl Datatype {
         Some(self.facts().2).filter(|number| *number != 0)
     }
 
+    /// Whether none of these little-endian elements is an infinity or no number: their exponent is not all ones.
+    pub fn are_finite(self, bytes: &[u8]) -> bool {
+        match self {
+            Datatype::Fp16 => chunks(bytes).all(|element| u16::from_le_bytes(element) & 0x7c00 != 0x7c00),
+            Datatype::Fp32 => chunks(bytes).all(|element| u32::from_le_bytes(element) & 0x7f80_0000 != 0x7f80_0000),
+            Datatype::Fp64 => chunks(bytes).all(|element| u64::from_le_bytes(element) >> 52 & 0x7ff != 0x7ff),
+            _ => true,
+        }
+    }
+
     fn facts(self) -> &'static Facts {
         &FACTS[self as usize].1
     }
+}
+
+fn chunks<const SIZE: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; SIZE]> + '_ {
+    bytes.chunks_exact(SIZE).filter_map(|chunk| chunk.try_into().ok())
 }
 
 /// The name of a field of InferTensorContents.
@@ -132,6 +146,21 @@ mod tests {
             }
         }
         assert_eq!(Datatype::of_name("FP8"), None);
+    }
+
+    #[test]
+    fn infinities_and_no_numbers_are_found_wherever_they_stand() {
+        for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -f64::NAN] {
+            let doubles = [f64::MAX, -0.0, bad].map(f64::to_le_bytes).concat();
+            assert!(Datatype::Fp64.are_finite(&doubles[..16]) && !Datatype::Fp64.are_finite(&doubles));
+            let floats = [bad as f32, f32::MIN, 1e-40].map(f32::to_le_bytes).concat();
+            assert!(Datatype::Fp32.are_finite(&floats[4..]) && !Datatype::Fp32.are_finite(&floats));
+        }
+        assert!(
+            Datatype::Fp16.are_finite(&0x7bff_u16.to_le_bytes())
+                && !Datatype::Fp16.are_finite(&0xfc00_u16.to_le_bytes())
+        );
+        assert!(Datatype::Int32.are_finite(&f32::NAN.to_le_bytes()));
     }
 
     #[test]

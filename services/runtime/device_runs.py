@@ -9,7 +9,7 @@ With CUDA graphs a run of a preferred number of rows is captured the first time,
 them, and replayed from then on, on the same buffers. Other shapes run as without graphs. A replay cannot be ended
 before its time.
 
-On the CPU this is slower than a plain run (docs/performance.md): sessions there do not use it. It deliberately does not
+Sessions on the CPU have buffers of another kind (`host_runs.py`). It deliberately does not
 tell why a run failed, as ONNX Runtime does not tell it of a bound one; the session asks again without bindings.
 """
 

@@ -118,6 +118,14 @@ class Batch(Protocol):
     def method(self) -> str: ...
 
     @property
+    def request_count(self) -> int:
+        """How many they are."""
+
+    @property
+    def rows(self) -> int:
+        """Of all of them."""
+
+    @property
     def messages(self) -> Sequence[bytes]:
         """The raw requests; of a typed one that runs in parts, the same message with the part's rows alone."""
 
@@ -134,7 +142,9 @@ class Batch(Protocol):
         """Where the rows of each begin in what its caller sent: 0, but in the later parts of a request."""
 
     def tensors(self) -> dict[str, Array]:
-        """ModelInfer only: each input with the rows of all requests, in order, [sum(row_counts), ...]."""
+        """ModelInfer only: each input with the rows of all requests, in order, [rows, ...]. Of a queue
+        `for_worker` perhaps `BufferedRows`, good until the batch is dropped.
+        """
 
     def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
         """ModelInfer only: answer every request that has no answer yet with its rows of each output. All outputs have
@@ -150,6 +160,10 @@ class Batch(Protocol):
     def on_abandoned(self, callback: Callable[[], None]) -> None:
         """Call back, from any thread and at most once, when every caller of the batch has gone."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether all is answered without `on_abandoned` having called back, which it then never does."""
+
     def close(self) -> None:
         """Answer INTERNAL to whatever is unanswered. Runs by itself when the batch is dropped."""
 
@@ -159,6 +173,11 @@ class Queue(Protocol):
 
     def take(self) -> Batch | None:
         """Wait for a batch, without the GIL. None once the queue is closed and empty."""
+
+    def for_worker(self) -> "Queue":
+        """The same queue for one thread, which drops each batch before it takes the next: where the sizes of tensors
+        are known, the batches of that thread share their memory.
+        """
 
     def close(self) -> None:
         """Admit no more; what waits is still handed out."""

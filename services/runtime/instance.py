@@ -40,6 +40,8 @@ def answer(batch: Batch, version: LoadedVersion, clock: StageClock) -> None:
         else:
             method = next(method for method in version.methods if method.route.method == batch.method)
             _answer_typed(batch, method, version, run, clock)
+        if batch.settled:  # else whoever ends the run may come yet
+            run.give_back()
     except DeviceFaultError:
         raise
     except Exception:
@@ -47,7 +49,7 @@ def answer(batch: Batch, version: LoadedVersion, clock: StageClock) -> None:
             raise
         raise ServingError(Cause.DEADLINE, "CALLER_GONE", _CALLER_GONE) from None
     finally:
-        version.stages.add(sum(batch.row_counts), len(batch.row_counts), clock)
+        version.stages.add(batch.rows, batch.request_count, clock)
 
 
 # ---- typed methods
@@ -121,7 +123,7 @@ def _answer_tensors(batch: Batch, version: LoadedVersion, run: Run, clock: Stage
     inputs = batch.tensors()
     failed = _failed_check(batch, inputs, version)
     clock.end(PREPROCESS)
-    if len(failed) == len(batch.row_counts):
+    if len(failed) == batch.request_count:
         return
     try:
         outputs = _outputs(batch, inputs, failed, version, run)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 import argosy_front
 import numpy as np
 
+from services.runtime.batch_buffers import BatchBuffers, BufferedRows
 from services.runtime.errors import GRPC_STATUS, ServingError
 from services.runtime.faults import foreseen, unforeseen
 from services.runtime.front import (
@@ -19,6 +20,7 @@ from services.runtime.front import (
     FrontStats,
     Limits,
     QueueSpec,
+    Signature,
     TensorSignature,
     Tls,
     TypedRoute,
@@ -118,31 +120,50 @@ class NativeFront:
 class NativeQueue:
     """See `front.Queue`."""
 
-    def __init__(self, queue: argosy_front.Queue, spec: QueueSpec) -> None:
-        self._queue, self._spec = queue, spec
+    def __init__(self, queue: argosy_front.Queue, spec: QueueSpec, buffers: "NativeBuffers | None" = None) -> None:
+        self._queue, self._spec, self._buffers = queue, spec, buffers
         self._methods = (MODEL_INFER, *(route.method for route in spec.routes))
 
+    def for_worker(self) -> "NativeQueue":
+        native = self._queue.buffers()
+        buffers = None if native is None else NativeBuffers(native, self._spec.signature)
+        return NativeQueue(self._queue, self._spec, buffers)
+
     def take(self) -> "NativeBatch | None":
-        batch = self._queue.take()
-        return None if batch is None else NativeBatch(batch, self._spec, self._methods[batch.method_index])
+        buffers = self._buffers
+        taken = self._queue.take(None if buffers is None else buffers.native)
+        if taken is None:
+            return None
+        return NativeBatch(taken, self._spec, self._methods, buffers)
 
     def close(self) -> None:
         self._queue.close()
 
 
-class NativeBatch:
-    """See `front.Batch`."""
+class NativeBuffers(BatchBuffers):
+    """Memory that Rust owns."""
 
-    def __init__(self, batch: argosy_front.Batch, spec: QueueSpec, method: str) -> None:
-        self._batch, self._spec, self._method = batch, spec, method
+    def __init__(self, native: argosy_front.Buffers, signature: Signature) -> None:
+        inputs, outputs = _arrays(signature.inputs, native.inputs()), _arrays(signature.outputs, native.outputs())
+        super().__init__(inputs, outputs, native.are_finite)
+        self.native = native
+
+
+class NativeBatch:
+    """See `front.Batch`. `methods`: all of the queue's; `buffers`: its worker's own."""
+
+    def __init__(
+        self, taken: "argosy_front.Taken", spec: QueueSpec, methods: Sequence[str], buffers: NativeBuffers | None
+    ) -> None:
+        self._batch, method, self.rows, self.request_count, self.longest_wait_us, is_buffered = taken
+        self._spec, self.method = spec, methods[method]
+        buffered = buffers.rows(self.rows) if buffers is not None and is_buffered else None
+        self._tensors = buffered
+        self._buffered_outputs = buffered.outputs if isinstance(buffered, BufferedRows) else None
+        self._is_closed = False
         self._messages: list[bytes] | None = None
         self._row_counts: tuple[int, ...] | None = None
         self._first_rows: tuple[int, ...] | None = None
-        self._tensors: dict[str, Array] | None = None
-
-    @property
-    def method(self) -> str:
-        return self._method
 
     @property
     def messages(self) -> list[bytes]:
@@ -155,10 +176,6 @@ class NativeBatch:
         if self._row_counts is None:
             self._row_counts = self._batch.row_counts()
         return self._row_counts
-
-    @property
-    def longest_wait_us(self) -> int:
-        return self._batch.longest_wait_us
 
     @property
     def first_rows(self) -> tuple[int, ...]:
@@ -176,6 +193,9 @@ class NativeBatch:
         """Raises ValueError, with nothing answered, where an output is missing, has not the batch's rows, or is of a
         dtype that the protocol does not have.
         """
+        if outputs is self._buffered_outputs:
+            self._batch.reply_buffers()
+            return
         self._batch.reply_tensors([self._output_parts(tensor.name, outputs) for tensor in self._spec.signature.outputs])
 
     def reply(self, index: int, message: bytes) -> None:
@@ -187,12 +207,18 @@ class NativeBatch:
     def on_abandoned(self, callback: Callable[[], None]) -> None:
         self._batch.on_abandoned(callback)
 
+    @property
+    def settled(self) -> bool:
+        return self._batch.settled
+
     def close(self) -> None:
+        self._is_closed = True
         if self._batch.unanswered:
             self._batch.fail_rest(_parts(unforeseen("a worker left requests unanswered")))
 
     def __del__(self) -> None:
-        self.close()
+        if not self._is_closed:
+            self.close()
 
     def _output_parts(
         self, name: str, outputs: Mapping[str, Array]
@@ -200,8 +226,8 @@ class NativeBatch:
         array = outputs.get(name)
         if array is None:
             raise ValueError(f"output {name!r} is missing")
-        if len(array) != self._batch.rows:
-            raise ValueError(f"output {name!r}: {self._batch.rows} rows needed, got {len(array)}")
+        if len(array) != self.rows:
+            raise ValueError(f"output {name!r}: {self.rows} rows needed, got {len(array)}")
         datatype = datatype_of(array)
         return datatype, array.shape, array.ravel().tolist() if datatype == "BYTES" else array.tobytes()
 
@@ -212,6 +238,15 @@ def _array(tensor: TensorSignature, shape: tuple[int, ...], elements: argosy_fro
     array = np.empty(len(elements), np.object_)
     array[:] = elements
     return array.reshape(shape)
+
+
+def _arrays(tensors: Sequence[TensorSignature], memories: Sequence[argosy_front.Memory]) -> dict[str, Array]:
+    """Each tensor, [max_batch_rows, ...], over its memory."""
+    pairs = zip(tensors, memories, strict=True)
+    return {
+        tensor.name: np.frombuffer(memoryview(memory), DTYPES[tensor.datatype]).reshape(-1, *tensor.shape[1:])
+        for tensor, memory in pairs
+    }
 
 
 def _route_parts(route: TypedRoute) -> tuple[str, int, str]:

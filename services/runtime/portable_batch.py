@@ -114,10 +114,15 @@ class PortableBatch:
         self._unanswered = len(requests)
         self._lock = threading.Lock()
         self._when_abandoned: Callable[[], None] | None = None
+        self._abandoned = False
 
     @property
     def method(self) -> str:
         return self.requests[0].method
+
+    @property
+    def request_count(self) -> int:
+        return len(self.requests)
 
     @property
     def messages(self) -> list[bytes]:
@@ -168,7 +173,13 @@ class PortableBatch:
             if self._when_abandoned is None or not self._unanswered or self._somebody_waits():
                 return
             callback, self._when_abandoned = self._when_abandoned, None
+            self._abandoned = True
         callback()
+
+    @property
+    def settled(self) -> bool:
+        with self._lock:
+            return not (self._unanswered or self._abandoned)
 
     def close(self) -> None:
         if self._unanswered:

@@ -61,6 +61,10 @@ class PortableQueue:
                     return None
                 self._changed.wait(self._line.wait_s(now_s))
 
+    def for_worker(self) -> "PortableQueue":
+        """Its batches have memory of their own."""
+        return self
+
     def withdraw(self, request: Pending) -> None:
         """The caller has gone: forget what still waits of the request, and tell the batches that run it."""
         with self._changed:

@@ -47,6 +47,7 @@ def start_instances(
 def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, warm: bool) -> None:
     if warm:
         _warm(acquire, index, on_fault)
+    queue = queue.for_worker()
     free_ns = time.perf_counter_ns()
     while (batch := queue.take()) is not None:
         batch_wait_ns = min(time.perf_counter_ns() - free_ns, batch.longest_wait_us * 1000)
@@ -81,5 +82,5 @@ def _brought_back(acquire: Acquire) -> LoadedVersion:
 
 
 def _refuse_all(batch: Batch, error: ServingError) -> None:
-    for index in range(len(batch.row_counts)):
+    for index in range(batch.request_count):
         batch.fail(index, error)

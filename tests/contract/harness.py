@@ -128,6 +128,9 @@ class PatientQueue:
         Thread(target=lambda: taken.set_result(self._queue.take()), daemon=True).start()
         return taken.result(TAKE_TIMEOUT_S)
 
+    def for_worker(self) -> "PatientQueue":
+        return PatientQueue(self._queue.for_worker())
+
     def close(self) -> None:
         self._queue.close()
 

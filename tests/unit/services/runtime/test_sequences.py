@@ -19,7 +19,6 @@ from inference.grpc_service_pb2 import (
 from inference.model_config_pb2 import TYPE_FP32
 from services.runtime.errors import ServingError
 from services.runtime.front import TensorSignature
-from services.runtime.fronts import FRONTS
 from services.runtime.oip import InferenceProtocol
 from services.runtime.sequence_steps import waves
 from services.runtime.sequences import Sequences, StateSignature, Step
@@ -55,9 +54,9 @@ def run(sequences: Sequences, step_: Step) -> float:
     return float(before[0, 0])
 
 
-@pytest.fixture(params=sorted(FRONTS))
-def served(request: pytest.FixtureRequest, serve: Callable[..., Served]) -> Served:
-    found = serve(request.param)
+@pytest.fixture
+def served(serve: Callable[..., Served]) -> Served:
+    found = serve()
     write_version(found.models, graph=summing_graph(), **MANIFEST)
     found.repository.load_all()
     return found

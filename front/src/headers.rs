@@ -1,0 +1,16 @@
+//! The headers of a request that are looked for in each: as names that are made once, not read from text every time.
+
+use http::HeaderName;
+
+/// How long the caller waits.
+pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+/// How packed messages are packed.
+pub static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+/// The model, as a router read it.
+pub static MODEL: HeaderName = HeaderName::from_static("argosy-model");
+/// The version, as a router read or chose it.
+pub static VERSION: HeaderName = HeaderName::from_static("argosy-version");
+/// The level of priority that is asked for.
+pub static PRIORITY: HeaderName = HeaderName::from_static("argosy-priority");
+/// What a router sends a step of a sequence by.
+pub static SEQUENCE: HeaderName = HeaderName::from_static("argosy-sequence");

@@ -1,0 +1,60 @@
+"""Memory for the batches of one worker that stays where it is, so that a session can bind it once.
+
+Inputs of fixed size are gathered into the same memory for every batch, and the outputs stand in the same memory after
+every run. For each number of rows there is one object, `BufferedRows`, by whose number a session finds what it has
+bound. None may be kept beyond its batch: the worker writes over them with the next.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import count
+
+from services.runtime.front import Array
+
+# For how many numbers of rows a worker keeps what belongs to them; batches of other sizes run like any other.
+MAX_ROW_COUNTS = 256
+
+_numbers = count()
+
+
+class BufferedRows(dict[str, Array]):
+    """The inputs of so many rows, and in `outputs` where a run that is bound to them leaves what it answers.
+
+    `number` is its own in this process. `are_finite` says whether every float of the inputs is a finite number.
+    """
+
+    __slots__ = ("are_finite", "number", "outputs")
+
+    def __init__(self, inputs: Mapping[str, Array], outputs: dict[str, Array], are_finite: Callable[[], bool]) -> None:
+        super().__init__(inputs)
+        self.number = next(_numbers)
+        self.outputs = outputs
+        self.are_finite = are_finite
+
+
+class BatchBuffers:
+    """`inputs` and `outputs`: by name, [max_batch_rows, ...] each, of one worker alone. `are_finite` says of the first
+    rows of the inputs whether every float is a finite number.
+    """
+
+    def __init__(
+        self, inputs: Mapping[str, Array], outputs: Mapping[str, Array], are_finite: Callable[[int], bool]
+    ) -> None:
+        self._inputs, self._outputs, self._are_finite = inputs, outputs, are_finite
+        self._by_count: dict[int, BufferedRows] = {}
+
+    def rows(self, row_count: int) -> dict[str, Array]:
+        """The first rows: `BufferedRows`, the same for the same count, unless there are too many of them already."""
+        found = self._by_count.get(row_count)
+        return self._made(row_count) if found is None else found
+
+    def _made(self, row_count: int) -> dict[str, Array]:
+        inputs = _first(self._inputs, row_count)
+        if len(self._by_count) == MAX_ROW_COUNTS:
+            return inputs
+        rows = BufferedRows(inputs, _first(self._outputs, row_count), lambda: self._are_finite(row_count))
+        self._by_count[row_count] = rows
+        return rows
+
+
+def _first(tensors: Mapping[str, Array], row_count: int) -> dict[str, Array]:
+    return {name: array[:row_count] for name, array in tensors.items()}
