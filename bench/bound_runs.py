@@ -12,6 +12,7 @@ import onnxruntime as ort
 
 from bench import mlp
 from bench.cases import newest_graph
+from services.runtime.front import Array
 from tests.e2e.harness import ROOT
 
 ROW_COUNTS = (1, 32)
@@ -34,7 +35,7 @@ def _session(path: str) -> ort.InferenceSession:
     return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def _ways(session: ort.InferenceSession, x: "np.typing.NDArray[np.float32]") -> dict[str, Callable[[], object]]:
+def _ways(session: ort.InferenceSession, x: Array) -> dict[str, Callable[[], object]]:
     names = [output.name for output in session.get_outputs()]
     feeds = {mlp.INPUT: np.ascontiguousarray(x)}
     outputs = session.run(names, feeds)

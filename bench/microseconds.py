@@ -1,35 +1,28 @@
-"""Where each microsecond of a request to the small model goes, in a service with the native front.
+"""Where each microsecond of a request goes, in a service with the native front.
 
-`python -m bench.microseconds [ROUNDS]` prints CPU time a request at 1 and 32 in flight: of the front's thread, in the
-kernel and in its own code, and of the workers, by stage. The kernel counts each thread's time; the service's stages are
-counted by their thread's CPU time here and not by the clock, since on one CPU the front runs in the middle of them. Of
-the rounds the one that cost least is told: what else runs on the machine can only add to it. With flags in the place of
-ROUNDS it is that service, a tabular one.
+`python -m bench.microseconds [ROUNDS [CASE]]` prints CPU time a request at 1 and 32 in flight: of the front's thread,
+in the kernel and in its own code, and of the workers, by stage; and what ONNX Runtime takes by itself for a row in
+batches of 1 and 32, in turns with them. The kernel counts each thread's time, and the service's stages are counted by
+their thread's too (`cpu_service.py`). Of the rounds the one that cost least is told: what else runs on the machine can
+only add to it.
 """
 
 import os
 import sys
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import stages
-from bench.cases import MANY, ONE, Case, of_small_model
+from bench import alone, mlp, stages
+from bench.cases import MANY, ONE, Case, cases
 from bench.contenders import Running
 from bench.generator import Generator, Load, generator
 from bench.machine import pinned, usable_cpus
 from bench.measure import rate
 from bench.pairs import running
-from services.runtime import workers
-from services.runtime.ending import end_process
 from services.runtime.fronts import NATIVE
-from services.runtime.service import main as serve
-from services.runtime.stages import StageClock
-from services.tabular.__main__ import TABULAR
 from tests.e2e.harness import ROOT, Processes
 
 ROUNDS = 9
@@ -63,26 +56,30 @@ class Costs:
         return self.front_kernel + self.front_own + self.check + self.onnx_runtime + self.encode + self.worker_rest
 
 
-def main(rounds: int) -> None:
-    case, sender, cpus = of_small_model(ROOT / ".cache" / "bench" / "models"), generator(), usable_cpus()
+def main(rounds: int, name: str) -> None:
+    case = next(case for case in cases(ROOT / ".cache" / "bench" / "models") if case.name == name)
+    sender, cpus = generator(), usable_cpus()
     with Processes() as processes:
         with pinned(cpus.server):
-            flags = ("--model", case.model, "--front", NATIVE)
-            server = processes.service(case.kind, case.models_dir, *flags, module="bench.microseconds")
+            flags = ("--model", case.model, "--front", NATIVE, case.kind)
+            server = processes.service(case.kind, case.models_dir, *flags, module="bench.cpu_service")
         with pinned(cpus.load):
             [one] = running([server], case)
-            found = {load.name: least(one, case, load, sender, rounds) for load in (ONE, MANY)}
-    table = Table("CPU µs a request", *found)
-    for name in Costs.__slots__:
-        table.add_row(name.replace("_", " "), *(f"{getattr(costs, name):.1f}" for costs in found.values()))
-    table.add_row("in all", *(f"{costs.total:.1f}" for costs in found.values()))
+            counts = {load: int(rate(one, case, load, sender) * SECONDS) for load in (ONE, MANY)}
+            found: dict[Load, list[Costs]] = {load: [] for load in counts}
+            raws = []
+            for _ in range(rounds):
+                raws += alone.measure(case, cpus)
+                for load, count in counts.items():
+                    found[load].append(measured(one, case, load, sender, count))
+    least = [min(costs, key=lambda each: each.total) for costs in found.values()]
+    table = Table(f"{name}, CPU µs a request", *(load.name for load in found))
+    for part in Costs.__slots__:
+        table.add_row(part.replace("_", " "), *(f"{getattr(costs, part):.1f}" for costs in least))
+    table.add_row("in all", *(f"{costs.total:.1f}" for costs in least))
+    by_itself = [min(raw.cpu_us for raw in raws if raw.rows == load.in_flight) for load in found]
+    table.add_row("ONNX Runtime by itself, a row", *(f"{cpu_us:.1f}" for cpu_us in by_itself))
     Console(width=130).print(table)
-
-
-def least(one: Running, case: Case, load: Load, sender: Generator, rounds: int) -> Costs:
-    """Of the round that cost least."""
-    count = int(rate(one, case, load, sender) * SECONDS)
-    return min((measured(one, case, load, sender, count) for _ in range(rounds)), key=lambda costs: costs.total)
 
 
 def measured(one: Running, case: Case, load: Load, sender: Generator, count: int) -> Costs:
@@ -118,19 +115,5 @@ def threads(pid: int) -> Threads:
     return Threads(front_kernel_us, front_us, others_us)
 
 
-class CpuClock(StageClock):
-    """A stage clock that counts the CPU time of the worker that holds it."""
-
-    def __init__(self, batch_wait_ns: int) -> None:
-        super().__init__(batch_wait_ns, time.thread_time_ns)
-
-
-def serve_counting_cpu(arguments: Sequence[str]) -> int:
-    workers.StageClock = CpuClock  # type: ignore[assignment, attr-defined]
-    return serve(TABULAR, arguments, os.environ)
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] and not sys.argv[1].isdecimal():
-        end_process(serve_counting_cpu(sys.argv[1:]))
-    main(int(sys.argv[1]) if sys.argv[1:] else ROUNDS)
+    main(int(sys.argv[1]) if sys.argv[1:] else ROUNDS, sys.argv[2] if sys.argv[2:] else mlp.NAME)

@@ -1,0 +1,26 @@
+"""A service whose stages are counted by their thread's CPU time, and not by the clock: on one CPU the front runs in the
+middle of them. `python -m bench.cpu_service FLAG … KIND`, with the flags of `services.<KIND>`.
+"""
+
+import os
+import sys
+import time
+from importlib import import_module
+
+from services.runtime import workers
+from services.runtime.ending import end_process
+from services.runtime.service import main
+from services.runtime.stages import StageClock
+
+
+class CpuClock(StageClock):
+    """A stage clock that counts the CPU time of the worker that holds it."""
+
+    def __init__(self, batch_wait_ns: int) -> None:
+        super().__init__(batch_wait_ns, time.thread_time_ns)
+
+
+if __name__ == "__main__":
+    *flags, kind = sys.argv[1:]
+    workers.StageClock = CpuClock  # type: ignore[assignment, attr-defined]
+    end_process(main(getattr(import_module(f"services.{kind}.__main__"), kind.upper()), flags, os.environ))
