@@ -4,7 +4,7 @@
 //! batch, runs it and answers it, one after the other on one thread; `Lent` sees to it that no second batch lies in the
 //! same memory before the first has been let go of.
 
-use std::alloc::{alloc_zeroed, dealloc, handle_alloc_error, Layout};
+use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
@@ -12,13 +12,14 @@ use crate::infer::InferCall;
 use crate::infer_contents::Elements;
 use crate::tensors::{Signature, TensorSignature};
 
-/// Of all tensors of a batch of the greatest size: above it they are gathered anew for each batch.
-const MAX_BYTES: usize = 64 << 20;
+/// Of all tensors of a batch of the greatest size. Above it they are gathered anew for each batch: what is saved is some
+/// microseconds, and the memory stays with the worker.
+const MAX_BYTES: usize = 4 << 20;
 
 /// What kernels like to begin at.
 const ALIGNMENT: usize = 64;
 
-/// One tensor of so many rows, row-major. Pages that no batch has come to are not in memory yet.
+/// One tensor of so many rows, row-major.
 pub struct Buffer {
     /// Of one row.
     pub row_bytes: usize,
@@ -29,7 +30,8 @@ pub struct Buffer {
     layout: Layout,
 }
 
-// SAFETY: the bytes are reached through the functions below alone, each of which says who may call it.
+// SAFETY: Rust reaches the bytes through the functions below alone, Python through the views that a worker has of its own
+// buffers: all of it happens on that worker's thread, one thing after the other.
 #[allow(unsafe_code)]
 unsafe impl Sync for Buffer {}
 // SAFETY: as above; the memory belongs to no thread.
@@ -37,24 +39,22 @@ unsafe impl Sync for Buffer {}
 unsafe impl Send for Buffer {}
 
 impl Buffer {
-    /// None where such a size cannot be.
+    /// None where such a size cannot be, or there is no memory for it.
     #[allow(unsafe_code)]
     fn new(row_bytes: usize, rows: usize) -> Option<Self> {
         let length = row_bytes.checked_mul(rows)?;
         let layout = Layout::from_size_align(length.max(1), ALIGNMENT).ok()?;
         // SAFETY: the size is not zero.
         let pointer = unsafe { alloc_zeroed(layout) };
-        if pointer.is_null() {
-            handle_alloc_error(layout);
-        }
-        Some(Buffer { row_bytes, length, pointer, layout })
+        (!pointer.is_null()).then_some(Buffer { row_bytes, length, pointer, layout })
     }
 }
 
 impl Drop for Buffer {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout, and freed here alone; whoever reads the bytes has the `Buffers` by an Arc.
+        // SAFETY: allocated with this layout, and freed here alone. Views hold the `Buffers` by an Arc; what ONNX Runtime
+        // has bound is a bare address, and is never run again once its worker has gone (`host_runs.py`).
         unsafe { dealloc(self.pointer, self.layout) };
     }
 }
@@ -85,7 +85,7 @@ impl Buffers {
 
 /// Whether every float of the inputs' first rows is a finite number.
 ///
-/// Whoever calls this is the worker, for whose batch the rows were written.
+/// To be called by the worker alone, for whose batch the rows were written.
 #[allow(unsafe_code)]
 pub fn are_finite(buffers: &Buffers, signature: &Signature, rows: usize) -> bool {
     signature.inputs.iter().zip(&buffers.inputs).all(|(tensor, buffer)| {
@@ -125,7 +125,7 @@ impl Lent {
 
     /// The first rows of an output, as the worker has left them.
     ///
-    /// Whoever calls this is the worker, which writes no output before it is back.
+    /// To be called by the worker alone, which writes no output before it is back.
     #[allow(unsafe_code)]
     pub fn output(&self, index: usize, rows: usize) -> &[u8] {
         let Some(buffer) = self.0.outputs.get(index) else { return &[] };
@@ -141,13 +141,14 @@ impl Drop for Lent {
     }
 }
 
-/// False where an input is not what the signature says: it is of numbers, and as long as its rows.
+/// False where an input is not what the signature says, numbers and as long as its rows: what an older batch has left in
+/// its place would be taken for it.
 #[allow(unsafe_code)]
 fn fill(buffer: &Buffer, calls: &[&InferCall], index: usize) -> bool {
     let mut start = 0;
     for call in calls {
         let Some(Elements::Numbers(bytes)) = call.inputs.get(index) else { return false };
-        if bytes.len() > buffer.length - start {
+        if bytes.len() as u64 != call.rows * buffer.row_bytes as u64 || bytes.len() > buffer.length - start {
             return false;
         }
         // SAFETY: there is room for them, as was seen; the buffers are this batch's alone, and its worker, the only one
@@ -212,6 +213,7 @@ mod tests {
         let buffers = Arc::new(Buffers::new(&signature(Datatype::Uint8, 2), 2).unwrap());
         assert!(Lent::filled(&buffers, &[&call(3, b"abcdef")]).is_none());
         assert!(Lent::filled(&buffers, &[&call(2, b"abcdef")]).is_none());
+        assert!(Lent::filled(&buffers, &[&call(2, b"ab")]).is_none());
         assert!(Lent::filled(&buffers, &[&call(2, b"abcd")]).is_some());
     }
 
@@ -219,7 +221,7 @@ mod tests {
     fn tensors_of_open_size_or_too_large_have_none() {
         assert!(Buffers::new(&signature(Datatype::Fp32, -1), 8).is_none());
         assert!(Buffers::new(&signature(Datatype::Bytes, 2), 8).is_none());
-        assert!(Buffers::new(&signature(Datatype::Fp64, 1 << 20), 8).is_none());
+        assert!(Buffers::new(&signature(Datatype::Fp64, 1 << 16), 8).is_none());
         assert!(Buffers::new(&signature(Datatype::Fp64, i64::MAX), u64::MAX).is_none());
         assert_eq!(Buffers::new(&signature(Datatype::Fp32, 30), 8).unwrap().inputs[0].length, 960);
     }

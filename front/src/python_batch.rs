@@ -115,11 +115,11 @@ impl NativeBatch {
         Ok(())
     }
 
-    /// As `reply_tensors`, with the outputs that stand in the buffers. False where the batch has none.
-    fn reply_buffers(&self, py: Python<'_>) -> bool {
-        let Some(lent) = &self.lent else { return false };
+    /// As `reply_tensors`, with the outputs that stand in the buffers.
+    fn reply_buffers(&self, py: Python<'_>) -> PyResult<()> {
+        let lent = self.lent.as_ref().ok_or_else(|| misuse("the batch is not in buffers"))?;
         py.detach(|| self.batch.settle_with(&buffered(lent, &self.batch)));
-        true
+        Ok(())
     }
 
     fn reply(&self, index: usize, message: &[u8]) {

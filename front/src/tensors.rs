@@ -73,9 +73,9 @@ impl Datatype {
     /// Whether none of these little-endian elements is an infinity or no number: their exponent is not all ones.
     pub fn are_finite(self, bytes: &[u8]) -> bool {
         match self {
-            Datatype::Fp16 => chunks(bytes).all(|element| u16::from_le_bytes(element) & 0x7c00 != 0x7c00),
-            Datatype::Fp32 => chunks(bytes).all(|element| u32::from_le_bytes(element) & 0x7f80_0000 != 0x7f80_0000),
-            Datatype::Fp64 => chunks(bytes).all(|element| u64::from_le_bytes(element) >> 52 & 0x7ff != 0x7ff),
+            Datatype::Fp16 => none(bytes, |element| u16::from_le_bytes(element) & 0x7c00 == 0x7c00),
+            Datatype::Fp32 => none(bytes, |element| u32::from_le_bytes(element) & 0x7f80_0000 == 0x7f80_0000),
+            Datatype::Fp64 => none(bytes, |element| u64::from_le_bytes(element) >> 52 & 0x7ff == 0x7ff),
             _ => true,
         }
     }
@@ -85,8 +85,15 @@ impl Datatype {
     }
 }
 
-fn chunks<const SIZE: usize>(bytes: &[u8]) -> impl Iterator<Item = [u8; SIZE]> + '_ {
-    bytes.chunks_exact(SIZE).filter_map(|chunk| chunk.try_into().ok())
+/// Whether none of the elements is so. All are looked at, which a processor does several at a time.
+fn none<const SIZE: usize>(bytes: &[u8], is_so: impl Fn([u8; SIZE]) -> bool) -> bool {
+    let mut found = false;
+    for chunk in bytes.chunks_exact(SIZE) {
+        let mut element = [0; SIZE];
+        element.copy_from_slice(chunk);
+        found |= is_so(element);
+    }
+    !found
 }
 
 /// The name of a field of InferTensorContents.

@@ -6,6 +6,7 @@ bound. None may be kept beyond its batch: the worker writes over them with the n
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import count
 
 from services.runtime.front import Array
@@ -51,7 +52,8 @@ class BatchBuffers:
         inputs = _first(self._inputs, row_count)
         if len(self._by_count) == MAX_ROW_COUNTS:
             return inputs
-        rows = BufferedRows(inputs, _first(self._outputs, row_count), lambda: self._are_finite(row_count))
+        # No closure over `self`: the memory is to go as soon as its worker does, without a search for cycles.
+        rows = BufferedRows(inputs, _first(self._outputs, row_count), partial(self._are_finite, row_count))
         self._by_count[row_count] = rows
         return rows
 

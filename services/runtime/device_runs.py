@@ -9,8 +9,10 @@ With CUDA graphs a run of a preferred number of rows is captured the first time,
 them, and replayed from then on, on the same buffers. Other shapes run as without graphs. A replay cannot be ended
 before its time.
 
-Sessions on the CPU have buffers of another kind (`host_runs.py`). It deliberately does not
-tell why a run failed, as ONNX Runtime does not tell it of a bound one; the session asks again without bindings.
+Sessions on the CPU have buffers of another kind (`host_runs.py`).
+
+This module deliberately does not tell why a run failed, as ONNX Runtime does not tell it of a bound one; the session
+asks again without bindings.
 """
 
 import threading

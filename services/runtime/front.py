@@ -9,7 +9,7 @@ images, texts, tables or ONNX Runtime.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.errors import ServingError
+from services.runtime.front_stats import FrontStats
 
 MEBIBYTE = 1 << 20
 
@@ -175,58 +176,12 @@ class Queue(Protocol):
         """Wait for a batch, without the GIL. None once the queue is closed and empty."""
 
     def for_worker(self) -> "Queue":
-        """The same queue for one thread, which drops each batch before it takes the next: where the sizes of tensors
-        are known, the batches of that thread share their memory.
+        """The same queue for one thread, which drops each batch before it takes the next: where all tensors are of
+        numbers, of a known size and small, the batches of that thread may share memory.
         """
 
     def close(self) -> None:
         """Admit no more; what waits is still handed out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """Counts of microseconds by upper bound; the last count is of everything above the last bound."""
-
-    bounds_us: tuple[int, ...]
-    counts: tuple[int, ...]
-    sum_us: int
-
-
-@dataclass(frozen=True, slots=True)
-class CacheStats:
-    """What the cache of one queue has done since it was opened, and what it holds now."""
-
-    hits: int
-    misses: int
-    hit_us: int  # from the arrivals of the hits to their answers
-    entries: int
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class QueueStats:
-    """What one queue has done since it was opened."""
-
-    model: str
-    version: str
-    waiting_rows: int
-    in_flight_requests: int
-    succeeded_requests: int
-    failed_requests: int
-    answered_rows: int
-    batches_by_rows: Mapping[int, int]
-    queue_time: Histogram
-    compute_time: Histogram
-    last_request_unix_ms: int
-    cache: CacheStats | None = None  # requests that it answered are in none of the other counts
-
-
-@dataclass(frozen=True, slots=True)
-class FrontStats:
-    """What a front has done since it began to serve. `refusals` counts errors by ErrorInfo reason."""
-
-    queues: tuple[QueueStats, ...]
-    refusals: Mapping[str, int] = field(default_factory=dict)
 
 
 UnaryAnswer: TypeAlias = Callable[[bytes], bytes]

@@ -45,7 +45,7 @@ class OrtSession(Protocol):
 
 class HostRuns:
     """Of one session, with which its bindings go. Each worker brings rows of its own, so any number of them may run at
-    once.
+    once. A binding is the bare addresses of its rows; their number never comes again, so none is run after them.
     """
 
     def __init__(self, session: OrtSession) -> None:

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from argosy.v1.model_pb2 import ModelState
 from services.runtime.addresses import split_address
-from services.runtime.front import FrontStats, Histogram, QueueStats
+from services.runtime.front_stats import FrontStats, Histogram, QueueStats
 from services.runtime.repository import ModelRepository
 from services.runtime.stages import STAGES, StageStats
 

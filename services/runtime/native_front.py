@@ -6,18 +6,16 @@ request but `Batch.reply` and `Batch.fail`, which a worker calls; what callers s
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
 
 import argosy_front
 import numpy as np
 
 from services.runtime.batch_buffers import BatchBuffers, BufferedRows
-from services.runtime.errors import GRPC_STATUS, ServingError
-from services.runtime.faults import foreseen, unforeseen
+from services.runtime.errors import ServingError
+from services.runtime.faults import unforeseen
 from services.runtime.front import (
     MODEL_INFER,
     Array,
-    FrontStats,
     Limits,
     QueueSpec,
     Signature,
@@ -26,12 +24,11 @@ from services.runtime.front import (
     TypedRoute,
     UnaryAnswer,
 )
+from services.runtime.front_stats import FrontStats
 from services.runtime.native_interface import check_interface
+from services.runtime.native_parts import crossing, error_parts, route_parts, tensor_parts
 from services.runtime.native_stats import queue_stats
 from services.runtime.tensors import DTYPES, datatype_of
-
-# Status code, reason, message, field, seconds until a retry: how an error crosses.
-_ErrorParts: TypeAlias = tuple[int, str, str, str, float | None]
 
 
 class NativeFront:
@@ -52,7 +49,7 @@ class NativeFront:
         limits = limits or Limits()
         self._front = argosy_front.Front(
             address,
-            list(map(_route_parts, typed_routes)),
+            list(map(route_parts, typed_routes)),
             limits.max_message_bytes,
             limits.max_metadata_bytes,
             limits.max_connection_age_s,
@@ -70,9 +67,9 @@ class NativeFront:
         queue = self._front.open_queue(
             spec.model,
             spec.version,
-            list(map(_route_parts, spec.routes)),
-            list(map(_tensor_parts, spec.signature.inputs)),
-            list(map(_tensor_parts, spec.signature.outputs)),
+            list(map(route_parts, spec.routes)),
+            list(map(tensor_parts, spec.signature.inputs)),
+            list(map(tensor_parts, spec.signature.outputs)),
             (
                 policy.max_batch_rows,
                 policy.capacity_rows,
@@ -95,19 +92,19 @@ class NativeFront:
         self._front.set_default_version(model, version)
 
     def set_unready(self, model: str, version: str, error: ServingError | None) -> None:
-        self._front.set_unready(model, version, None if error is None else _parts(error))
+        self._front.set_unready(model, version, None if error is None else error_parts(error))
 
     def set_serving(self, name: str, serving: bool) -> None:
         self._front.set_serving(name, serving)
 
     def answer_unary(self, method: str, answer: UnaryAnswer) -> None:
-        self._front.answer_unary(method, _crossing(answer))
+        self._front.answer_unary(method, crossing(answer))
 
     def answer_stream(self, method: str, answer: UnaryAnswer) -> None:
-        self._front.answer_stream(method, _crossing(answer))
+        self._front.answer_stream(method, crossing(answer))
 
     def answer_watch(self, method: str, answer: UnaryAnswer) -> Callable[[], None]:
-        return self._front.answer_watch(method, _crossing(answer))
+        return self._front.answer_watch(method, crossing(answer))
 
     def stats(self) -> FrontStats:
         queues, refusals = self._front.stats()
@@ -118,23 +115,26 @@ class NativeFront:
 
 
 class NativeQueue:
-    """See `front.Queue`."""
+    """See `front.Queue`. `lends`: to one worker, whose batches of tensors share memory from the second on."""
 
-    def __init__(self, queue: argosy_front.Queue, spec: QueueSpec, buffers: "NativeBuffers | None" = None) -> None:
-        self._queue, self._spec, self._buffers = queue, spec, buffers
+    def __init__(self, queue: argosy_front.Queue, spec: QueueSpec, *, lends: bool = False) -> None:
+        self._queue, self._spec, self._lends = queue, spec, lends
+        self._buffers: NativeBuffers | None = None
         self._methods = (MODEL_INFER, *(route.method for route in spec.routes))
 
     def for_worker(self) -> "NativeQueue":
-        native = self._queue.buffers()
-        buffers = None if native is None else NativeBuffers(native, self._spec.signature)
-        return NativeQueue(self._queue, self._spec, buffers)
+        return NativeQueue(self._queue, self._spec, lends=True)
 
     def take(self) -> "NativeBatch | None":
         buffers = self._buffers
         taken = self._queue.take(None if buffers is None else buffers.native)
         if taken is None:
             return None
-        return NativeBatch(taken, self._spec, self._methods, buffers)
+        batch = NativeBatch(taken, self._spec, self._methods, buffers)
+        if self._lends and batch.method == MODEL_INFER:
+            self._lends, native = False, self._queue.buffers()
+            self._buffers = None if native is None else NativeBuffers(native, self._spec.signature)
+        return batch
 
     def close(self) -> None:
         self._queue.close()
@@ -202,7 +202,7 @@ class NativeBatch:
         self._batch.reply(index, message)
 
     def fail(self, index: int, error: ServingError) -> None:
-        self._batch.fail(index, _parts(error))
+        self._batch.fail(index, error_parts(error))
 
     def on_abandoned(self, callback: Callable[[], None]) -> None:
         self._batch.on_abandoned(callback)
@@ -214,7 +214,7 @@ class NativeBatch:
     def close(self) -> None:
         self._is_closed = True
         if self._batch.unanswered:
-            self._batch.fail_rest(_parts(unforeseen("a worker left requests unanswered")))
+            self._batch.fail_rest(error_parts(unforeseen("a worker left requests unanswered")))
 
     def __del__(self) -> None:
         if not self._is_closed:
@@ -247,28 +247,3 @@ def _arrays(tensors: Sequence[TensorSignature], memories: Sequence[argosy_front.
         tensor.name: np.frombuffer(memoryview(memory), DTYPES[tensor.datatype]).reshape(-1, *tensor.shape[1:])
         for tensor, memory in pairs
     }
-
-
-def _route_parts(route: TypedRoute) -> tuple[str, int, str]:
-    return route.method, route.rows_field, route.rows_name
-
-
-def _tensor_parts(tensor: TensorSignature) -> tuple[str, str, list[int]]:
-    return tensor.name, tensor.datatype, list(tensor.shape)
-
-
-def _parts(error: ServingError) -> _ErrorParts:
-    return GRPC_STATUS[error.cause], error.reason, error.message, error.field, error.retry_after_s
-
-
-def _crossing(answer: UnaryAnswer) -> Callable[[bytes], bytes | _ErrorParts]:
-    """`answer` as Rust calls it: nothing is raised."""
-
-    def crossed(message: bytes) -> bytes | _ErrorParts:
-        try:
-            with foreseen("a rare method failed"):
-                return answer(message)
-        except ServingError as error:
-            return _parts(error)
-
-    return crossed

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from services.runtime.front import CacheStats, Histogram, QueueStats
+from services.runtime.front_stats import CacheStats, Histogram, QueueStats
 
 if TYPE_CHECKING:  # `native_front.py` alone imports it: only there is it known to be installed
     import argosy_front

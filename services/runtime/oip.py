@@ -22,7 +22,8 @@ from inference.model_config_pb2 import (
 )
 from services.runtime.errors import ServingError
 from services.runtime.extensions import EXTENSIONS
-from services.runtime.front import CacheStats, FrontStats, Histogram, QueueStats, TensorSignature, UnaryAnswer
+from services.runtime.front import TensorSignature, UnaryAnswer
+from services.runtime.front_stats import CacheStats, FrontStats, Histogram, QueueStats
 from services.runtime.index import repository_index
 from services.runtime.messages import parse
 from services.runtime.repository import ModelRepository

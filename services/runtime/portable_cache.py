@@ -13,7 +13,7 @@ from typing import TypeAlias
 from google.protobuf.message import DecodeError
 
 from inference.grpc_service_pb2 import ModelInferResponse
-from services.runtime.front import CacheStats
+from services.runtime.front_stats import CacheStats
 from services.runtime.tensors import InferCall, to_raw
 
 # What an entry takes beside its key's and its answer's bytes: a tuple or two, their headers, its place in the table.

@@ -6,7 +6,8 @@ Deliberately without a lock: the queue that owns the counts holds its own around
 from collections import Counter
 
 from services.runtime.errors import ServingError
-from services.runtime.front import CacheStats, QueueSpec, QueueStats
+from services.runtime.front import QueueSpec
+from services.runtime.front_stats import CacheStats, QueueStats
 from services.runtime.portable_batch import Answer
 from services.runtime.time_counts import TimeCounts
 

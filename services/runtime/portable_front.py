@@ -22,7 +22,8 @@ from grpc import aio
 
 from services.runtime.aborts import Context
 from services.runtime.errors import ServingError, without_frames
-from services.runtime.front import FrontStats, Limits, QueueSpec, Tls, TypedRoute, UnaryAnswer
+from services.runtime.front import Limits, QueueSpec, Tls, TypedRoute, UnaryAnswer
+from services.runtime.front_stats import FrontStats
 from services.runtime.portable_batch import Answer, Pending
 from services.runtime.portable_predictions import Predictions
 from services.runtime.portable_queue import PortableQueue

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from services.runtime.errors import ServingError, deadline_exceeded, exhausted
-from services.runtime.front import QueueSpec, QueueStats
+from services.runtime.front import QueueSpec
+from services.runtime.front_stats import QueueStats
 from services.runtime.portable_batch import Answer, Pending, PortableBatch
 from services.runtime.portable_cache import ResponseCache
 from services.runtime.portable_counts import QueueCounts

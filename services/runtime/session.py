@@ -24,6 +24,7 @@ from services.runtime.front import Array
 from services.runtime.graph_nodes import bound_nodes, check_capturable
 from services.runtime.host_runs import HostRuns
 from services.runtime.load_refusals import load_refusal, provider_missing
+from services.runtime.strings import as_bytes, as_text
 
 _log = structlog.get_logger()
 
@@ -95,9 +96,7 @@ class Session:
         if self.provider != CPU:
             _cuda_library()
         self._gate = execution.gate
-        # Whether runs are told that no CUDA graph is theirs: `run_with_iobinding` takes 50 µs where it is not said.
-        self._says_no_graph = bool(execution.graph_rows) or self.provider == CPU
-        # Of runs that are over: making new ones takes longer than a small model.
+        # Of runs that are over.
         self.options: list[ort.RunOptions] = []
         with self._gate.together():
             self._session = _loaded(model, execution)
@@ -117,9 +116,8 @@ class Session:
             return Run(self, self._plain_options())
 
     def _plain_options(self) -> ort.RunOptions:
-        """Of a run that is no CUDA graph's."""
-        options = ort.RunOptions()
-        return graph_options(options, NO_GRAPH) if self._says_no_graph else options
+        """Of a run that is no CUDA graph's, and says so: or a bound one takes 40 µs longer (docs/performance.md)."""
+        return graph_options(ort.RunOptions(), NO_GRAPH)
 
     def run_once(self, inputs: Mapping[str, Array], options: ort.RunOptions) -> dict[str, Array]:
         """Raises ServingError (INVALID_INPUT) where the graph finds that the inputs are not what it takes, and
@@ -140,7 +138,7 @@ class Session:
         feeds: Mapping[str, Array] = inputs
         if self._string_inputs:
             feeds = {
-                name: _as_text(name, array) if name in self._string_inputs else array for name, array in inputs.items()
+                name: as_text(name, array) if name in self._string_inputs else array for name, array in inputs.items()
             }
         try:
             results = self._results(feeds, options)
@@ -152,7 +150,7 @@ class Session:
             self._check_device(str(error))
             _check_category(str(error))
             raise
-        return {name: _as_bytes(array) for name, array in zip(self.output_names, results, strict=True)}
+        return {name: as_bytes(array) for name, array in zip(self.output_names, results, strict=True)}
 
     def _results(self, feeds: Mapping[str, Array], options: ort.RunOptions) -> list[Array]:
         if self._device_runs is None:
@@ -248,16 +246,3 @@ def _device_runs(session: ort.InferenceSession, execution: Execution) -> DeviceR
 def _check_available(name: str, provider: str) -> None:
     if provider not in ort.get_available_providers():
         raise provider_missing(name)
-
-
-def _as_text(name: str, array: Array) -> Array:
-    try:
-        return np.array([element.decode() for element in array.ravel().tolist()], np.object_).reshape(array.shape)
-    except UnicodeDecodeError:
-        raise invalid_input(f"input '{name}': an element is not UTF-8", f"inputs.{name}", "NOT_UTF8") from None
-
-
-def _as_bytes(array: Array) -> Array:
-    if array.dtype != np.object_:
-        return array
-    return np.array([element.encode() for element in array.ravel().tolist()], np.object_).reshape(array.shape)

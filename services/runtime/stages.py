@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.runtime.front import Histogram
+from services.runtime.front_stats import Histogram
 from services.runtime.time_counts import BOUNDS_US
 
 # In the order in which a batch comes to them. A stage is its place in this list, and no enum: naming an enum's member

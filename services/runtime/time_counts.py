@@ -5,7 +5,7 @@ Deliberately without a lock: whoever owns one holds its own around every call.
 
 from bisect import bisect_left
 
-from services.runtime.front import Histogram
+from services.runtime.front_stats import Histogram
 
 BOUNDS_US = (
     *(100, 250, 500),

@@ -30,8 +30,8 @@ class FloatColumns:
     imputed: NDArray[np.bool_]
 
     def check(self, cells: Array, are_finite: bool = False) -> None:
-        """Raises ServingError (INVALID_INPUT) that names row and column of the first bad cell. `are_finite`: somebody
-        has looked.
+        """Raises ServingError (INVALID_INPUT) that names row and column of the first bad cell. `are_finite`: every
+        cell is known to be.
         """
         if cells.shape[1] != len(self.names):
             message = f"input '{self.input}': {len(self.names)} columns are needed, got {cells.shape[1]}"
@@ -72,7 +72,7 @@ def tensor_check(manifest: ModelManifest) -> TensorCheck:
     floats, closed = _float_columns(manifest), list(_closed_columns(manifest))
 
     def check(inputs: Mapping[str, Array]) -> None:
-        are_finite = isinstance(inputs, BufferedRows) and inputs.are_finite()
+        are_finite = bool(floats) and isinstance(inputs, BufferedRows) and inputs.are_finite()
         for of_input in floats:
             of_input.check(inputs[of_input.input], are_finite)
         for column in closed:

@@ -23,11 +23,11 @@ from services.runtime.front import (
     Queue,
     QueuePolicy,
     QueueSpec,
-    QueueStats,
     Signature,
     TensorSignature,
     TypedRoute,
 )
+from services.runtime.front_stats import QueueStats
 
 EMBED = TypedRoute("/argosy.v1.TextService/Embed", rows_field=3, rows_name="texts")
 TAG = TypedRoute("/argosy.v1.TextService/Tag", rows_field=3, rows_name="texts")
@@ -121,18 +121,18 @@ class PatientQueue:
     """Its `take` fails where nothing comes: the native one waits where no signal of a test's limit can end it."""
 
     def __init__(self, queue: Queue) -> None:
-        self._queue = queue
+        self.queue = queue
 
     def take(self) -> Batch | None:
         taken: Future[Batch | None] = Future()
-        Thread(target=lambda: taken.set_result(self._queue.take()), daemon=True).start()
+        Thread(target=lambda: taken.set_result(self.queue.take()), daemon=True).start()
         return taken.result(TAKE_TIMEOUT_S)
 
     def for_worker(self) -> "PatientQueue":
-        return PatientQueue(self._queue.for_worker())
+        return PatientQueue(self.queue.for_worker())
 
     def close(self) -> None:
-        self._queue.close()
+        self.queue.close()
 
 
 class Served:

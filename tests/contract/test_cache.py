@@ -6,7 +6,8 @@ import pytest
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
 from services.runtime.errors import invalid_input
-from services.runtime.front import CacheStats, Queue, Signature, TensorSignature
+from services.runtime.front import Queue, Signature, TensorSignature
+from services.runtime.front_stats import CacheStats
 from tests.contract.conftest import MAX_MESSAGE_BYTES
 from tests.contract.harness import (
     STREAM_INFER,

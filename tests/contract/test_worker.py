@@ -1,6 +1,8 @@
 """A queue as one worker takes from it: batches that may share their memory, one after the other."""
 
 import gc
+import threading
+import weakref
 
 import grpc
 import numpy as np
@@ -11,7 +13,17 @@ from services.runtime.batch_buffers import BufferedRows
 from services.runtime.errors import ServingError, invalid_input
 from services.runtime.front import Array, Batch, Queue, Signature, TensorSignature
 from services.runtime.tensors import DTYPES
-from tests.contract.harness import Served, answer, embed, raw_infer, raw_y, spec, tensor
+from tests.contract.harness import X_TO_Y, Served, answer, embed, raw_infer, raw_y, spec, tensor
+
+
+def wide(width: int) -> Signature:
+    """More than is kept for a worker, in a batch of eight rows."""
+    return Signature((TensorSignature("x", "FP32", (-1, 1)),), (TensorSignature("y", "FP32", (-1, width)),))
+
+
+def texts() -> Signature:
+    return Signature((TensorSignature("x", "BYTES", (-1, 1)),), (TensorSignature("y", "FP32", (-1, 1)),))
+
 
 OF_TWO = Signature((TensorSignature("x", "FP32", (-1, 2)),), (TensorSignature("y", "FP32", (-1, 2)),))
 
@@ -32,6 +44,17 @@ def double(batch: Batch) -> None:
         batch.reply_tensors({"y": inputs["x"] * 2})
 
 
+def warm(served: Served, queue: Queue) -> None:
+    """A first batch, after which a worker may have memory."""
+    call = served.infer(raw_infer([[0, 0]]))
+    double(taken(queue))
+    call.result()
+
+
+def is_native(queue: Queue) -> bool:
+    return "Native" in type(queue.queue).__name__  # type: ignore[attr-defined]  # of a PatientQueue
+
+
 @pytest.fixture
 def queue(served: Served) -> Queue:
     return served.open(spec(signature=OF_TWO)).for_worker()
@@ -45,7 +68,42 @@ def test_batch_after_batch_each_caller_gets_its_own_rows(served: Served, queue: 
         assert raw_y(call.result()) == [[2 * first, 20 * row] for row in range(first + 1)]
 
 
+def test_from_the_second_batch_on_the_native_front_gathers_into_the_same_memory(served: Served, queue: Queue) -> None:
+    addresses = []
+    for _ in range(4):
+        call = served.infer(raw_infer([[1, 2]]))
+        batch = taken(queue)
+        inputs = batch.tensors()
+        addresses.append(inputs["x"].ctypes.data if isinstance(inputs, BufferedRows) else None)
+        double(batch)
+        assert raw_y(call.result()) == [[2, 4]]
+        del batch, inputs
+    assert addresses[0] is None
+    if is_native(queue):
+        assert len(set(addresses[1:])) == 1
+        assert addresses[1] is not None
+    else:
+        assert addresses == [None] * 4
+
+
+@pytest.mark.parametrize("signature", [X_TO_Y, wide(1 << 20), texts()], ids=["open", "large", "texts"])
+def test_what_has_no_known_or_no_small_size_shares_no_memory(served: Served, signature: Signature) -> None:
+    queue = served.open(spec(signature=signature)).for_worker()
+    for _ in range(3):
+        tensor_of_one = signature.inputs[0]
+        width = max(tensor_of_one.shape[1], 1)
+        array = np.zeros((1, width), np.float32)
+        request = ModelInferRequest(model_name="m", inputs=[tensor("x", tensor_of_one.datatype, (1, width))])
+        request.raw_input_contents.append(array.tobytes() if tensor_of_one.datatype == "FP32" else bytes(4))
+        call = served.infer(request)
+        batch = taken(queue)
+        assert not isinstance(batch.tensors(), BufferedRows)
+        batch.fail(0, _refusal())
+        assert call.exception().code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_the_requests_of_a_batch_get_their_own_rows(served: Served, queue: Queue) -> None:
+    warm(served, queue)
     calls = [served.infer(raw_infer([[number, 1]])) for number in range(3)]
     served.until_waiting(rows=3)
     batch = taken(queue)
@@ -55,6 +113,7 @@ def test_the_requests_of_a_batch_get_their_own_rows(served: Served, queue: Queue
 
 
 def test_a_batch_that_is_kept_while_the_next_is_taken_keeps_its_rows(served: Served, queue: Queue) -> None:
+    warm(served, queue)
     calls = [served.infer(raw_infer([[1, 1]]))]
     first = taken(queue)
     of_first = first.tensors()["x"]
@@ -69,6 +128,8 @@ def test_a_batch_that_is_kept_while_the_next_is_taken_keeps_its_rows(served: Ser
 
 def test_two_workers_do_not_share_memory(served: Served, queue: Queue) -> None:
     other = queue.for_worker()
+    warm(served, queue)
+    warm(served, other)
     calls = [served.infer(raw_infer([[1, 1]]))]
     first = taken(queue)
     calls.append(served.infer(raw_infer([[2, 2]])))
@@ -80,6 +141,7 @@ def test_two_workers_do_not_share_memory(served: Served, queue: Queue) -> None:
 
 
 def test_outputs_of_the_workers_own_making_are_answered_too(served: Served, queue: Queue) -> None:
+    warm(served, queue)
     call = served.infer(raw_infer([[1, 2]]))
     batch = taken(queue)
     batch.reply_tensors({"y": batch.tensors()["x"] + 1})
@@ -87,6 +149,7 @@ def test_outputs_of_the_workers_own_making_are_answered_too(served: Served, queu
 
 
 def test_one_request_fails_and_the_others_get_their_rows(served: Served, queue: Queue) -> None:
+    warm(served, queue)
     calls = [served.infer(raw_infer([[number, 1]])) for number in range(3)]
     served.until_waiting(rows=3)
     batch = taken(queue)
@@ -123,23 +186,26 @@ def test_every_number_goes_through_the_workers_memory(served: Served, datatype: 
     array = np.array([[0, 1, 1], [1, 0, 1]], DTYPES[datatype])
     request = ModelInferRequest(model_name="m", inputs=[tensor("x", datatype, (2, 3))])
     request.raw_input_contents.append(array.tobytes())
-    call = served.infer(request)
-    batch = taken(queue)
-    inputs = batch.tensors()
-    assert inputs["x"].dtype == array.dtype
-    batch.reply_tensors(_copied(inputs))
-    assert ModelInferResponse.FromString(call.result()).raw_output_contents[0] == array.tobytes()
+    for _ in range(2):
+        call = served.infer(request)
+        batch = taken(queue)
+        inputs = batch.tensors()
+        assert inputs["x"].dtype == array.dtype
+        batch.reply_tensors(_copied(inputs))
+        assert ModelInferResponse.FromString(call.result()).raw_output_contents[0] == array.tobytes()
+        del batch, inputs
 
 
 @pytest.mark.parametrize(("value", "finite"), [(1e30, True), (np.nan, False), (-np.inf, False)])
 def test_whether_all_is_finite_is_asked_of_the_batchs_own_rows(
     served: Served, queue: Queue, value: float, finite: bool
 ) -> None:
-    for rows, wanted in (([[0, 0], [0, value]], finite), ([[0, 0]], True)):
+    for rows, wanted in (([[0, 0]], True), ([[0, 0], [0, value]], finite), ([[0, 0]], True)):
         call = served.infer(raw_infer(rows))
         batch = taken(queue)
         inputs = batch.tensors()
-        assert not isinstance(inputs, BufferedRows) or inputs.are_finite() == wanted
+        if isinstance(inputs, BufferedRows):
+            assert inputs.are_finite() == wanted
         double(batch)
         call.result()
 
@@ -159,13 +225,41 @@ def test_a_batch_is_settled_once_all_is_answered(served: Served, queue: Queue) -
 def test_a_batch_that_its_callers_have_left_is_never_settled(served: Served, queue: Queue) -> None:
     call = served.infer(raw_infer([[1, 1]]))
     batch = taken(queue)
+    gone = threading.Event()
+    batch.on_abandoned(gone.set)
     call.cancel()
-    gone: list[bool] = []
-    batch.on_abandoned(lambda: gone.append(True))
-    served.until(lambda: bool(gone))
+    assert gone.wait(timeout=10)
     double(batch)
     batch.close()
     assert not batch.settled
+
+
+def test_nor_is_one_that_they_had_left_before_anybody_asked(served: Served, queue: Queue) -> None:
+    call = served.infer(raw_infer([[1, 1]]))
+    batch = taken(queue)
+    first = threading.Event()
+    batch.on_abandoned(first.set)
+    call.cancel()
+    assert first.wait(timeout=10)
+    batch.on_abandoned(lambda: None)
+    double(batch)
+    assert not batch.settled
+
+
+def test_a_workers_memory_goes_with_it_and_without_a_search_for_cycles(served: Served, queue: Queue) -> None:
+    gc.disable()
+    try:
+        for _ in range(2):
+            call = served.infer(raw_infer([[1, 1]]))
+            batch = taken(queue)
+            inputs = batch.tensors()
+            double(batch)
+            call.result()
+        x = weakref.ref(inputs["x"])
+        del batch, inputs, queue.queue  # type: ignore[attr-defined]  # of a PatientQueue
+        assert x() is None
+    finally:
+        gc.enable()
 
 
 def _copied(inputs: dict[str, Array]) -> dict[str, Array]:

@@ -3,6 +3,7 @@
 import gc
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,11 @@ def test_each_number_of_rows_is_run_in_its_memory(tmp_path: Path) -> None:
 
 
 def test_workers_run_one_session_side_by_side(tmp_path: Path) -> None:
-    loaded = session(tmp_path, scaling_graph(2))
-    x = [np.full((ROWS, 3), number, np.float32) for number in range(2)]
-    own = [buffers(each, (3,)) for each in x]
-    found = [loaded.start().outputs(of.rows(2))["y"] for of in (*own, *own)]
-    assert [array[0, 0] for array in found] == [0, 2, 0, 2]
+    loaded = session(tmp_path, slow_graph())
+    own = [buffered(buffers(np.full((ROWS, 3), number, np.float32), (3,)), 2) for number in range(4)]
+    with ThreadPoolExecutor(len(own)) as workers:
+        found = list(workers.map(lambda rows: loaded.start().outputs(rows)["y"].tolist(), own))
+    assert found == [[[number] * 3] * 2 for number in range(4)]
 
 
 @pytest.mark.parametrize("datatype", sorted(set(DTYPES) - {"BYTES"}))
@@ -101,7 +102,7 @@ def test_outputs_of_another_shape_than_was_said_are_run_plainly_from_then_on(tmp
     assert [log["event"] for log in logs] == ["runs without buffers"]
 
 
-def test_a_run_in_memory_can_be_ended_and_its_options_are_not_used_again(tmp_path: Path) -> None:
+def test_a_run_in_memory_can_be_ended(tmp_path: Path) -> None:
     loaded = session(tmp_path, slow_graph())
     rows = buffered(buffers(np.zeros((ROWS, 3), np.float32), (3,)), 1)
     run = loaded.start()

@@ -5,14 +5,19 @@ import struct
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import grpc
 import numpy as np
 import pytest
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
+from services.runtime.devices import Execution
 from services.runtime.errors import invalid_input
 from services.runtime.front import Array
+from services.runtime.instance import answer
+from services.runtime.session import Session
+from services.runtime.stages import StageClock, StageCounts
 from services.runtime.typed_method import TaskCode
 from tests.unit.services.runtime.served import MODEL_INFER, Served
 from tests.unit.services.runtime.tiny import echo_graph, lookup_graph, scaling_graph, tensor, write_version
@@ -141,3 +146,42 @@ def test_a_graph_that_is_not_as_its_manifest_says_never_gets_here(
     write_version(served.models, outputs=outputs)
     served.repository.load_all()
     assert served.states() == {"tiny/1": "REFUSED"}
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_options_of_a_run_are_used_again_only_where_nobody_can_end_it_any_more(settled: bool, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(scaling_graph(2))
+    session = Session(path, Execution(), 8)
+    version = SimpleNamespace(
+        session=session,
+        sequences=None,
+        check=lambda _: None,
+        config=SimpleNamespace(preferred_batch_rows=()),
+        stages=StageCounts(),
+    )
+    batch = _Batch(settled)
+    answer(batch, version, StageClock(0))
+    assert batch.answered == {"y": [[2, 2, 2]]}
+    assert len(session.options) == settled
+    batch.abandon()  # late, where it still may come
+    assert session.start().outputs(batch.tensors())["y"].tolist() == [[2, 2, 2]]
+
+
+class _Batch:
+    """One request of one row."""
+
+    method, rows, request_count, row_counts, first_rows = MODEL_INFER, 1, 1, (1,), (0,)
+
+    def __init__(self, settled: bool) -> None:
+        self.settled = settled
+        self.answered: dict[str, list[list[float]]] = {}
+
+    def tensors(self) -> dict[str, Array]:
+        return {"x": np.ones((1, 3), np.float32)}
+
+    def on_abandoned(self, callback: Callable[[], None]) -> None:
+        self.abandon = callback if not self.settled else lambda: None
+
+    def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
+        self.answered = {name: array.tolist() for name, array in outputs.items()}

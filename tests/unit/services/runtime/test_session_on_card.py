@@ -9,6 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 from services.runtime.capture_gate import CaptureGate
+from services.runtime.device_runs import NO_GRAPH
 from services.runtime.devices import Wanted, executions
 from services.runtime.errors import Cause, DeviceFaultError, ServingError
 from services.runtime.session import Session
@@ -112,7 +113,7 @@ def test_each_preferred_number_of_rows_has_a_graph_and_others_have_none(card: Ca
 
 def test_without_graphs_none_is_asked_for(card: Card, tmp_path: Path) -> None:
     on_card(tmp_path, scaling_graph()).start().outputs(ones(2))
-    assert [graph for _, graph, _ in card.runs] == [""]
+    assert [graph for _, graph, _ in card.runs] == [str(NO_GRAPH)]
     assert "enable_cuda_graph" not in card.providers[0][0][1]
 
 
