@@ -56,18 +56,23 @@ def medians(found: Sequence[Raw]) -> tuple[Raw, ...]:
     )
 
 
-def run(model: Path, message: bytes, rows: int, seconds: float) -> Raw:
-    """Runs batches of `rows` for about `seconds` after a warm-up."""
+def session(model: Path) -> ort.InferenceSession:
+    """On one thread."""
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def run(model: Path, message: bytes, rows: int, seconds: float) -> Raw:
+    """Runs batches of `rows` for about `seconds` after a warm-up."""
+    alone = session(model)
     feeds = {name: np.concatenate([values] * rows) for name, values in as_feeds(inputs_of(message)).items()}
     for _ in range(3):
-        session.run(None, feeds)
+        alone.run(None, feeds)
     runs, begun, cpu_begun = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - begun < seconds:
-        session.run(None, feeds)
+        alone.run(None, feeds)
         runs += 1
     elapsed_s, used_s = time.perf_counter() - begun, time.process_time() - cpu_begun
     return Raw(rows, runs * rows / elapsed_s, used_s / (runs * rows) * 1e6)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 import numpy as np
 import onnxruntime as ort
 
-from bench import mlp
+from bench import alone, mlp
 from bench.cases import newest_graph
+from services.runtime.device_runs import NO_GRAPH, graph_options
 from services.runtime.front import Array
 from tests.e2e.harness import ROOT
 
@@ -22,17 +23,10 @@ ROUNDS, RUNS = 15, 2000
 def main() -> None:
     folder = ROOT / ".cache" / "bench" / "models"
     mlp.published(folder)
-    session = _session(str(newest_graph(folder, mlp.NAME)))
+    session = alone.session(newest_graph(folder, mlp.NAME))
     found = {rows: _least(_ways(session, mlp.rows()[:rows])) for rows in ROW_COUNTS}
     for way in next(iter(found.values())):
         print(f"{way:36}", *(f"{found[rows][way]:6.1f} µs at {rows}" for rows in ROW_COUNTS))
-
-
-def _session(path: str) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
 def _ways(session: ort.InferenceSession, x: Array) -> dict[str, Callable[[], object]]:
@@ -44,8 +38,7 @@ def _ways(session: ort.InferenceSession, x: Array) -> dict[str, Callable[[], obj
         binding.bind_input(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
     for name, array in zip(names, outputs, strict=True):
         binding.bind_output(name, "cpu", 0, array.dtype, array.shape, array.ctypes.data)
-    unsaid, said = ort.RunOptions(), ort.RunOptions()
-    said.add_run_config_entry("gpu_graph_id", "-1")
+    unsaid, said = ort.RunOptions(), graph_options(ort.RunOptions(), NO_GRAPH)
     return {
         "plain, new options": lambda: session.run(names, feeds, ort.RunOptions()),
         "bound, gpu_graph_id not said": lambda: session.run_with_iobinding(binding, unsaid),

@@ -48,12 +48,20 @@ impl Buffer {
         let pointer = unsafe { alloc_zeroed(layout) };
         (!pointer.is_null()).then_some(Buffer { row_bytes, length, pointer, layout })
     }
+
+    /// The first rows. To be called by the worker alone, which has nothing written here before it is back.
+    #[allow(unsafe_code)]
+    fn first(&self, rows: usize) -> &[u8] {
+        let length = (self.row_bytes * rows).min(self.length);
+        // SAFETY: so many bytes are there, set from the beginning; nobody writes to them while the worker is here.
+        unsafe { std::slice::from_raw_parts(self.pointer, length) }
+    }
 }
 
 impl Drop for Buffer {
     #[allow(unsafe_code)]
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout, and freed here alone. Views hold the `Buffers` by an Arc; what ONNX Runtime
+        // SAFETY: allocated with this layout, and freed here alone. Views hold it by an Arc; what ONNX Runtime
         // has bound is a bare address, and is never run again once its worker has gone (`host_runs.py`).
         unsafe { dealloc(self.pointer, self.layout) };
     }
@@ -62,9 +70,9 @@ impl Drop for Buffer {
 /// The inputs and outputs of ModelInfer, each of as many rows as a batch may have.
 pub struct Buffers {
     /// In the order of the signature.
-    pub inputs: Vec<Buffer>,
+    pub inputs: Vec<Arc<Buffer>>,
     /// In the order of the signature.
-    pub outputs: Vec<Buffer>,
+    pub outputs: Vec<Arc<Buffer>>,
     rows: u64,
     lent: AtomicBool,
 }
@@ -78,7 +86,9 @@ impl Buffers {
         if row_bytes.checked_mul(count)? > MAX_BYTES {
             return None;
         }
-        let made = |sizes: Vec<usize>| sizes.into_iter().map(|size| Buffer::new(size, count)).collect::<Option<_>>();
+        let made = |sizes: Vec<usize>| {
+            sizes.into_iter().map(|size| Buffer::new(size, count).map(Arc::new)).collect::<Option<_>>()
+        };
         Some(Buffers { inputs: made(inputs)?, outputs: made(outputs)?, rows, lent: AtomicBool::new(false) })
     }
 }
@@ -86,14 +96,8 @@ impl Buffers {
 /// Whether every float of the inputs' first rows is a finite number.
 ///
 /// To be called by the worker alone, for whose batch the rows were written.
-#[allow(unsafe_code)]
 pub fn are_finite(buffers: &Buffers, signature: &Signature, rows: usize) -> bool {
-    signature.inputs.iter().zip(&buffers.inputs).all(|(tensor, buffer)| {
-        let length = (buffer.row_bytes * rows).min(buffer.length);
-        // SAFETY: so many bytes are there, set from the beginning; nobody writes to them while the worker is here.
-        let bytes = unsafe { std::slice::from_raw_parts(buffer.pointer, length) };
-        tensor.datatype.are_finite(bytes)
-    })
+    signature.inputs.iter().zip(&buffers.inputs).all(|(tensor, buffer)| tensor.datatype.are_finite(buffer.first(rows)))
 }
 
 fn row_sizes(tensors: &[TensorSignature]) -> Option<Vec<usize>> {
@@ -123,15 +127,9 @@ impl Lent {
         all.then_some(lent)
     }
 
-    /// The first rows of an output, as the worker has left them.
-    ///
-    /// To be called by the worker alone, which writes no output before it is back.
-    #[allow(unsafe_code)]
+    /// The first rows of an output, as the worker has left them; to be called by it alone.
     pub fn output(&self, index: usize, rows: usize) -> &[u8] {
-        let Some(buffer) = self.0.outputs.get(index) else { return &[] };
-        let length = (buffer.row_bytes * rows).min(buffer.length);
-        // SAFETY: so many bytes are there, set from the beginning; nobody writes to them while the worker is here.
-        unsafe { std::slice::from_raw_parts(buffer.pointer, length) }
+        self.0.outputs.get(index).map_or(&[], |buffer| buffer.first(rows))
     }
 }
 
@@ -183,17 +181,11 @@ mod tests {
         }
     }
 
-    #[allow(unsafe_code)]
-    fn written(buffer: &Buffer) -> &[u8] {
-        // SAFETY: nobody writes in this test while it is looked at.
-        unsafe { std::slice::from_raw_parts(buffer.pointer, buffer.length) }
-    }
-
     #[test]
     fn rows_of_all_requests_stand_one_behind_the_other() {
         let buffers = Arc::new(Buffers::new(&signature(Datatype::Uint8, 2), 3).unwrap());
         let lent = Lent::filled(&buffers, &[&call(1, b"ab"), &call(2, b"cdef")]).unwrap();
-        assert_eq!(written(&buffers.inputs[0]), b"abcdef");
+        assert_eq!(buffers.inputs[0].first(3), b"abcdef");
         assert_eq!(lent.output(0, 3), [0; 6]);
         assert_eq!(lent.output(1, 3), [0; 0]);
     }
@@ -203,7 +195,7 @@ mod tests {
         let buffers = Arc::new(Buffers::new(&signature(Datatype::Uint8, 2), 3).unwrap());
         let first = Lent::filled(&buffers, &[&call(1, b"ab")]).unwrap();
         assert!(Lent::filled(&buffers, &[&call(1, b"cd")]).is_none());
-        assert_eq!(&written(&buffers.inputs[0])[..2], b"ab");
+        assert_eq!(buffers.inputs[0].first(1), b"ab");
         drop(first);
         assert!(Lent::filled(&buffers, &[&call(1, b"cd")]).is_some());
     }

@@ -20,6 +20,7 @@ use crate::frame::framed;
 use crate::gather::{gather, Gathered, GatheredData};
 use crate::infer_reply::{Output, OutputData};
 use crate::python::{misuse, serving_error, ErrorParts};
+use crate::python_buffers::fill_view;
 use crate::request::Request;
 use crate::sync::lock;
 use crate::tensors::{Datatype, TensorSignature};
@@ -35,16 +36,9 @@ impl Rows {
     #[allow(unsafe_code)]
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let bytes = &slf.get().bytes;
-        let (pointer, length) = (bytes.as_ptr().cast_mut().cast(), bytes.len() as ffi::Py_ssize_t);
-        const READ_ONLY: c_int = 1;
-        // SAFETY: Python gives a view to fill. The bytes live as long as `slf`, to which the view takes a reference,
-        // and nobody writes to them: the view is read-only.
-        let filled = unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), pointer, length, READ_ONLY, flags) };
-        if filled == 0 {
-            Ok(())
-        } else {
-            Err(PyErr::fetch(slf.py()))
-        }
+        // SAFETY: Python gives a view to fill. The bytes live as long as `slf`, and nobody writes to them: the view is
+        // read-only.
+        unsafe { fill_view(slf.as_any(), view, flags, bytes.as_ptr().cast_mut(), bytes.len(), true) }
     }
 }
 

@@ -5,7 +5,6 @@
 use std::ffi::c_int;
 use std::sync::Arc;
 
-use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
@@ -23,7 +22,7 @@ pub struct NativeBuffers {
 impl NativeBuffers {
     /// Each input, in the order of the signature.
     fn inputs(&self) -> Vec<Memory> {
-        self.memories(false, self.buffers.inputs.len())
+        Self::memories(&self.buffers.inputs, true)
     }
 
     /// Whether every float of the first rows of the inputs is finite; asked by the worker of its own batch.
@@ -33,28 +32,21 @@ impl NativeBuffers {
 
     /// Each output, in the order of the signature.
     fn outputs(&self) -> Vec<Memory> {
-        self.memories(true, self.buffers.outputs.len())
+        Self::memories(&self.buffers.outputs, false)
     }
 }
 
 impl NativeBuffers {
-    fn memories(&self, output: bool, count: usize) -> Vec<Memory> {
-        (0..count).map(|index| Memory { buffers: self.buffers.clone(), output, index }).collect()
+    fn memories(buffers: &[Arc<Buffer>], read_only: bool) -> Vec<Memory> {
+        buffers.iter().map(|buffer| Memory { buffer: buffer.clone(), read_only }).collect()
     }
 }
 
 /// One tensor of a worker's buffers.
 #[pyclass(frozen)]
 pub struct Memory {
-    buffers: Arc<Buffers>,
-    output: bool,
-    index: usize,
-}
-
-impl Memory {
-    fn buffer(&self) -> Option<&Buffer> {
-        if self.output { &self.buffers.outputs } else { &self.buffers.inputs }.get(self.index)
-    }
+    buffer: Arc<Buffer>,
+    read_only: bool,
 }
 
 #[pymethods]
@@ -62,16 +54,32 @@ impl Memory {
     #[allow(unsafe_code)]
     unsafe fn __getbuffer__(slf: Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> PyResult<()> {
         let memory = slf.get();
-        let buffer = memory.buffer().ok_or_else(|| PyBufferError::new_err("there is no such tensor"))?;
-        let (pointer, length) = (buffer.pointer.cast(), buffer.length as ffi::Py_ssize_t);
-        let read_only = c_int::from(!memory.output);
-        // SAFETY: Python gives a view to fill. The bytes live as long as `slf`, to which the view takes a reference; who
-        // may read and write them when is said in `buffers`.
-        let filled = unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), pointer, length, read_only, flags) };
-        if filled == 0 {
-            Ok(())
-        } else {
-            Err(PyErr::fetch(slf.py()))
-        }
+        let (buffer, read_only) = (&memory.buffer, memory.read_only);
+        // SAFETY: Python gives a view to fill. The bytes live as long as `slf`; who may read and write them when is said
+        // in `buffers`.
+        unsafe { fill_view(slf.as_any(), view, flags, buffer.pointer, buffer.length, read_only) }
+    }
+}
+
+/// Give Python a view of bytes that live as long as `owner`, to which the view takes a reference.
+///
+/// # Safety
+/// `view` is one that Python wants filled, and so many bytes are at `pointer` for as long as `owner` is.
+#[allow(unsafe_code)]
+pub unsafe fn fill_view(
+    owner: &Bound<'_, PyAny>,
+    view: *mut ffi::Py_buffer,
+    flags: c_int,
+    pointer: *mut u8,
+    length: usize,
+    read_only: bool,
+) -> PyResult<()> {
+    let (length, read_only) = (length as ffi::Py_ssize_t, c_int::from(read_only));
+    // SAFETY: the caller's.
+    let filled = unsafe { ffi::PyBuffer_FillInfo(view, owner.as_ptr(), pointer.cast(), length, read_only, flags) };
+    if filled == 0 {
+        Ok(())
+    } else {
+        Err(PyErr::fetch(owner.py()))
     }
 }

@@ -223,27 +223,22 @@ def test_a_batch_is_settled_once_all_is_answered(served: Served, queue: Queue) -
 
 
 def test_a_batch_that_its_callers_have_left_is_never_settled(served: Served, queue: Queue) -> None:
-    call = served.infer(raw_infer([[1, 1]]))
-    batch = taken(queue)
-    gone = threading.Event()
-    batch.on_abandoned(gone.set)
-    call.cancel()
+    batches, calls = [], []
+    for _ in range(2):
+        calls.append(served.infer(raw_infer([[1, 1]])))
+        batches.append(taken(queue))
+    watched, unwatched = batches
+    gone, gone_before = threading.Event(), threading.Event()
+    watched.on_abandoned(gone.set)
+    for call in reversed(calls):
+        call.cancel()
     assert gone.wait(timeout=10)
-    double(batch)
-    batch.close()
-    assert not batch.settled
-
-
-def test_nor_is_one_that_they_had_left_before_anybody_asked(served: Served, queue: Queue) -> None:
-    call = served.infer(raw_infer([[1, 1]]))
-    batch = taken(queue)
-    first = threading.Event()
-    batch.on_abandoned(first.set)
-    call.cancel()
-    assert first.wait(timeout=10)
-    batch.on_abandoned(lambda: None)
-    double(batch)
-    assert not batch.settled
+    unwatched.on_abandoned(gone_before.set)
+    assert gone_before.wait(timeout=10)
+    for batch in batches:
+        double(batch)
+        batch.close()
+        assert not batch.settled
 
 
 def test_a_workers_memory_goes_with_it_and_without_a_search_for_cycles(served: Served, queue: Queue) -> None:

@@ -12,20 +12,12 @@ from onnx import TensorProto, helper
 from structlog.testing import capture_logs
 
 from services.runtime.batch_buffers import MAX_ROW_COUNTS, BatchBuffers, BufferedRows
-from services.runtime.devices import Execution
 from services.runtime.errors import ServingError
 from services.runtime.front import Array
-from services.runtime.session import Session
 from services.runtime.tensors import DTYPES
-from tests.unit.services.runtime.tiny import lookup_graph, model_of, scaling_graph, slow_graph
+from tests.unit.services.runtime.tiny import lookup_graph, model_of, scaling_graph, session, slow_graph
 
 ROWS = 8
-
-
-def session(folder: Path, graph: bytes) -> Session:
-    path = folder / "model.onnx"
-    path.write_bytes(graph)
-    return Session(path, Execution(), ROWS)
 
 
 def buffers(x: Array, y_row: Sequence[int], dtype: object = np.float32) -> BatchBuffers:
@@ -142,5 +134,5 @@ def test_more_numbers_of_rows_than_are_kept_run_like_any_other(tmp_path: Path) -
     kinds = [isinstance(own.rows(row_count), BufferedRows) for row_count in range(1, MAX_ROW_COUNTS + 2)]
     assert kinds == [True] * MAX_ROW_COUNTS + [False]
     assert own.rows(1) is own.rows(1)
-    outputs = session(tmp_path, scaling_graph(2)).start().outputs(own.rows(MAX_ROW_COUNTS + 1))
+    outputs = session(tmp_path, scaling_graph(2), row_limit=len(x)).start().outputs(own.rows(MAX_ROW_COUNTS + 1))
     assert outputs["y"].tolist() == [[2, 2, 2]] * len(x)

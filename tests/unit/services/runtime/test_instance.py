@@ -12,15 +12,13 @@ import numpy as np
 import pytest
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
-from services.runtime.devices import Execution
 from services.runtime.errors import invalid_input
 from services.runtime.front import Array
 from services.runtime.instance import answer
-from services.runtime.session import Session
 from services.runtime.stages import StageClock, StageCounts
 from services.runtime.typed_method import TaskCode
 from tests.unit.services.runtime.served import MODEL_INFER, Served
-from tests.unit.services.runtime.tiny import echo_graph, lookup_graph, scaling_graph, tensor, write_version
+from tests.unit.services.runtime.tiny import echo_graph, lookup_graph, scaling_graph, session, tensor, write_version
 
 Serve = Callable[..., Served]
 
@@ -150,11 +148,9 @@ def test_a_graph_that_is_not_as_its_manifest_says_never_gets_here(
 
 @pytest.mark.parametrize("settled", [True, False])
 def test_options_of_a_run_are_used_again_only_where_nobody_can_end_it_any_more(settled: bool, tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(scaling_graph(2))
-    session = Session(path, Execution(), 8)
+    loaded_session = session(tmp_path, scaling_graph(2))
     version = SimpleNamespace(
-        session=session,
+        session=loaded_session,
         sequences=None,
         check=lambda _: None,
         config=SimpleNamespace(preferred_batch_rows=()),
@@ -163,9 +159,9 @@ def test_options_of_a_run_are_used_again_only_where_nobody_can_end_it_any_more(s
     batch = _Batch(settled)
     answer(batch, version, StageClock(0))
     assert batch.answered == {"y": [[2, 2, 2]]}
-    assert len(session.options) == settled
+    assert len(loaded_session.options) == settled
     batch.abandon()  # late, where it still may come
-    assert session.start().outputs(batch.tensors())["y"].tolist() == [[2, 2, 2]]
+    assert loaded_session.start().outputs(batch.tensors())["y"].tolist() == [[2, 2, 2]]
 
 
 class _Batch:

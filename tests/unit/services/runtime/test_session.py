@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from services.runtime.devices import Execution
 from services.runtime.errors import Cause, ServingError
 from services.runtime.session import Session
-from tests.unit.services.runtime.tiny import echo_graph, lookup_graph, one_hot_graph, scaling_graph, slow_graph
-
-
-def session(folder: Path, graph: bytes, row_limit: int = 32, **execution: object) -> Session:
-    path = folder / "model.onnx"
-    path.write_bytes(graph)
-    return Session(path, Execution(**execution), row_limit)
+from tests.unit.services.runtime.tiny import (
+    echo_graph,
+    lookup_graph,
+    one_hot_graph,
+    scaling_graph,
+    session,
+    slow_graph,
+)
 
 
 def test_a_graph_is_run_by_the_names_of_its_tensors(tmp_path: Path) -> None:

@@ -9,10 +9,19 @@ from google.protobuf import json_format
 from onnx import TensorProto, helper, numpy_helper
 
 from argosy.v1 import manifest_pb2 as pb
+from services.runtime.devices import Execution
+from services.runtime.session import Session
 from services.runtime.typed_method import TaskCode
 
 REGRESSION = pb.TASK_TABULAR_REGRESSION
 TENSORS_ONLY = TaskCode(lambda _manifest, _folder: ())
+
+
+def session(folder: Path, graph: bytes, row_limit: int = 32, **execution: object) -> Session:
+    """The graph on disk, loaded."""
+    path = folder / "model.onnx"
+    path.write_bytes(graph)
+    return Session(path, Execution(**execution), row_limit)
 
 
 def scaling_graph(factor: float = 2.0) -> bytes:
