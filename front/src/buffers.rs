@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::infer::InferCall;
 use crate::infer_contents::Elements;
-use crate::tensors::{Signature, TensorSignature};
+use crate::tensors::{Datatype, Signature, TensorSignature};
 
 /// Of all tensors of a batch of the greatest size. Above it they are gathered anew for each batch: what is saved is some
 /// microseconds, and the memory stays with the worker.
@@ -21,6 +21,7 @@ const ALIGNMENT: usize = 64;
 
 /// One tensor of so many rows, row-major.
 pub struct Buffer {
+    datatype: Datatype,
     /// Of one row.
     pub row_bytes: usize,
     /// All rows.
@@ -41,12 +42,12 @@ unsafe impl Send for Buffer {}
 impl Buffer {
     /// None where such a size cannot be, or there is no memory for it.
     #[allow(unsafe_code)]
-    fn new(row_bytes: usize, rows: usize) -> Option<Self> {
+    fn new(tensor: &TensorSignature, row_bytes: usize, rows: usize) -> Option<Self> {
         let length = row_bytes.checked_mul(rows)?;
         let layout = Layout::from_size_align(length.max(1), ALIGNMENT).ok()?;
         // SAFETY: the size is not zero.
         let pointer = unsafe { alloc_zeroed(layout) };
-        (!pointer.is_null()).then_some(Buffer { row_bytes, length, pointer, layout })
+        (!pointer.is_null()).then_some(Buffer { datatype: tensor.datatype, row_bytes, length, pointer, layout })
     }
 
     /// The first rows. To be called by the worker alone, which has nothing written here before it is back.
@@ -86,18 +87,13 @@ impl Buffers {
         if row_bytes.checked_mul(count)? > MAX_BYTES {
             return None;
         }
-        let made = |sizes: Vec<usize>| {
-            sizes.into_iter().map(|size| Buffer::new(size, count).map(Arc::new)).collect::<Option<_>>()
+        let made = |tensors: &[TensorSignature], sizes: Vec<usize>| {
+            let sized = tensors.iter().zip(sizes);
+            sized.map(|(tensor, size)| Buffer::new(tensor, size, count).map(Arc::new)).collect::<Option<_>>()
         };
-        Some(Buffers { inputs: made(inputs)?, outputs: made(outputs)?, rows, lent: AtomicBool::new(false) })
+        let (inputs, outputs) = (made(&signature.inputs, inputs)?, made(&signature.outputs, outputs)?);
+        Some(Buffers { inputs, outputs, rows, lent: AtomicBool::new(false) })
     }
-}
-
-/// Whether every float of the inputs' first rows is a finite number.
-///
-/// To be called by the worker alone, for whose batch the rows were written.
-pub fn are_finite(buffers: &Buffers, signature: &Signature, rows: usize) -> bool {
-    signature.inputs.iter().zip(&buffers.inputs).all(|(tensor, buffer)| tensor.datatype.are_finite(buffer.first(rows)))
 }
 
 fn row_sizes(tensors: &[TensorSignature]) -> Option<Vec<usize>> {
@@ -125,6 +121,11 @@ impl Lent {
         let lent = Lent(buffers.clone());
         let all = buffers.inputs.iter().enumerate().all(|(index, buffer)| fill(buffer, calls, index));
         all.then_some(lent)
+    }
+
+    /// Whether every float of the first rows of the inputs is a finite number; to be called by the worker alone.
+    pub fn are_finite(&self, rows: usize) -> bool {
+        self.0.inputs.iter().all(|buffer| buffer.datatype.are_finite(buffer.first(rows)))
     }
 
     /// The first rows of an output, as the worker has left them; to be called by it alone.

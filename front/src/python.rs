@@ -185,7 +185,7 @@ impl NativeQueue {
     fn buffers(&self) -> Option<NativeBuffers> {
         let spec = &self.queue.spec;
         let buffers = Buffers::new(&spec.signature, spec.policy.max_batch_rows)?;
-        Some(NativeBuffers { buffers: Arc::new(buffers), queue: self.queue.clone() })
+        Some(NativeBuffers { buffers: Arc::new(buffers) })
     }
 
     /// Wait for a batch; None once the queue is closed and empty. Tensors go into `buffers`, where they are free.
@@ -216,7 +216,7 @@ fn tensors(parts: Vec<TensorParts>) -> PyResult<Vec<TensorSignature>> {
 }
 
 /// Raised by one with every change of what this module offers or takes, as in `services/runtime/native_interface.py`.
-const INTERFACE: u32 = 4;
+const INTERFACE: u32 = 5;
 
 /// The module `argosy_front`.
 #[pymodule]

@@ -52,9 +52,9 @@ pub struct NativeBatch {
     lent: Option<Lent>,
 }
 
-/// A batch, the place of its method in the queue's list (0: ModelInfer), rows, requests, the longest wait in µs, and
-/// whether its tensors are in the buffers.
-pub type Taken = (NativeBatch, usize, u64, usize, u64, bool);
+/// A batch, the place of its method in the queue's list (0: ModelInfer), rows, requests, the longest wait in µs, and,
+/// where its tensors are in the buffers, whether every float of the inputs is finite.
+pub type Taken = (NativeBatch, usize, u64, usize, u64, Option<bool>);
 
 /// One output: datatype, shape, and little-endian bytes or the elements of BYTES.
 type OutputParts<'py> = (String, Vec<usize>, Bound<'py, PyAny>);
@@ -70,9 +70,10 @@ impl NativeBatch {
         let requests = &batch.requests;
         let method = requests.first().map_or(0, |request| request.method);
         let longest_wait = requests.iter().map(|request| batch.taken - request.arrived).max().unwrap_or_default();
-        let (rows, count, in_buffers) = (batch.rows, requests.len(), lent.is_some());
+        let (rows, count) = (batch.rows, requests.len());
+        let are_finite = lent.as_ref().map(|lent| lent.are_finite(rows as usize));
         let native = NativeBatch { gathered: std::sync::Mutex::new(gathered), batch, lent };
-        (native, method, rows, count, us(longest_wait), in_buffers)
+        (native, method, rows, count, us(longest_wait), are_finite)
     }
 }
 

@@ -8,14 +8,12 @@ use std::sync::Arc;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::buffers::{are_finite, Buffer, Buffers};
-use crate::queue::ModelQueue;
+use crate::buffers::{Buffer, Buffers};
 
 /// The memory of one worker's batches.
 #[pyclass(frozen, name = "Buffers")]
 pub struct NativeBuffers {
     pub(crate) buffers: Arc<Buffers>,
-    pub(crate) queue: Arc<ModelQueue>,
 }
 
 #[pymethods]
@@ -23,11 +21,6 @@ impl NativeBuffers {
     /// Each input, in the order of the signature.
     fn inputs(&self) -> Vec<Memory> {
         Self::memories(&self.buffers.inputs, true)
-    }
-
-    /// Whether every float of the first rows of the inputs is finite; asked by the worker of its own batch.
-    fn are_finite(&self, py: Python<'_>, rows: usize) -> bool {
-        py.detach(|| are_finite(&self.buffers, &self.queue.spec.signature, rows))
     }
 
     /// Each output, in the order of the signature.

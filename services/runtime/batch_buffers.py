@@ -5,8 +5,7 @@ every run. For each number of rows there is one object, `BufferedRows`, by whose
 bound. None may be kept beyond its batch: the worker writes over them with the next.
 """
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from itertools import count
 
 from services.runtime.front import Array
@@ -20,41 +19,34 @@ _numbers = count()
 class BufferedRows(dict[str, Array]):
     """The inputs of so many rows, and in `outputs` where a run that is bound to them leaves what it answers.
 
-    `number` is its own in this process. `are_finite` says whether every float of the inputs is a finite number.
+    `number` is its own in this process. `are_finite` says whether every float of this batch's inputs is a finite number.
     """
 
     __slots__ = ("are_finite", "number", "outputs")
 
-    def __init__(self, inputs: Mapping[str, Array], outputs: dict[str, Array], are_finite: Callable[[], bool]) -> None:
+    def __init__(self, inputs: Mapping[str, Array], outputs: dict[str, Array]) -> None:
         super().__init__(inputs)
         self.number = next(_numbers)
         self.outputs = outputs
-        self.are_finite = are_finite
+        self.are_finite = False
 
 
 class BatchBuffers:
-    """`inputs` and `outputs`: by name, [max_batch_rows, ...] each, of one worker alone. `are_finite` says of the first
-    rows of the inputs whether every float is a finite number.
-    """
+    """`inputs` and `outputs`: by name, [max_batch_rows, ...] each, of one worker alone."""
 
-    def __init__(
-        self, inputs: Mapping[str, Array], outputs: Mapping[str, Array], are_finite: Callable[[int], bool]
-    ) -> None:
-        self._inputs, self._outputs, self._are_finite = inputs, outputs, are_finite
+    def __init__(self, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> None:
+        self._inputs, self._outputs = inputs, outputs
         self._by_count: dict[int, BufferedRows] = {}
 
-    def rows(self, row_count: int) -> dict[str, Array]:
+    def rows(self, row_count: int, are_finite: bool) -> dict[str, Array]:
         """The first rows: `BufferedRows`, the same for the same count, unless there are too many of them already."""
-        found = self._by_count.get(row_count)
-        return self._made(row_count) if found is None else found
-
-    def _made(self, row_count: int) -> dict[str, Array]:
-        inputs = _first(self._inputs, row_count)
-        if len(self._by_count) == MAX_ROW_COUNTS:
-            return inputs
-        # No closure over `self`: the memory is to go as soon as its worker does, without a search for cycles.
-        rows = BufferedRows(inputs, _first(self._outputs, row_count), partial(self._are_finite, row_count))
-        self._by_count[row_count] = rows
+        rows = self._by_count.get(row_count)
+        if rows is None:
+            inputs = _first(self._inputs, row_count)
+            if len(self._by_count) == MAX_ROW_COUNTS:
+                return inputs
+            rows = self._by_count[row_count] = BufferedRows(inputs, _first(self._outputs, row_count))
+        rows.are_finite = are_finite
         return rows
 
 

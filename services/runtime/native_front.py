@@ -145,7 +145,7 @@ class NativeBuffers(BatchBuffers):
 
     def __init__(self, native: argosy_front.Buffers, signature: Signature) -> None:
         inputs, outputs = _arrays(signature.inputs, native.inputs()), _arrays(signature.outputs, native.outputs())
-        super().__init__(inputs, outputs, native.are_finite)
+        super().__init__(inputs, outputs)
         self.native = native
 
 
@@ -155,12 +155,14 @@ class NativeBatch:
     def __init__(
         self, taken: "argosy_front.Taken", spec: QueueSpec, methods: Sequence[str], buffers: NativeBuffers | None
     ) -> None:
-        self._batch, method, self.rows, self.request_count, self.longest_wait_us, is_buffered = taken
+        self._batch, method, self.rows, self.request_count, self.longest_wait_us, are_finite = taken
         self._spec, self.method = spec, methods[method]
-        buffered = buffers.rows(self.rows) if buffers is not None and is_buffered else None
-        self._tensors = buffered
-        self._buffered_outputs = buffered.outputs if isinstance(buffered, BufferedRows) else None
-        self._is_closed = False
+        self._tensors: dict[str, Array] | None = None
+        self._buffered_outputs: dict[str, Array] | None = None
+        if buffers is not None and are_finite is not None:
+            self._tensors = rows = buffers.rows(self.rows, are_finite)
+            if isinstance(rows, BufferedRows):
+                self._buffered_outputs = rows.outputs
         self._messages: list[bytes] | None = None
         self._row_counts: tuple[int, ...] | None = None
         self._first_rows: tuple[int, ...] | None = None
@@ -212,13 +214,8 @@ class NativeBatch:
         return self._batch.settled
 
     def close(self) -> None:
-        self._is_closed = True
         if self._batch.unanswered:
             self._batch.fail_rest(error_parts(unforeseen("a worker left requests unanswered")))
-
-    def __del__(self) -> None:
-        if not self._is_closed:
-            self.close()
 
     def _output_parts(
         self, name: str, outputs: Mapping[str, Array]

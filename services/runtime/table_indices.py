@@ -11,14 +11,14 @@ import numpy as np
 from argosy.v1.manifest_pb2 import ModelManifest
 from services.runtime.errors import invalid_input
 from services.runtime.front import Array
-from services.runtime.typed_method import TensorCheck, unchecked
+from services.runtime.typed_method import TensorCheck, accept_all
 
 
 def index_check(manifest: ModelManifest) -> TensorCheck:
     """Of the inputs that the manifest gives `table_entries`; negative indices count from the end, as in ONNX."""
     tables = {tensor.name: tensor.table_entries for tensor in manifest.inputs if tensor.table_entries}
     if not tables:
-        return unchecked(manifest)
+        return accept_all
 
     def check(inputs: Mapping[str, Array]) -> None:
         for name, entries in tables.items():
@@ -28,7 +28,9 @@ def index_check(manifest: ModelManifest) -> TensorCheck:
 
 
 def both(first: TensorCheck, second: TensorCheck) -> TensorCheck:
-    """One after the other."""
+    """One after the other, where each has something to say."""
+    if first is accept_all or second is accept_all:
+        return second if first is accept_all else first
 
     def check(inputs: Mapping[str, Array]) -> None:
         first(inputs)

@@ -205,7 +205,7 @@ def test_whether_all_is_finite_is_asked_of_the_batchs_own_rows(
         batch = taken(queue)
         inputs = batch.tensors()
         if isinstance(inputs, BufferedRows):
-            assert inputs.are_finite() == wanted
+            assert inputs.are_finite == wanted
         double(batch)
         call.result()
 

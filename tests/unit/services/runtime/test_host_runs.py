@@ -22,11 +22,11 @@ ROWS = 8
 
 def buffers(x: Array, y_row: Sequence[int], dtype: object = np.float32) -> BatchBuffers:
     """Memory for the rows of x, and of y, which is full of sevens."""
-    return BatchBuffers({"x": x}, {"y": np.full((len(x), *y_row), 7, dtype)}, lambda _: True)
+    return BatchBuffers({"x": x}, {"y": np.full((len(x), *y_row), 7, dtype)})
 
 
 def buffered(of: BatchBuffers, row_count: int) -> BufferedRows:
-    rows = of.rows(row_count)
+    rows = of.rows(row_count, True)
     assert isinstance(rows, BufferedRows)
     return rows
 
@@ -131,8 +131,8 @@ def test_a_worker_keeps_no_session_by_its_memory(tmp_path: Path) -> None:
 def test_more_numbers_of_rows_than_are_kept_run_like_any_other(tmp_path: Path) -> None:
     x = np.ones((MAX_ROW_COUNTS + 1, 3), np.float32)
     own = buffers(x, (3,))
-    kinds = [isinstance(own.rows(row_count), BufferedRows) for row_count in range(1, MAX_ROW_COUNTS + 2)]
+    kinds = [isinstance(own.rows(row_count, True), BufferedRows) for row_count in range(1, MAX_ROW_COUNTS + 2)]
     assert kinds == [True] * MAX_ROW_COUNTS + [False]
-    assert own.rows(1) is own.rows(1)
-    outputs = session(tmp_path, scaling_graph(2), row_limit=len(x)).start().outputs(own.rows(MAX_ROW_COUNTS + 1))
+    assert own.rows(1, True) is own.rows(1, True)
+    outputs = session(tmp_path, scaling_graph(2), row_limit=len(x)).start().outputs(own.rows(MAX_ROW_COUNTS + 1, True))
     assert outputs["y"].tolist() == [[2, 2, 2]] * len(x)
