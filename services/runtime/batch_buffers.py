@@ -19,7 +19,7 @@ _numbers = count()
 class BufferedRows(dict[str, Array]):
     """The inputs of so many rows, and in `outputs` where a run that is bound to them leaves what it answers.
 
-    `number` is its own in this process. `are_finite` says whether every float of this batch's inputs is a finite number.
+    `number` is its own in this process. `are_finite` says whether every float of a batch's inputs is a finite number.
     """
 
     __slots__ = ("are_finite", "number", "outputs")

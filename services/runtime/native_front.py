@@ -163,6 +163,7 @@ class NativeBatch:
             self._tensors = rows = buffers.rows(self.rows, are_finite)
             if isinstance(rows, BufferedRows):
                 self._buffered_outputs = rows.outputs
+        self._is_closed = False
         self._messages: list[bytes] | None = None
         self._row_counts: tuple[int, ...] | None = None
         self._first_rows: tuple[int, ...] | None = None
@@ -214,8 +215,13 @@ class NativeBatch:
         return self._batch.settled
 
     def close(self) -> None:
+        self._is_closed = True
         if self._batch.unanswered:
             self._batch.fail_rest(error_parts(unforeseen("a worker left requests unanswered")))
+
+    def __del__(self) -> None:
+        if not self._is_closed:
+            self.close()
 
     def _output_parts(
         self, name: str, outputs: Mapping[str, Array]
