@@ -1,8 +1,9 @@
 //! A call from its headers to whoever answers it.
 //!
-//! A unary request that came whole in one read is answered without a task; whatever has to wait for more bytes, for a
-//! thread or for a stream's caller gets one.
+//! A unary request that came whole in one read is answered without a task; whatever has to wait for more bytes, for room,
+//! for a thread or for a stream's caller gets one, and waits no longer than its caller does.
 
+use std::future::{pending, poll_fn, Future};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -11,23 +12,30 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::RecvStream;
 use http::Request;
+use tokio::time::sleep_until;
 
 use crate::caller::{Answer, Way};
-use crate::error::ServingError;
+use crate::error::{deadline_exceeded, ServingError};
 use crate::frame::{framed, Framed};
 use crate::incoming::{check_metadata, http_refusal, Broken, Call, Incoming};
+use crate::memory::Held;
 use crate::outgoing::refuse_http;
-use crate::predict::{admit, place};
-use crate::rare::on_thread;
+use crate::predict::{admit, place, Placed, Route};
+use crate::race::{race, Either};
+use crate::rare::{on_thread, RareAnswer};
+use crate::rare_stream::answer_each;
 use crate::server::{Method, Server};
-use crate::stream::{answer_each, stream_infer};
+use crate::stream::stream_infer;
 use crate::watch::tell;
 
 /// Above this a message is read on another thread, so that the I/O thread never stands still.
-const INLINE_BYTES: usize = 1 << 20;
+pub const INLINE_BYTES: usize = 1 << 20;
 
 /// How far above the limit a message of a stream may be and still be answered within the stream.
 const STREAM_SLACK_BYTES: usize = 64 * 1024;
+
+/// Of a message that asks for a state: it is read on the I/O thread, and a watch keeps it for as long as it is open.
+const ASKING_BYTES: usize = 64 * 1024;
 
 /// Begin to answer a call.
 pub fn accept(server: &Arc<Server>, request: Request<RecvStream>, to: SendResponse<Bytes>, context: &mut Context) {
@@ -41,30 +49,20 @@ pub fn accept(server: &Arc<Server>, request: Request<RecvStream>, to: SendRespon
         Err(error) => return server.outgoing.refuse(to, &error, None),
     };
     let call = Call::new(head.headers, Instant::now());
-    let limit = server.limits.max_message_bytes;
+    let incoming = Incoming::new(body, message_limit(&method, server.limits.max_message_bytes));
     let server = server.clone();
     match method {
-        Method::StreamInfer => {
-            let incoming = Incoming::new(body, limit.saturating_add(STREAM_SLACK_BYTES));
-            tokio::spawn(stream_infer(server, call, incoming, to));
-        }
-        Method::Stream(answer) => {
-            tokio::spawn(answer_each(server, call, Incoming::new(body, limit), answer, to));
-        }
-        Method::Watch(watched, changes) => {
-            tokio::spawn(async move {
-                let mut incoming = Incoming::new(body, limit);
-                let message = match incoming.only_message().await {
-                    Ok(message) => unpack(&server, message, &call).await.map_err(Broken::Refused),
-                    Err(broken) => Err(broken),
-                };
-                match message {
-                    Ok(message) => tell(server, watched, &changes, message, to).await,
-                    Err(broken) => refuse(&server, broken, to),
-                }
-            });
-        }
-        unary => answer_unary(server, unary, call, Incoming::new(body, limit), to, context),
+        Method::StreamInfer => drop(tokio::spawn(stream_infer(server, call, incoming, to))),
+        Method::Stream(answer) => drop(tokio::spawn(answer_each(server, call, incoming, answer, to))),
+        unary => answer_unary(server, unary, call, incoming, to, context),
+    }
+}
+
+fn message_limit(method: &Method, limit: usize) -> usize {
+    match method {
+        Method::StreamInfer => limit.saturating_add(STREAM_SLACK_BYTES),
+        Method::HealthCheck | Method::Watch(..) => limit.min(ASKING_BYTES),
+        Method::Predict(_) | Method::Unary(_) | Method::Stream(_) => limit,
     }
 }
 
@@ -76,65 +74,135 @@ fn answer_unary(
     to: SendResponse<Bytes>,
     context: &mut Context,
 ) {
-    match incoming.poll_only_message(context) {
-        Poll::Ready(Ok(message)) if !message.packed => answer_message(server, method, call, message.bytes, to),
+    match incoming.poll_only_plain(context) {
+        Poll::Ready(Ok(Some(message))) => answer_message(server, method, call, message, to),
         Poll::Ready(Err(broken)) => refuse(&server, broken, to),
-        Poll::Ready(Ok(packed)) => {
-            tokio::spawn(unpack_and_answer(server, method, call, packed, to));
-        }
-        Poll::Pending => {
-            tokio::spawn(async move {
-                match incoming.only_message().await {
-                    Ok(message) => unpack_and_answer(server, method, call, message, to).await,
-                    Err(broken) => refuse(&server, broken, to),
-                }
-            });
+        Poll::Ready(Ok(None)) | Poll::Pending => {
+            drop(tokio::spawn(read_and_answer(server, method, call, incoming, to)))
         }
     }
 }
 
-async fn unpack_and_answer(server: Arc<Server>, method: Method, call: Call, message: Framed, to: SendResponse<Bytes>) {
-    match unpack(&server, message, &call).await {
-        Ok(message) => answer_message(server, method, call, message, to),
+/// Answer a call with one message that has not come yet, or has yet to be unpacked.
+async fn read_and_answer(
+    server: Arc<Server>,
+    method: Method,
+    mut call: Call,
+    mut incoming: Incoming,
+    mut to: SendResponse<Bytes>,
+) {
+    let Method::Predict(route) = method else {
+        let reading = read(&server, &call, &mut incoming, |message| message);
+        return match while_awaited(&mut to, call.deadline, reading).await {
+            Ok((message, held)) => {
+                call.held = held;
+                answer_message(server, method, call, message, to);
+            }
+            Err(broken) => refuse(&server, broken, to),
+        };
+    };
+    let (reader, by, headers) = (server.clone(), route.clone(), call.headers.clone());
+    let work = move |message: Bytes| (place(&reader, &by, &message, &headers), message);
+    match while_awaited(&mut to, call.deadline, read(&server, &call, &mut incoming, work)).await {
+        Ok(((placed, message), held)) => {
+            call.held = held;
+            answer_placed(&server, &route, call, message, placed, to);
+        }
+        Err(broken) => refuse(&server, broken, to),
+    }
+}
+
+async fn read<T: Send + 'static>(
+    server: &Server,
+    call: &Call,
+    incoming: &mut Incoming,
+    work: impl FnOnce(Bytes) -> T + Send + 'static,
+) -> Result<(T, Held), Broken> {
+    let (message, held) = incoming.only_message(&server.memory).await?;
+    with_message(server, call, incoming.limit, message, held, work).await.map_err(Broken::Refused)
+}
+
+/// Do `work` with a message of at most `limit` bytes as it was before it was packed: on a thread where that takes long.
+pub async fn with_message<T: Send + 'static>(
+    server: &Server,
+    call: &Call,
+    limit: usize,
+    message: Framed,
+    mut held: Held,
+    work: impl FnOnce(Bytes) -> T + Send + 'static,
+) -> Result<(T, Held), ServingError> {
+    if !message.packed && message.bytes.len() <= INLINE_BYTES {
+        return Ok((work(message.bytes), held));
+    }
+    let encoding = call.encoding;
+    on_thread(&server.reading, move || {
+        let message = message.unpack(encoding, limit)?;
+        held.shrink(message.len());
+        Ok((work(message), held))
+    })
+    .await
+}
+
+/// What comes of `work`, unless the caller goes or its deadline passes before.
+async fn while_awaited<T>(
+    to: &mut SendResponse<Bytes>,
+    deadline: Option<Instant>,
+    work: impl Future<Output = Result<T, Broken>>,
+) -> Result<T, Broken> {
+    let gone = poll_fn(|context| to.poll_reset(context));
+    match race(work, race(gone, passed(deadline))).await {
+        Either::First(done) => done,
+        Either::Second(Either::First(_)) => Err(Broken::Gone),
+        Either::Second(Either::Second(())) => {
+            let text = "the deadline passed while the message was being read: the model did not run";
+            Err(Broken::Refused(deadline_exceeded(text.to_owned())))
+        }
+    }
+}
+
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline.into()).await,
+        None => pending().await,
+    }
+}
+
+/// Answer a call whose message is there, and small or no prediction.
+fn answer_message(server: Arc<Server>, method: Method, call: Call, message: Bytes, to: SendResponse<Bytes>) {
+    match method {
+        Method::Predict(route) => {
+            let placed = place(&server, &route, &message, &call.headers);
+            answer_placed(&server, &route, call, message, placed, to);
+        }
+        Method::HealthCheck => reply(&server, server.health.check(&message), to),
+        Method::Unary(answer) => drop(tokio::spawn(ask(server, answer, call, message, to))),
+        Method::Watch(watched, changes) => {
+            drop(tokio::spawn(async move { tell(server, watched, &changes, message, to).await }));
+        }
+        Method::StreamInfer | Method::Stream(_) => {}
+    }
+}
+
+fn answer_placed(
+    server: &Arc<Server>,
+    route: &Route,
+    call: Call,
+    message: Bytes,
+    placed: Result<Placed, ServingError>,
+    to: SendResponse<Bytes>,
+) {
+    match placed {
+        Ok(placed) => drop(admit(server, route, message, &call, placed, Way::Unary(to))),
         Err(error) => server.outgoing.refuse(to, &error, None),
     }
 }
 
-/// A message as it was before it was packed; unpacking takes another thread.
-pub async fn unpack(server: &Server, message: Framed, call: &Call) -> Result<Bytes, ServingError> {
-    if !message.packed {
-        return Ok(message.bytes);
-    }
-    let (encoding, limit) = (call.encoding, server.limits.max_message_bytes);
-    on_thread(&server.reading, move || message.unpack(encoding, limit)).await
-}
-
-fn answer_message(server: Arc<Server>, method: Method, call: Call, message: Bytes, to: SendResponse<Bytes>) {
-    match method {
-        Method::Predict(route) if message.len() <= INLINE_BYTES => {
-            match place(&server, &route, &message, &call.headers) {
-                Ok(placed) => drop(admit(&server, &route, message, &call, placed, Way::Unary(to))),
-                Err(error) => server.outgoing.refuse(to, &error, None),
-            }
-        }
-        Method::Predict(route) => {
-            tokio::spawn(async move {
-                let (reader, by, read, headers) =
-                    (server.clone(), route.clone(), message.clone(), call.headers.clone());
-                match on_thread(&server.reading, move || place(&reader, &by, &read, &headers)).await {
-                    Ok(placed) => drop(admit(&server, &route, message, &call, placed, Way::Unary(to))),
-                    Err(error) => server.outgoing.refuse(to, &error, None),
-                }
-            });
-        }
-        Method::HealthCheck => reply(&server, server.health.check(&message), to),
-        Method::Unary(answer) => {
-            tokio::spawn(async move {
-                let outcome = answer.ask(message).await;
-                reply(&server, outcome, to);
-            });
-        }
-        Method::StreamInfer | Method::Stream(_) | Method::Watch(..) => {}
+/// Answer a rare method; whoever goes before its turn is not answered. The call holds its message's room meanwhile.
+async fn ask(server: Arc<Server>, answer: RareAnswer, call: Call, message: Bytes, mut to: SendResponse<Bytes>) {
+    let outcome = race(answer.ask(message), poll_fn(|context| to.poll_reset(context))).await;
+    drop(call);
+    if let Either::First(outcome) = outcome {
+        reply(&server, outcome, to);
     }
 }
 

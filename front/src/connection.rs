@@ -22,9 +22,11 @@ use crate::server::{reached, Limits, Phase, Server};
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
 const STREAM_WINDOW: u32 = 1 << 20;
-const CONNECTION_WINDOW: u32 = 8 << 20;
 const FRAME: u32 = 1 << 20;
 const CALLS: u32 = 1024;
+/// Room for every stream's window: a proxy sends many callers' calls on one connection, and the streams of some that do
+/// not read their answers, and so are not read from, must not stand in the others' way.
+const CONNECTION_WINDOW: u32 = CALLS * STREAM_WINDOW;
 
 /// Above the limit on metadata: within this a call is refused with details, beyond it HTTP/2 itself refuses.
 const METADATA_SLACK: usize = 64 * 1024;

@@ -153,6 +153,12 @@ pub fn message_too_large(limit: usize, got: Option<usize>) -> ServingError {
     exhausted("MESSAGE_TOO_LARGE", format!("a message of at most {limit} bytes is taken, got {got}"))
 }
 
+/// An answer over the limit; `got` is its size, or None where no more of it was put together.
+pub fn answer_too_large(limit: usize, got: Option<usize>) -> ServingError {
+    let got = got.map_or_else(|| "more".to_owned(), |size| size.to_string());
+    exhausted("ANSWER_TOO_LARGE", format!("an answer has at most {limit} bytes, this one {got}: ask for less"))
+}
+
 const SHOWN_CHARACTERS: usize = 64;
 
 /// `text` as an error message may quote it: printable and short.

@@ -17,6 +17,9 @@ pub const HEAD: usize = 5;
 /// How much room is made for a message before its bytes are here.
 const FIRST_ROOM: usize = 1 << 20;
 
+/// Bytes that one byte of deflate may become. <https://zlib.net/zlib_tech.html>
+const MOST_A_BYTE: usize = 1032;
+
 /// How messages of one stream may be packed: what the header `grpc-encoding` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -39,6 +42,15 @@ impl Encoding {
             Some(b"deflate") => Encoding::Deflate,
             Some(_) => Encoding::Unknown,
         }
+    }
+}
+
+/// What a message takes in memory at most: as it comes, and where it is packed, unpacked up to the limit.
+pub fn most_bytes(packed: bool, length: usize, limit: usize) -> usize {
+    if packed {
+        length.saturating_add(limit.min(length.saturating_mul(MOST_A_BYTE)))
+    } else {
+        length
     }
 }
 
@@ -87,8 +99,8 @@ impl Frames {
         self.rest = chunk;
     }
 
-    /// The next message; None until more has come.
-    pub fn message(&mut self) -> Result<Option<Framed>, ServingError> {
+    /// Whether the next message is packed, and its length; None until its head has come.
+    pub fn next_head(&mut self) -> Result<Option<(bool, usize)>, ServingError> {
         if !self.read_head() {
             return Ok(None);
         }
@@ -100,9 +112,15 @@ impl Frames {
         if length > self.limit {
             return Err(message_too_large(self.limit, Some(length)));
         }
+        Ok(Some((flag == 1, length)))
+    }
+
+    /// The next message; None until more has come.
+    pub fn message(&mut self) -> Result<Option<Framed>, ServingError> {
+        let Some((packed, length)) = self.next_head()? else { return Ok(None) };
         Ok(self.read_message(length).map(|bytes| {
             self.head_bytes = 0;
-            Framed { packed: flag == 1, bytes }
+            Framed { packed, bytes }
         }))
     }
 

@@ -1,5 +1,6 @@
 //! A front from its socket to its end: the thread that does all I/O, and what other threads may ask of it.
 
+use std::future::Future;
 use std::io;
 use std::sync::{mpsc, Arc, Mutex};
 use std::thread::{Builder, JoinHandle};
@@ -97,16 +98,47 @@ impl Drop for Front {
     }
 }
 
+/// Run a task that all callers need, and begin it anew should it panic: those whose answers it had are reset.
+async fn kept_up<Task: Future<Output = ()> + Send + 'static>(task: impl Fn() -> Task) {
+    while tokio::spawn(task()).await.is_err_and(|error| error.is_panic()) {}
+}
+
 fn run(runtime: Runtime, bound: Bound, tls: Option<Arc<Tls>>, server: Arc<Server>, stop: &Notify) {
     take_short_turns();
     runtime.block_on(async {
         let (io, sender) = (server.io.clone(), server.clone());
-        tokio::spawn(async move { io.deliver(|caller, answer| sender.send(caller, answer)).await });
+        tokio::spawn(kept_up(move || {
+            let (io, sender) = (io.clone(), sender.clone());
+            async move { io.deliver(|caller, answer| sender.send(caller, answer)).await }
+        }));
         let io = server.io.clone();
-        tokio::spawn(async move { io.end_rounds().await });
+        tokio::spawn(kept_up(move || {
+            let io = io.clone();
+            async move { io.end_rounds().await }
+        }));
         tokio::spawn(bound.accept(server, tls));
         stop.notified().await;
     });
     // Callbacks into Python may still run; they are not waited for.
     runtime.shutdown_background();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_panics_is_begun_anew_and_one_that_ends_is_not() {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let counter = begun.clone();
+        let task = move || {
+            let counter = counter.clone();
+            async move { assert!(counter.fetch_add(1, Ordering::Relaxed) == 2, "not yet") }
+        };
+        let runtime = runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(kept_up(task));
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
+    }
 }

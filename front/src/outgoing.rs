@@ -14,7 +14,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::caller::{Answer, Told};
-use crate::error::{exhausted, ServingError};
+use crate::error::{answer_too_large, ServingError};
 use crate::frame::HEAD;
 use crate::refusals::Refusals;
 use crate::status::{put_status, STATUS};
@@ -73,8 +73,7 @@ impl Outgoing {
         if size <= limit {
             return Ok(frame);
         }
-        let text = format!("an answer has at most {limit} bytes, this one {size}: ask for less");
-        Err(exhausted("ANSWER_TOO_LARGE", text))
+        Err(answer_too_large(limit, Some(size)))
     }
 }
 

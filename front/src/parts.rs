@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::error::{internal, ServingError};
+use crate::error::{answer_too_large, internal, ServingError};
 use crate::frame::{framed, HEAD};
 use crate::join::join_infer;
 use crate::proto::Malformed;
@@ -40,6 +40,7 @@ pub struct Whole {
 
 struct State {
     answers: Vec<Option<Bytes>>,
+    bytes: usize,
     taken: Option<Instant>,
     settled: bool,
 }
@@ -47,7 +48,7 @@ struct State {
 impl Whole {
     /// Of `count` parts.
     pub fn new(count: usize, is_infer: bool) -> Arc<Self> {
-        let state = State { answers: vec![None; count], taken: None, settled: false };
+        let state = State { answers: vec![None; count], bytes: 0, taken: None, settled: false };
         Arc::new(Whole { is_infer, rows: OnceLock::new(), state: Mutex::new(state) })
     }
 
@@ -58,31 +59,23 @@ impl Whole {
         found.as_ref().map_or_else(|| message.clone(), |found| found.only(rows))
     }
 
-    /// A part has been answered that left at `taken`: the whole's outcome, once, and when its first part left.
-    pub fn settle(&self, index: usize, outcome: Outcome, taken: Instant) -> Option<(Outcome, Instant)> {
+    /// A part has been answered that left at `taken`: the whole's outcome, once, and when its first part left. Answers
+    /// that come to more than `limit` bytes are too large, and the parts that are left need not run.
+    pub fn settle(&self, index: usize, outcome: Outcome, taken: Instant, limit: usize) -> Option<(Outcome, Instant)> {
         let mut state = lock(&self.state);
         let first = state.taken.map_or(taken, |first| first.min(taken));
         state.taken = Some(first);
         if state.settled {
             return None;
         }
-        match outcome {
-            Err(error) => {
-                state.settled = true;
-                Some((Err(error), first))
-            }
-            Ok(answer) => {
-                if let Some(place) = state.answers.get_mut(index) {
-                    *place = Some(answer);
-                }
-                if state.answers.iter().any(Option::is_none) {
-                    return None;
-                }
-                state.settled = true;
-                let answers: Vec<Bytes> = std::mem::take(&mut state.answers).into_iter().flatten().collect();
-                Some((self.joined(&answers), first))
-            }
+        let outcome = outcome.and_then(|answer| state.add(index, answer, limit));
+        if matches!(outcome, Ok(false)) {
+            return None;
         }
+        state.settled = true;
+        let answers: Vec<Bytes> = std::mem::take(&mut state.answers).into_iter().flatten().collect();
+        drop(state);
+        Some((outcome.and_then(|_| self.joined(&answers)), first))
     }
 
     fn joined(&self, answers: &[Bytes]) -> Outcome {
@@ -97,16 +90,32 @@ impl Whole {
     }
 }
 
+impl State {
+    /// Take in a part's answer: whether it is the last.
+    fn add(&mut self, index: usize, answer: Bytes, limit: usize) -> Result<bool, ServingError> {
+        self.bytes += answer.len().saturating_sub(HEAD);
+        if self.bytes > limit {
+            return Err(answer_too_large(limit, None));
+        }
+        if let Some(place) = self.answers.get_mut(index) {
+            *place = Some(answer);
+        }
+        Ok(self.answers.iter().all(Option::is_some))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::deadline_exceeded;
 
+    const LIMIT: usize = 11;
+
     #[test]
     fn answers_are_joined_in_the_order_of_the_parts_not_of_their_coming() {
         let (whole, now) = (Whole::new(2, false), Instant::now());
-        assert!(whole.settle(1, Ok(framed(b"second")), now).is_none());
-        let (outcome, _) = whole.settle(0, Ok(framed(b"first")), now).unwrap();
+        assert!(whole.settle(1, Ok(framed(b"second")), now, LIMIT).is_none());
+        let (outcome, _) = whole.settle(0, Ok(framed(b"first")), now, LIMIT).unwrap();
         assert_eq!(outcome, Ok(framed(b"firstsecond")));
     }
 
@@ -114,7 +123,16 @@ mod tests {
     fn the_first_part_that_fails_answers_the_whole_and_nothing_does_after_it() {
         let (whole, now) = (Whole::new(2, false), Instant::now());
         let error = deadline_exceeded("late".to_owned());
-        assert_eq!(whole.settle(1, Err(error.clone()), now), Some((Err(error.clone()), now)));
-        assert_eq!(whole.settle(0, Err(error), now), None);
+        assert_eq!(whole.settle(1, Err(error.clone()), now, LIMIT), Some((Err(error.clone()), now)));
+        assert_eq!(whole.settle(0, Err(error), now, LIMIT), None);
+    }
+
+    #[test]
+    fn answers_that_come_to_more_than_the_limit_are_too_large_before_the_last_has_come() {
+        let (whole, now) = (Whole::new(3, false), Instant::now());
+        assert!(whole.settle(0, Ok(framed(&[7; LIMIT])), now, LIMIT).is_none());
+        let (outcome, _) = whole.settle(2, Ok(framed(b"x")), now, LIMIT).unwrap();
+        assert_eq!(outcome.unwrap_err().reason, "ANSWER_TOO_LARGE");
+        assert!(whole.settle(1, Ok(framed(b"x")), now, LIMIT).is_none());
     }
 }

@@ -87,6 +87,7 @@ pub fn place(server: &Server, route: &Route, message: &Bytes, headers: &HeaderMa
         let method = typed_method(&queue, route, envelope.row_count)?;
         let level = queue.spec.policy.level(asked_priority(0, headers)?);
         check_rows(&queue, method, envelope.row_count as u64)?;
+        check_parts(&queue, &envelope, limit)?;
         Placed { queue, method, rows: envelope.row_count as u64, call: None, level, key: None }
     };
     let cache = placed.queue.spec.cache.as_ref();
@@ -110,6 +111,18 @@ fn check_rows(queue: &ModelQueue, method: MethodIndex, rows: u64) -> Result<(), 
         return Ok(());
     }
     Err(too_many_rows(queue.spec.rows_name(method), limit, rows))
+}
+
+/// Refuse a typed request whose parts, each with all that is not rows, would come to more than a message may.
+fn check_parts(queue: &ModelQueue, envelope: &Envelope, limit: usize) -> Result<(), ServingError> {
+    let rows = queue.spec.policy.max_batch_rows;
+    let (parts, other) = ((envelope.row_count as u64).div_ceil(rows), envelope.other_bytes);
+    if parts < 2 || (parts as usize).saturating_mul(other) <= limit {
+        return Ok(());
+    }
+    let text =
+        format!("{other} bytes that are not rows in each of {parts} parts of {rows} rows are over {limit} bytes");
+    Err(invalid("TOO_LARGE_FOR_PARTS", text, ""))
 }
 
 /// Queue a request that was placed. Its answer, if only a refusal, goes the caller's way.
@@ -151,6 +164,7 @@ fn admit_or_refuse(
             caller: caller.clone(),
             method: placed.method,
             message: message.clone(),
+            held: call.held.clone(),
             call: placed.call,
             rows: placed.rows,
             level: placed.level,

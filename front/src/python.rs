@@ -109,6 +109,7 @@ impl NativeFront {
             device_told,
             methods: routes.into_iter().map(route).collect(),
             max_request_rows,
+            max_answer_bytes,
             signature: Signature { inputs: tensors(inputs)?, outputs: tensors(outputs)? },
             policy: Policy {
                 max_batch_rows: max_batch_rows.max(1),

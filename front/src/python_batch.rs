@@ -145,7 +145,9 @@ impl NativeBatch {
         let later = callback.clone_ref(py);
         let gone = self.batch.on_abandoned(Box::new(move || {
             // Not here: this is the I/O thread, which must not wait for the GIL.
-            std::thread::spawn(move || Python::try_attach(|py| drop(later.call0(py))));
+            // Where no thread can be had the run goes on to its end.
+            let calling = move || Python::try_attach(|py| drop(later.call0(py)));
+            drop(std::thread::Builder::new().spawn(calling));
         }));
         if gone {
             callback.call0(py).map(drop)

@@ -165,7 +165,7 @@ impl ModelQueue {
             let told = Told { queue_us: request.waited_us(batch.taken), batch: told.clone(), cache: None };
             return Some(Settled { caller, outcome, told, compute_us, in_parts: false });
         };
-        let (outcome, first_taken) = part.whole.settle(part.index, outcome, batch.taken)?;
+        let (outcome, first_taken) = part.whole.settle(part.index, outcome, batch.taken, self.spec.max_answer_bytes)?;
         let compute_us = us(first_taken.elapsed());
         let batch = Arc::new(self.told(compute_us, self.spec.policy.max_batch_rows));
         let told = Told { queue_us: request.waited_us(first_taken), batch, cache: None };

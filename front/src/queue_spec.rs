@@ -20,6 +20,8 @@ pub struct QueueSpec {
     pub methods: Vec<Route>,
     /// A request of more is wrong.
     pub max_request_rows: u64,
+    /// Of one answer.
+    pub max_answer_bytes: usize,
     /// Of ModelInfer.
     pub signature: Signature,
     /// How requests become batches.

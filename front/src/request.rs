@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::caller::Caller;
 use crate::counts::us;
 use crate::infer::InferCall;
+use crate::memory::Held;
 use crate::parts::{Part, Whole};
 use crate::waiting::{Ticket, Waiting};
 
@@ -22,6 +23,8 @@ pub struct Request {
     pub method: MethodIndex,
     /// As it came.
     pub message: Bytes,
+    /// Room for it.
+    pub held: Held,
     /// ModelInfer only.
     pub call: Option<InferCall>,
     /// At least one; those that have not left in a part of their own.
@@ -68,6 +71,7 @@ impl Waiting for Request {
         Request {
             caller: self.caller.clone(),
             message: self.message.clone(),
+            held: self.held.clone(),
             call: self.call.as_mut().map(|call| call.split(rows)),
             rows,
             part: Some(part),

@@ -1,6 +1,5 @@
-//! Streams of requests: ModelStreamInfer, and rare methods that answer message by message.
+//! ModelStreamInfer: answers in the order of the requests; a request's error is an answer and does not end the stream.
 //!
-//! ModelStreamInfer answers in the order of the requests; a request's error is an answer and does not end the stream.
 //! Every request has one answer, which therefore says, as Triton's do, that it is the last.
 //! At most `WINDOW` requests of a stream are under way and about one message limit of bytes: beyond that it is read no
 //! further, so a caller who sends and does not read fills no memory.
@@ -15,18 +14,18 @@ use tokio::sync::{mpsc, oneshot, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 use crate::caller::{Answer, Caller, Way};
-use crate::calls::unpack;
+use crate::calls::with_message;
 use crate::error::{internal, unavailable, ServingError};
-use crate::frame::{framed, put_frame_head, HEAD};
+use crate::frame::{framed, put_frame_head, Framed, HEAD};
 use crate::headers::SEQUENCE;
 use crate::incoming::{Broken, Call, Incoming};
 use crate::infer_message::read_infer;
 use crate::infer_reply::encode_head;
+use crate::memory::Held;
 use crate::outgoing::{Gone, OutgoingStream};
-use crate::predict::{admit, place};
+use crate::predict::{admit, place, Placed};
 use crate::proto::{bytes_field_length, put_bytes, put_head, put_number, Malformed, Reader};
 use crate::race::{race, Either};
-use crate::rare::RareAnswer;
 use crate::server::{reached, Phase, Server};
 use crate::status::bounded_message;
 use crate::wire::read_envelope;
@@ -35,7 +34,8 @@ const WINDOW: usize = 64;
 
 /// One request that is under way. Dropped unanswered, it is withdrawn.
 struct Element {
-    message: Bytes,
+    // What the place of its error begins with: model, version and id, where they can be read.
+    head: Vec<u8>,
     caller: Arc<Caller>,
     answer: oneshot::Receiver<Answer>,
     _room: OwnedSemaphorePermit,
@@ -82,6 +82,13 @@ impl Drop for Reading {
     }
 }
 
+/// A message of a stream, and its room in the stream and in the process.
+struct Next {
+    message: Framed,
+    room: OwnedSemaphorePermit,
+    held: Held,
+}
+
 /// Admit a stream's requests until it ends, breaks, or the front drains.
 async fn read(
     server: Arc<Server>,
@@ -89,21 +96,18 @@ async fn read(
     mut incoming: Incoming,
     window: mpsc::Sender<Element>,
 ) -> Option<ServingError> {
-    let limit = server.limits.max_message_bytes;
-    let all_room = u32::try_from(limit).unwrap_or(u32::MAX >> 4).min(u32::MAX >> 4);
-    let room = Arc::new(Semaphore::new(all_room as usize));
+    let room = Arc::new(Semaphore::new(all_room(&server)));
     let mut phase = server.phase.subscribe();
     loop {
-        let message = match race(incoming.message(), reached(&mut phase, Phase::Draining)).await {
-            Either::First(Ok(Some(message))) => unpack(&server, message, &call).await,
-            Either::First(Ok(None) | Err(Broken::Gone)) => return None,
-            Either::First(Err(Broken::Refused(error))) => return Some(error),
-            Either::Second(()) => return Some(unavailable("DRAINING", "the service is shutting down".to_owned())),
+        // The drain is looked for first: whoever sends on and on always has a message ready.
+        let next = match race(reached(&mut phase, Phase::Draining), next(&server, &mut incoming, &room)).await {
+            Either::First(()) => return Some(unavailable("DRAINING", "the service is shutting down".to_owned())),
+            Either::Second(Ok(Some(next))) => next,
+            Either::Second(Ok(None) | Err(Broken::Gone)) => return None,
+            Either::Second(Err(Broken::Refused(error))) => return Some(error),
         };
-        let size = message.as_ref().map_or(0, Bytes::len).clamp(1, all_room as usize) as u32;
-        let Ok(room) = room.clone().acquire_many_owned(size).await else { return None };
         call.arrived = Instant::now();
-        let element = begin(&server, &call, message, room);
+        let element = begin(&server, &mut call, incoming.limit, next).await;
         // It says where the stream goes, by its first request; the sequences of later ones go there too.
         call.headers.remove(&SEQUENCE);
         if window.send(element).await.is_err() {
@@ -112,31 +116,58 @@ async fn read(
     }
 }
 
+/// What of a stream may be under way, in bytes.
+fn all_room(server: &Server) -> usize {
+    server.limits.max_message_bytes.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize))
+}
+
+/// The next message of a stream, once there is room for it: first in the stream, whose caller may not read, so that it
+/// keeps nobody else's room meanwhile.
+async fn next(server: &Server, incoming: &mut Incoming, room: &Arc<Semaphore>) -> Result<Option<Next>, Broken> {
+    let most = incoming.next_bytes().await?;
+    let wanted = most.clamp(1, all_room(server)) as u32;
+    let Ok(room) = room.clone().acquire_many_owned(wanted).await else { return Ok(None) };
+    let held = server.memory.hold(most).await;
+    Ok(incoming.message().await?.map(|message| Next { message, room, held }))
+}
+
 /// Admit one request; what is refused is answered at once.
-fn begin(
-    server: &Arc<Server>,
-    call: &Call,
-    message: Result<Bytes, ServingError>,
-    room: OwnedSemaphorePermit,
-) -> Element {
+async fn begin(server: &Arc<Server>, call: &mut Call, limit: usize, next: Next) -> Element {
+    let Next { message, mut room, held } = next;
     let (to, answer) = oneshot::channel();
     let way = Way::Element(to);
-    let (message, placed) = match message {
-        Ok(message) => {
-            let placed = place(server, &server.infer, &message, &call.headers);
-            (message, placed)
+    let (reader, headers) = (server.clone(), call.headers.clone());
+    let work = move |message: Bytes| (place(&reader, &reader.infer, &message, &headers), reply_head(&message), message);
+    let (caller, head) = match with_message(server, call, limit, message, held, work).await {
+        Ok(((placed, head, message), held)) => {
+            let spare = room.num_permits().saturating_sub(message.len().max(1));
+            drop(room.split(spare));
+            call.held = held;
+            (admit_or_refuse(server, call, message, placed, way), head)
         }
-        Err(error) => (Bytes::new(), Err(error)),
+        Err(error) => (refused(server, error, way), Vec::new()),
     };
-    let caller = match placed {
-        Ok(placed) => admit(server, &server.infer, message.clone(), call, placed, way),
-        Err(error) => {
-            let caller = Caller::new(way, server.io.clone());
-            server.send(&caller, Answer { outcome: Err(error), told: None });
-            caller
-        }
-    };
-    Element { message, caller, answer, _room: room }
+    call.held = Held::default();
+    Element { head, caller, answer, _room: room }
+}
+
+fn admit_or_refuse(
+    server: &Arc<Server>,
+    call: &Call,
+    message: Bytes,
+    placed: Result<Placed, ServingError>,
+    way: Way,
+) -> Arc<Caller> {
+    match placed {
+        Ok(placed) => admit(server, &server.infer, message, call, placed, way),
+        Err(error) => refused(server, error, way),
+    }
+}
+
+fn refused(server: &Server, error: ServingError, way: Way) -> Arc<Caller> {
+    let caller = Caller::new(way, server.io.clone());
+    server.send(&caller, Answer { outcome: Err(error), told: None });
+    caller
 }
 
 /// Wait for the answer to a stream's oldest request and send it.
@@ -150,7 +181,7 @@ async fn answer(server: &Server, mut element: Element, out: &mut OutgoingStream)
         Ok(frame) => frame,
         Err(error) => {
             server.outgoing.refusals.count(&error);
-            framed(&error_element(&element.message, &error))
+            framed(&error_element(&element.head, &error))
         }
     };
     out.send(frame).await
@@ -192,49 +223,24 @@ fn check_message(message: &[u8]) -> Result<(), ServingError> {
     }
 }
 
-/// ModelStreamInferResponse with `error_message`, and whose request it was where that can be read.
-fn error_element(message: &[u8], error: &ServingError) -> Vec<u8> {
+/// ModelStreamInferResponse with `error_message`, and whose request it was where that could be read.
+fn error_element(head: &[u8], error: &ServingError) -> Vec<u8> {
     let mut out = Vec::new();
     put_bytes(&mut out, 1, bounded_message(&error.message).as_bytes());
-    if let (Ok(envelope), Ok(request)) = (read_envelope(message, 0, String::new), read_infer(message)) {
-        let mut response = encode_head(envelope.model, envelope.version);
-        if !request.id.is_empty() {
-            put_bytes(&mut response, 3, request.id.as_bytes());
-        }
-        response.extend_from_slice(&FINAL_RESPONSE);
-        put_bytes(&mut out, 2, &response);
+    if !head.is_empty() {
+        put_bytes(&mut out, 2, &[head, &FINAL_RESPONSE].concat());
     }
     out
 }
 
-/// Answer each message of a stream before the next is read.
-pub async fn answer_each(
-    server: Arc<Server>,
-    call: Call,
-    mut incoming: Incoming,
-    answer: RareAnswer,
-    to: SendResponse<Bytes>,
-) {
-    let Some(mut out) = server.outgoing.stream(to) else { return };
-    let mut phase = server.phase.subscribe();
-    loop {
-        let message = match race(incoming.message(), reached(&mut phase, Phase::Draining)).await {
-            Either::First(Ok(Some(message))) => message,
-            Either::First(Ok(None)) | Either::Second(()) => return out.end(None),
-            Either::First(Err(Broken::Gone)) => return,
-            Either::First(Err(Broken::Refused(error))) => return out.end(Some(&error)),
-        };
-        let outcome = match unpack(&server, message, &call).await {
-            Ok(message) => answer.ask(message).await,
-            Err(error) => Err(error),
-        };
-        match outcome {
-            Ok(reply) => {
-                if out.send(framed(&reply)).await.is_err() {
-                    return;
-                }
-            }
-            Err(error) => return out.end(Some(&error)),
-        }
+/// Model, version and id of a request, as ModelInferResponse has them; nothing where they cannot be read.
+fn reply_head(message: &[u8]) -> Vec<u8> {
+    let (Ok(envelope), Ok(request)) = (read_envelope(message, 0, String::new), read_infer(message)) else {
+        return Vec::new();
+    };
+    let mut head = encode_head(envelope.model, envelope.version);
+    if !request.id.is_empty() {
+        put_bytes(&mut head, 3, request.id.as_bytes());
     }
+    head
 }

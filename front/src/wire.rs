@@ -16,6 +16,8 @@ pub struct Envelope<'a> {
     pub version: &'a str,
     /// How often the rows' field came.
     pub row_count: usize,
+    /// Bytes of all other fields.
+    pub other_bytes: usize,
 }
 
 /// A message of nothing but tiny fields costs far more to read than its bytes say.
@@ -41,19 +43,24 @@ pub fn read_envelope<'a>(
 fn walk(message: &[u8], rows_field: u32) -> Result<Option<Envelope<'_>>, Malformed> {
     let mut reader = Reader::new(message);
     let (mut model, mut version, mut row_count, mut field_count) = (&b""[..], &b""[..], 0, 0);
+    let (mut left, mut other_bytes) = (message.len(), message.len());
     while let Some((number, value)) = reader.field()? {
         field_count += 1;
+        let bytes = std::mem::replace(&mut left, reader.left()) - left;
         if field_count > MAX_FIELDS {
             return Ok(None);
         }
         match (number, value) {
-            (number, Value::Bytes(_)) if number == rows_field => row_count += 1,
+            (number, Value::Bytes(_)) if number == rows_field => {
+                row_count += 1;
+                other_bytes -= bytes;
+            }
             (1, Value::Bytes(bytes)) => model = bytes,
             (2, Value::Bytes(bytes)) => version = bytes,
             _ => {}
         }
     }
-    Ok(Some(Envelope { model: text(model)?, version: text(version)?, row_count }))
+    Ok(Some(Envelope { model: text(model)?, version: text(version)?, row_count, other_bytes }))
 }
 
 #[cfg(test)]
@@ -74,7 +81,7 @@ mod tests {
         put_bytes(&mut message, 1, b"last");
         put_bytes(&mut message, 2, b"2");
         put_bytes(&mut message, 3, b"b");
-        assert_eq!(read(&message), Ok(Envelope { model: "last", version: "2", row_count: 2 }));
+        assert_eq!(read(&message), Ok(Envelope { model: "last", version: "2", row_count: 2, other_bytes: 18 }));
     }
 
     #[test]
@@ -86,7 +93,7 @@ mod tests {
 
     #[test]
     fn an_empty_message_names_nothing() {
-        assert_eq!(read(b""), Ok(Envelope { model: "", version: "", row_count: 0 }));
+        assert_eq!(read(b""), Ok(Envelope { model: "", version: "", row_count: 0, other_bytes: 0 }));
     }
 
     #[test]

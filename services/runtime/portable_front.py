@@ -63,7 +63,7 @@ class PortableFront:
         tls: Tls | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        limits = limits or Limits()
+        self._limits = limits = limits or Limits()
         self._clock = clock
         self._table, self._refusals, self._health = QueueTable(), Refusals(), Health()
         self._predictions = Predictions(typed_routes, self._table, limits, self._refusals, clock)
@@ -87,7 +87,7 @@ class PortableFront:
         return self._address
 
     def open_queue(self, spec: QueueSpec) -> PortableQueue:
-        queue = PortableQueue(spec, self._clock, self._deliver)
+        queue = PortableQueue(spec, self._clock, self._deliver, self._limits.max_message_bytes)
         self._table.open(queue)
         return queue
 

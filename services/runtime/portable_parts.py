@@ -9,10 +9,15 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from inference.grpc_service_pb2 import ModelInferResponse
-from services.runtime.errors import ServingError
+from services.runtime.errors import ServingError, exhausted
 from services.runtime.faults import unforeseen
 
 Outcome: TypeAlias = bytes | ServingError
+
+
+def answer_too_large(limit: int, got: str) -> ServingError:
+    """An answer over the limit; `got` is its size, or 'more' where no more of it was put together."""
+    return exhausted("ANSWER_TOO_LARGE", f"an answer has at most {limit} bytes, this one {got}: ask for less")
 
 
 class Whole:
@@ -24,8 +29,12 @@ class Whole:
         self._first_taken_s: float | None = None
         self._settled = False
 
-    def settle(self, index: int, outcome: Outcome, taken_s: float) -> tuple[Outcome, float] | None:
-        """A part has been answered that left at `taken_s`: the whole's outcome, once, and when its first part left."""
+    def settle(
+        self, index: int, outcome: Outcome, taken_s: float, max_answer_bytes: int
+    ) -> tuple[Outcome, float] | None:
+        """A part has been answered that left at `taken_s`: the whole's outcome, once, and when its first part left.
+        Answers that come to more than `max_answer_bytes` are too large, and the parts that are left need not run.
+        """
         first = taken_s if self._first_taken_s is None else min(self._first_taken_s, taken_s)
         self._first_taken_s = first
         if self._settled:
@@ -35,6 +44,10 @@ class Whole:
             return outcome, first
         self._answers[index] = outcome
         answers = [answer for answer in self._answers if answer is not None]
+        if sum(map(len, answers)) > max_answer_bytes:
+            self._settled = True
+            self._answers.clear()
+            return answer_too_large(max_answer_bytes, "more"), first
         if len(answers) < len(self._answers):
             return None
         self._settled = True

@@ -25,7 +25,7 @@ from services.runtime.faults import foreseen
 from services.runtime.front import MODEL_INFER, Limits, QueueSpec, TypedRoute
 from services.runtime.portable_batch import Answer, Pending
 from services.runtime.portable_cache import key_of
-from services.runtime.portable_parts import Outcome
+from services.runtime.portable_parts import Outcome, answer_too_large
 from services.runtime.portable_queue import PortableQueue
 from services.runtime.portable_refusals import Refusals
 from services.runtime.portable_routing import Routing, routing_of
@@ -102,9 +102,7 @@ class Predictions:
         limit = self._limits.max_message_bytes
         if isinstance(outcome, ServingError) or len(outcome) <= limit:
             return outcome
-        return exhausted(
-            "ANSWER_TOO_LARGE", f"an answer has at most {limit} bytes, this one {len(outcome)}: ask for less"
-        )
+        return answer_too_large(limit, str(len(outcome)))
 
     def close(self) -> None:
         self._readers.shutdown(wait=False, cancel_futures=True)
@@ -161,6 +159,7 @@ class Predictions:
             request.rows, priority = request.call.row_count, request.call.priority
         else:
             request.rows_field = route.rows_field
+            _check_parts(envelope, queue.spec, self._limits.max_message_bytes)
         request.level = queue.spec.policy.level(priority or routing.asked_priority())
         _check_rows(request.rows, queue.spec, "inputs" if route is None else route.rows_name)
         if queue.cache is not None:
@@ -171,7 +170,7 @@ class Predictions:
         self, method: str, message: bytes, routing: Routing
     ) -> tuple[PortableQueue, Envelope, TypedRoute | None]:
         """The queue, what the message says, and the typed method as the queue's model has it; None: ModelInfer."""
-        check_size(message, self._limits)
+        check_size(message, self._limits.max_message_bytes)
         asked = self._routes.get(method) or self._open_route(method)
         if asked is None:
             envelope = read_envelope(message, 0, MODEL_INFER_REQUEST)
@@ -193,10 +192,21 @@ class Predictions:
         return None if left_s is None else self._clock() + left_s
 
 
-def check_size(message: bytes, limits: Limits) -> None:
+def check_size(message: bytes, limit: int) -> None:
     """Raise ServingError (EXHAUSTED) for a message over the limit."""
-    if len(message) > (limit := limits.max_message_bytes):
+    if len(message) > limit:
         raise exhausted("MESSAGE_TOO_LARGE", f"a message of at most {limit} bytes is taken, got {len(message)}")
+
+
+def _check_parts(envelope: Envelope, spec: QueueSpec, limit: int) -> None:
+    """Refuse a typed request whose parts, each with all that is not rows, would come to more than a message may."""
+    rows, other = spec.policy.max_batch_rows, envelope.other_bytes
+    parts = -(-envelope.row_count // rows)
+    if parts > 1 and parts * other > limit:
+        raise invalid_input(
+            f"{other} bytes that are not rows in each of {parts} parts of {rows} rows are over {limit} bytes",
+            reason="TOO_LARGE_FOR_PARTS",
+        )
 
 
 def _check_rows(rows: int, spec: QueueSpec, field: str) -> None:

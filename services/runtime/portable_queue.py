@@ -29,8 +29,8 @@ _DISPLACED_RETRY_S = 0.1
 class PortableQueue:
     """Bounded by rows. `take` blocks a worker thread; everything else returns at once."""
 
-    def __init__(self, spec: QueueSpec, clock: Callable[[], float], deliver: Deliver) -> None:
-        self.spec = spec
+    def __init__(self, spec: QueueSpec, clock: Callable[[], float], deliver: Deliver, max_answer_bytes: int) -> None:
+        self.spec, self._max_answer_bytes = spec, max_answer_bytes
         self.cache = ResponseCache(spec.policy.cache_bytes) if spec.policy.cache_bytes else None
         self._clock, self._deliver = clock, deliver
         self._changed = threading.Condition()
@@ -111,7 +111,7 @@ class PortableQueue:
         """What one request's outcome is to its caller; None where other parts of it are still to come."""
         taken_s, rows = batch.taken, batch.rows
         if request.part is not None:
-            settled = request.part.whole.settle(request.part.index, outcome, batch.taken)
+            settled = request.part.whole.settle(request.part.index, outcome, batch.taken, self._max_answer_bytes)
             if settled is None:
                 return None
             (outcome, taken_s), rows = settled, self.spec.policy.max_batch_rows

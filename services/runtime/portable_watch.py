@@ -15,7 +15,7 @@ from typing import TypeAlias
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from services.runtime.aborts import Context
-from services.runtime.errors import Cause, ServingError, shown
+from services.runtime.errors import Cause, ServingError, shown, without_frames
 from services.runtime.faults import foreseen
 from services.runtime.front import Limits, UnaryAnswer
 from services.runtime.messages import parse
@@ -27,6 +27,9 @@ AsyncAnswer: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
 
+
+# Of a message that asks for a state: a watch keeps it for as long as it is open.
+_ASKING_BYTES = 64 * 1024
 
 # Answers of one method at one time: a load may block for minutes, and others shall not wait for it.
 TURNS = 8
@@ -42,7 +45,7 @@ class RareMethods:
         self._turns: defaultdict[UnaryAnswer, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(TURNS))
 
     async def answer(self, answer: UnaryAnswer, message: bytes) -> bytes:
-        check_size(message, self._limits)
+        check_size(message, self._limits.max_message_bytes)
         turn, loop = self._turns[answer], asyncio.get_running_loop()
         await turn.acquire()
         working = self._threads.submit(_answered, answer, message)
@@ -80,15 +83,19 @@ class Watch:
         ended = False
         while not ended:
             changed, ended = self._changed, self._ended
-            try:
-                state = await self._answer(message)
-            except ServingError as error:
-                await self._refusals.abort(context, error)
+            state = await _outcome(self._state, message)
+            if isinstance(state, ServingError):
+                del message
+                await self._refusals.abort(context, state)
             if state != last:
                 await context.write(state)
             last = state
             if not ended:
                 await changed.wait()
+
+    async def _state(self, message: bytes) -> bytes:
+        check_size(message, _ASKING_BYTES)
+        return await self._answer(message)
 
 
 class AnswerEach:
@@ -107,10 +114,10 @@ class AnswerEach:
 
     async def answer(self, messages: AsyncIterator[bytes], context: Context) -> None:
         while (message := await self._next(messages)) is not None:
-            try:
-                reply = await self._answer(message)
-            except ServingError as error:
-                await self._refusals.abort(context, error)
+            reply = await _outcome(self._answer, message)
+            if isinstance(reply, ServingError):
+                del message
+                await self._refusals.abort(context, reply)
             await context.write(reply)
 
     async def _next(self, messages: AsyncIterator[bytes]) -> bytes | None:
@@ -145,6 +152,7 @@ class Health:
 
     async def check(self, message: bytes) -> bytes:
         """Raises ServingError (NOT_FOUND) for a name that was never set."""
+        check_size(message, _ASKING_BYTES)
         name = parse(HealthCheckRequest, message).service
         if name not in self._serving:
             raise ServingError(Cause.NOT_FOUND, "UNKNOWN_SERVICE", f"no service or model '{shown(name)}'")
@@ -160,6 +168,14 @@ class Health:
         return HealthCheckResponse(
             status=HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
         ).SerializeToString()
+
+
+async def _outcome(answer: AsyncAnswer, message: bytes) -> bytes | ServingError:
+    """The error without its frames: grpcio keeps the abort that it becomes until the garbage collector comes by."""
+    try:
+        return await answer(message)
+    except ServingError as error:
+        return without_frames(error)
 
 
 def _answered(answer: UnaryAnswer, message: bytes) -> bytes:

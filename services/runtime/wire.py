@@ -27,6 +27,7 @@ class Envelope:
     model: str
     version: str
     row_count: int
+    other_bytes: int  # of all fields but the rows
 
 
 def read_envelope(message: bytes, rows_field: int, message_name: str) -> Envelope:
@@ -34,8 +35,10 @@ def read_envelope(message: bytes, rows_field: int, message_name: str) -> Envelop
     model = version = b""
     row_count = field_count = 0
     position, end = 0, len(message)
+    other_bytes = end
     try:
         while position < end:
+            begin = position
             tag, position = _varint(message, position)
             number, kind = tag >> 3, tag & 7
             start, position = _extent(message, position, kind)
@@ -46,11 +49,12 @@ def read_envelope(message: bytes, rows_field: int, message_name: str) -> Envelop
                 raise too_many_fields(message_name)
             if number == rows_field and kind == _BYTES:
                 row_count += 1
+                other_bytes -= position - begin
             elif number == 1 and kind == _BYTES:
                 model = message[start:position]
             elif number == 2 and kind == _BYTES:
                 version = message[start:position]
-        return Envelope(model.decode(), version.decode(), row_count)
+        return Envelope(model.decode(), version.decode(), row_count, other_bytes)
     except (IndexError, UnicodeDecodeError):
         raise malformed(message_name) from None
 

@@ -176,6 +176,11 @@ class Served:
         while not condition():
             self.health()
 
+    def give_turns(self, count: int = 1000) -> None:
+        """Let pass what shows nowhere: a client fills the window of a stream that is not read."""
+        for _ in range(count):
+            self.health()
+
     def until_waiting(self, rows: int) -> None:
         self.until(lambda: self.stats().waiting_rows == rows)
 

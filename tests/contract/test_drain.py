@@ -11,7 +11,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from tests.contract.conftest import MakeFront
 from tests.contract.harness import INFER, Served, answer, answer_infer, embed, raw_infer, spec
-from tests.contract.test_stream import Stream
+from tests.contract.test_stream import Stream, working
 
 LONG_S = 30.0
 
@@ -144,6 +144,25 @@ def test_an_open_stream_is_answered_what_it_sent_and_ends_unavailable(
     with pytest.raises(grpc.RpcError):
         stream.next()
     assert stream.call.code() is grpc.StatusCode.UNAVAILABLE
+    draining.result(timeout=10)
+    stream.end()
+
+
+def test_of_a_stream_whose_caller_has_sent_far_ahead_only_what_was_read_is_answered(
+    served: Served, thread: ThreadPoolExecutor
+) -> None:
+    queue = served.open()
+    stream = Stream(served)
+    sent = 5000
+    for _ in range(sent):
+        stream.send(raw_infer())
+    served.until(lambda: served.stats().waiting_rows > 50)
+    served.give_turns()
+    draining = thread.submit(served.front.drain, LONG_S, 0.0)
+    with working(queue) as rows, pytest.raises(grpc.RpcError):
+        stream.rest()
+    assert stream.call.code() is grpc.StatusCode.UNAVAILABLE
+    assert 0 < sum(rows) < sent / 10
     draining.result(timeout=10)
     stream.end()
 

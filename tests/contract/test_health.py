@@ -2,9 +2,9 @@
 
 import grpc
 import pytest
-from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from tests.contract.harness import Served, refused
+from tests.contract.harness import Served, refusal_of, refused
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
@@ -45,6 +45,15 @@ def test_a_name_that_was_never_set_is_not_found(served: Served) -> None:
 def test_a_corrupt_check_is_refused(served: Served) -> None:
     error = refused(served.send(b"\x0a\xff", CHECK))
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
+
+
+@pytest.mark.parametrize("method", [CHECK, "/grpc.health.v1.Health/Watch"])
+def test_a_name_of_many_bytes_is_refused_unread(served: Served, method: str) -> None:
+    message = HealthCheckRequest(service="x" * 100_000).SerializeToString()
+    call = served.channel.unary_stream(method)(message, timeout=30)
+    error = refusal_of(call.exception())
+    assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
+    assert error.message == f"a message of at most 65536 bytes is taken, got {len(message)}"
 
 
 def test_a_watch_tells_the_state_now_and_each_change(served: Served) -> None:

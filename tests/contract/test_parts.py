@@ -6,6 +6,7 @@ import numpy as np
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
 from services.runtime.errors import invalid_input
 from services.runtime.front import Signature, TensorSignature
+from tests.contract.conftest import MAX_MESSAGE_BYTES
 from tests.contract.harness import (
     Served,
     answer,
@@ -165,3 +166,26 @@ def test_a_request_in_parts_is_counted_once_and_told_of_as_one(served: Served) -
     assert stats.batches_by_rows == {2: 2, 1: 1}
     assert sum(stats.queue_time.counts) == sum(stats.compute_time.counts) == 1
     assert trailers_of(call)["argosy-batch-rows"] == "2"
+
+
+def test_answers_to_parts_that_come_to_more_than_an_answer_may_end_the_request(served: Served) -> None:
+    queue = served.open(spec(max_batch_rows=1))
+    call = served.send(embed(*TEXTS))
+    for _ in range(2):
+        batch = queue.take()
+        batch.reply(0, bytes(MAX_MESSAGE_BYTES * 2 // 3))
+    error = refused(call)
+    assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE")
+    assert served.stats().waiting_rows == 0
+
+
+def test_a_request_whose_parts_would_come_to_more_than_a_message_may_is_refused(served: Served) -> None:
+    queue = served.open(spec(max_batch_rows=1))
+    beside = b"\x7a\x80\x80\x10" + bytes(1 << 18)  # a field that nobody knows
+    error = refused(served.send(embed(*TEXTS) + beside))
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TOO_LARGE_FOR_PARTS")
+    assert error.message.endswith("in each of 5 parts of 1 rows are over 1048576 bytes")
+    call = served.send(embed(*TEXTS[:3]) + beside)
+    for _ in range(3):
+        answer(queue.take())
+    assert call.result()

@@ -102,6 +102,12 @@ def test_a_watch_tells_the_state_now(served: Served) -> None:
     watch.cancel()
 
 
+def test_a_watch_keeps_no_message_of_many_bytes(served: Served) -> None:
+    served.front.answer_watch(WATCH, lambda message: message)
+    error = refusal_of(watched(served, bytes(100_000)).exception())
+    assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE")
+
+
 def test_a_watch_tells_each_change(served: Served) -> None:
     state = [b"one"]
     changed = served.front.answer_watch(WATCH, lambda _: state[0])

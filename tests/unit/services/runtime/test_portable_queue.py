@@ -26,7 +26,7 @@ class Bench:
     def queue(self, **policy: int) -> PortableQueue:
         settings = QueuePolicy(**({"max_batch_rows": 4, "capacity_rows": 8} | policy))
         spec = QueueSpec("m", "1", (), Signature((), ()), settings, "cpu")
-        return PortableQueue(spec, lambda: self.now_s, self.deliver)
+        return PortableQueue(spec, lambda: self.now_s, self.deliver, 1 << 20)
 
     def deliver(self, answers: Sequence[tuple[Pending, Answer]]) -> None:
         self.deliveries += 1

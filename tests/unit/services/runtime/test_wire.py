@@ -17,11 +17,11 @@ def refusal(message: bytes) -> ServingError:
 
 def test_model_version_and_rows_are_read() -> None:
     message = TextServiceEmbedRequest(model="minilm", version="3", texts=["a", "", "c"]).SerializeToString()
-    assert read_envelope(message, TEXTS, "some.Request") == Envelope("minilm", "3", 3)
+    assert read_envelope(message, TEXTS, "some.Request") == Envelope("minilm", "3", 3, other_bytes=11)
 
 
 def test_an_empty_message_says_nothing() -> None:
-    assert read_envelope(b"", TEXTS, "some.Request") == Envelope("", "", 0)
+    assert read_envelope(b"", TEXTS, "some.Request") == Envelope("", "", 0, other_bytes=0)
 
 
 def test_without_a_rows_field_no_rows_are_counted() -> None:
@@ -41,7 +41,8 @@ def test_the_last_of_a_repeated_scalar_counts_as_protobuf_reads_it() -> None:
 def test_a_field_of_another_wire_type_is_none_of_ours() -> None:
     message = b"\x08\x05\x10\x05\x18\x05"  # fields 1, 2 and 3 as varints
     parsed = TextServiceEmbedRequest.FromString(message)
-    assert read_envelope(message, TEXTS, "some.Request") == Envelope(parsed.model, parsed.version, len(parsed.texts))
+    expected = Envelope(parsed.model, parsed.version, len(parsed.texts), other_bytes=len(message))
+    assert read_envelope(message, TEXTS, "some.Request") == expected
 
 
 def test_field_numbers_of_several_bytes_are_passed_over() -> None:

@@ -1,0 +1,97 @@
+"""A caller that does not read what it is answered, which no gRPC library would be: HTTP/2 frame by frame."""
+
+import socket
+from collections.abc import Iterable
+from select import select
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import ResponseReceived, StreamEnded, TrailersReceived
+from h2.settings import SettingCodes, Settings
+
+TIMEOUT_S = 20.0
+_TURN = 1 << 16
+
+
+def framed(message: bytes) -> bytes:
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+class RawConnection:
+    """One connection, on which no answer's message is taken until `take_answers`."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self._address = address
+        self._tcp = socket.create_connection((host, int(port)), TIMEOUT_S)
+        self._http2 = H2Connection(H2Configuration(header_encoding="utf-8"))
+        self._http2.local_settings = Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: 0})
+        self._http2.initiate_connection()
+        self.status: dict[int, str] = {}
+        self._ended: set[int] = set()
+        self._turn()
+
+    def __enter__(self) -> "RawConnection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tcp.close()
+
+    def begin(self, method: str, extra: Iterable[tuple[str, str]] = ()) -> int:
+        """Open a call; its stream."""
+        stream = self._http2.get_next_available_stream_id()
+        headers = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", method),
+            (":authority", self._address),
+            ("content-type", "application/grpc"),
+            ("te", "trailers"),
+            *extra,
+        ]
+        self._http2.send_headers(stream, headers)
+        return stream
+
+    def send(self, stream: int, data: bytes, *, ends: bool = False) -> bytes:
+        """As much of the data as the windows let through now; what is left."""
+        while data and (window := self._http2.local_flow_control_window(stream)) > 0:
+            size = min(window, len(data), self._http2.max_outbound_frame_size)
+            self._http2.send_data(stream, data[:size], end_stream=ends and size == len(data))
+            data = data[size:]
+        self._turn(wait=False)
+        return data
+
+    def send_all(self, stream: int, data: bytes) -> None:
+        """All of it, and the end of the call. Raises TimeoutError where the windows stay closed."""
+        while data := self.send(stream, data, ends=True):
+            if not self._http2.local_flow_control_window(stream):
+                self._turn()
+
+    def await_end(self, stream: int) -> None:
+        """Take the answer of one call."""
+        if stream in self._ended:
+            return
+        self._http2.increment_flow_control_window(1 << 20)
+        self._http2.increment_flow_control_window(1 << 20, stream)
+        while stream not in self._ended:
+            self._turn()
+
+    def reset(self, stream: int) -> None:
+        """The caller goes."""
+        self._http2.reset_stream(stream)
+        self._turn(wait=False)
+
+    def _turn(self, *, wait: bool = True) -> None:
+        self._tcp.sendall(self._http2.data_to_send())
+        if not wait and not select([self._tcp], [], [], 0.01)[0]:
+            return
+        received = self._tcp.recv(_TURN)
+        if not received:
+            raise ConnectionError("the front has closed the connection")
+        for event in self._http2.receive_data(received):
+            if isinstance(event, StreamEnded):
+                self._ended.add(event.stream_id)
+            if isinstance(event, ResponseReceived | TrailersReceived):
+                status = dict(event.headers).get("grpc-status")
+                self.status |= {} if status is None else {event.stream_id: status}
+        self._tcp.sendall(self._http2.data_to_send())

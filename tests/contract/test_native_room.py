@@ -1,0 +1,146 @@
+"""What the native front alone bounds: the memory of large messages that come together, and windows of one connection.
+
+gRPC's own core, which the portable front stands on, unpacks whatever comes and shares one window among all streams.
+"""
+
+import gzip
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from services.runtime.front import Batch, Limits
+from services.runtime.fronts import FRONTS, NATIVE
+from tests.contract.harness import (
+    EMBED,
+    INFER,
+    OPEN,
+    STREAM_INFER,
+    TAG,
+    Served,
+    embed,
+    raw_infer,
+)
+from tests.contract.raw_http2 import RawConnection, framed
+from tests.contract.test_stream import working
+
+LIMIT_BYTES = 16 << 20
+# What the front has room for at one time.
+AT_ONCE = 4
+
+NOT_FOUND, DEADLINE_EXCEEDED = "5", "4"
+GZIP = ("grpc-encoding", "gzip")
+
+pytestmark = pytest.mark.skipif(NATIVE not in FRONTS, reason="the native front is not built here: no cargo")
+
+
+@pytest.fixture
+def served(request: pytest.FixtureRequest) -> Iterator[Served]:
+    limits = Limits(max_message_bytes=getattr(request, "param", LIMIT_BYTES))
+    front = FRONTS[NATIVE]("127.0.0.1:0", (EMBED, TAG, OPEN), limits=limits)
+    with grpc.insecure_channel(front.address) as channel:
+        yield Served(front, channel)
+    front.drain(grace_s=0, notice_s=0)
+
+
+@pytest.fixture
+def raw(served: Served) -> Iterator[RawConnection]:
+    with RawConnection(served.front.address) as connection:
+        yield connection
+
+
+def packed(model: str = "m") -> bytes:
+    """A framed request of nearly the limit that is small on the wire: zeros in a field that nobody knows."""
+    zeros = LIMIT_BYTES - (1 << 20)
+    padding = b"\x7a" + bytes((zeros & 0x7F | 0x80, zeros >> 7 & 0x7F | 0x80, zeros >> 14 & 0x7F | 0x80, zeros >> 21))
+    message = gzip.compress(embed(model=model) + padding + bytes(zeros), 1)
+    return b"\1" + framed(message)[1:]
+
+
+def asked(raw: RawConnection, message: bytes, *headers: tuple[str, str]) -> int:
+    call = raw.begin(EMBED.method, [GZIP, *headers])
+    raw.send_all(call, message)
+    return call
+
+
+def answer_nothing(batch: Batch | None) -> None:
+    assert batch is not None
+    for index in range(batch.request_count):
+        batch.reply(index, b"")
+
+
+def resident_bytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def test_packed_messages_that_come_together_take_the_memory_of_a_few(served: Served, raw: RawConnection) -> None:
+    served.open()
+    message = packed(model="nonesuch")
+    Path(f"/proc/{os.getpid()}/clear_refs").write_text("5")  # the peak begins anew
+    before = resident_bytes("VmRSS")
+    calls = [asked(raw, message) for _ in range(40)]
+    for call in calls:
+        raw.await_end(call)
+    assert {raw.status[call] for call in calls} == {NOT_FOUND}
+    assert resident_bytes("VmHWM") - before < len(calls) / 2 * LIMIT_BYTES
+
+
+def test_a_large_message_waits_for_those_that_wait_to_be_answered_and_a_small_one_does_not(
+    served: Served, raw: RawConnection
+) -> None:
+    queue = served.open()
+    message = packed()
+    calls = [asked(raw, message) for _ in range(2 * AT_ONCE)]
+    served.until_waiting(rows=AT_ONCE)
+    served.give_turns()
+    assert served.stats().waiting_rows == AT_ONCE
+    small = served.send(embed("small"))
+    served.until_waiting(rows=AT_ONCE + 1)
+    while served.stats().succeeded_requests < len(calls) + 1:
+        answer_nothing(queue.take())
+    assert small.result() == b""
+    for call in calls:
+        raw.await_end(call)
+
+
+def test_a_call_that_is_gone_while_it_waits_for_room_is_not_read(served: Served, raw: RawConnection) -> None:
+    queue = served.open()
+    message = packed()
+    calls = [asked(raw, message) for _ in range(2 * AT_ONCE)]
+    served.until_waiting(rows=AT_ONCE)
+    served.give_turns(100)
+    for call in calls[AT_ONCE:]:
+        raw.reset(call)
+    served.give_turns(100)
+    answer_nothing(queue.take())
+    served.give_turns(100)
+    assert served.stats().waiting_rows == 0
+    assert served.stats().succeeded_requests == AT_ONCE
+
+
+def test_a_call_whose_deadline_passes_while_it_waits_for_room_is_told(served: Served, raw: RawConnection) -> None:
+    served.open()
+    message = packed()
+    for _ in range(AT_ONCE):
+        asked(raw, message)
+    served.until_waiting(rows=AT_ONCE)
+    late = asked(raw, message, ("grpc-timeout", "200m"))
+    raw.await_end(late)
+    assert raw.status[late] == DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize("served", [1 << 20], indirect=True)
+def test_streams_whose_callers_do_not_read_leave_their_connection_to_others(served: Served, raw: RawConnection) -> None:
+    queue = served.open()
+    large = framed(raw_infer([[1.0] * 170_000]))
+    with working(queue):
+        left = {raw.begin(STREAM_INFER): large * 8 for _ in range(16)}
+        for _ in range(4):  # a window opens again for what is read before the answers stop it
+            left = {stream: raw.send(stream, data) for stream, data in left.items()}
+        assert all(left.values())
+        other = raw.begin(INFER)
+        raw.send_all(other, large)
+        raw.await_end(other)
