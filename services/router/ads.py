@@ -16,7 +16,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Delt
 from services.router.delta import DeltaStream, Rejection
 from services.router.metrics import RouterMetrics
 from services.router.snapshot import Snapshot
-from services.runtime.aborts import Context
+from services.runtime.rpc_errors import Context
 
 _log = structlog.get_logger(__name__)
 

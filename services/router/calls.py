@@ -12,10 +12,10 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from services.runtime.aborts import Context, abort
 from services.runtime.errors import ServingError
 from services.runtime.faults import unforeseen
 from services.runtime.messages import parse
+from services.runtime.rpc_errors import Context, refuse
 
 Request = TypeVar("Request", bound=Message)
 # Quoted: grpcio's class takes parameters for type checkers only.
@@ -24,26 +24,24 @@ RpcHandler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"
 
 @asynccontextmanager
 async def failures_told(context: Context) -> AsyncIterator[None]:
-    """End the call with what goes wrong in the block; nothing else of it reaches the caller."""
+    """The call ends with what goes wrong in the block; nothing else of it reaches the caller."""
     try:
         yield
     except ServingError as error:
-        await abort(context, error)
-    except grpc.aio.AbortError:
-        raise
+        refuse(context, error)
     except Exception as error:  # noqa: BLE001  the seam: whatever it is, it is logged and becomes INTERNAL
-        await abort(context, unforeseen("the brain failed on a call", error))
+        refuse(context, unforeseen("the brain failed on a call", error))
 
 
 def unary(request_type: type[Request], answer: Callable[[Request, Context], Awaitable[Message]]) -> RpcHandler:
-    """A handler of raw bytes for a unary answer."""
+    """A handler of raw bytes for an answer of one message: on the wire, a stream of one."""
 
-    async def handle(data: bytes, context: Context) -> bytes:
+    async def handle(data: bytes, context: Context) -> AsyncIterator[bytes]:
         async with failures_told(context):
             reply = await answer(parse(request_type, data), context)
-            return reply.SerializeToString()
+            yield reply.SerializeToString()
 
-    return grpc.unary_unary_rpc_method_handler(handle)
+    return grpc.unary_stream_rpc_method_handler(handle)
 
 
 def streaming(request_type: type[Request], answer: Callable[[Request], AsyncIterator[Message]]) -> RpcHandler:

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import grpc.aio
 
+from services.runtime.front import Limits
+
 ChannelOption = tuple[str, int | str]
 
 # grpcio takes 60 s for a peer that is frozen unless the ping's own timeout is set beside the keepalive's.
@@ -29,6 +31,9 @@ OPTIONS: tuple[ChannelOption, ...] = (
 
 # Envoy pings both servers of the router every 10 s; grpcio would count that as abuse and close the connection.
 SERVER_OPTIONS: tuple[ChannelOption, ...] = (
+    # As much metadata as a service takes; between two different limits grpcio refuses at random.
+    ("grpc.max_metadata_size", Limits().max_metadata_bytes),
+    ("grpc.absolute_max_metadata_size", Limits().max_metadata_bytes),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )

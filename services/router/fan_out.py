@@ -31,8 +31,8 @@ from services.router.fleet import Fleet
 from services.router.inventory import Endpoint, Inventory
 from services.router.placement import RETRY_AFTER_S, why_not
 from services.router.statistics import added_up
-from services.runtime.aborts import Context
 from services.runtime.errors import GRPC_STATUS, Cause, ServingError, unavailable, unknown_model
+from services.runtime.rpc_errors import Context
 from services.runtime.status import DETAILS_TRAILER
 
 Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"

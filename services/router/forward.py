@@ -25,9 +25,9 @@ from services.router.metrics import RouterMetrics
 from services.router.placement import RETRY_AFTER_S, place
 from services.router.sequences import sequence_header
 from services.router.xds_types import FORWARDED_HEADER, MODEL_HEADER, SEQUENCE_HEADER, VERSION_HEADER
-from services.runtime.aborts import Context
 from services.runtime.errors import Cause, ServingError, invalid_input, shown, unavailable
 from services.runtime.messages import parse
+from services.runtime.rpc_errors import Context
 
 Metadata: TypeAlias = tuple[tuple[str, str | bytes], ...]
 Onward: TypeAlias = "grpc.aio.StreamStreamMultiCallable[bytes, bytes]"
@@ -72,7 +72,9 @@ class Forwarder:
                     self._metrics.fallback_requests.labels(error.reason.lower()).inc()
                     raise
                 except grpc.aio.AioRpcError as error:
-                    await context.abort(error.code(), error.details() or "", tuple(error.trailing_metadata()))
+                    context.set_code(error.code())
+                    context.set_details(error.details() or "")
+                    context.set_trailing_metadata(tuple(error.trailing_metadata()))
 
         return grpc.stream_stream_rpc_method_handler(handle)
 
@@ -97,10 +99,13 @@ class Forwarder:
         call = onward(
             _again(first, requests), timeout=context.time_remaining(), metadata=_routed(metadata, model, version)
         )
-        await context.send_initial_metadata(_passed_on(await call.initial_metadata()))
-        async for reply in call:
-            yield reply
-        context.set_trailing_metadata(tuple(await call.trailing_metadata()))
+        try:
+            await context.send_initial_metadata(_passed_on(await call.initial_metadata()))
+            async for reply in call:
+                yield reply
+            context.set_trailing_metadata(tuple(await call.trailing_metadata()))
+        finally:
+            call.cancel()  # where the caller has gone; to a call that has ended it does nothing
 
     def _check(self, metadata: Metadata, model: str, version: str) -> str:
         """The version that answers. Raises what the caller is told instead of an answer."""

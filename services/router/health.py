@@ -14,8 +14,8 @@ from services.router.calls import RpcHandler, streaming, unary
 from services.router.fleet import Fleet
 from services.router.inventory import Inventory, Link
 from services.router.methods import service_names
-from services.runtime.aborts import Context
 from services.runtime.errors import Cause, ServingError, shown
+from services.runtime.rpc_errors import Context
 
 _SERVING = HealthCheckResponse.SERVING
 _NOT_SERVING = HealthCheckResponse.NOT_SERVING

@@ -10,7 +10,7 @@ from services.runtime.addresses import split_address
 
 _log = structlog.get_logger(__name__)
 
-_READ_TIMEOUT_S = 5.0
+_TIMEOUT_S = 5.0
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -35,15 +35,16 @@ class HttpServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            line = await asyncio.wait_for(reader.readuntil(b"\r\n"), _READ_TIMEOUT_S)
-            await asyncio.wait_for(_skip_headers(reader), _READ_TIMEOUT_S)
+            line = await asyncio.wait_for(reader.readuntil(b"\r\n"), _TIMEOUT_S)
+            await asyncio.wait_for(_skip_headers(reader), _TIMEOUT_S)
             method, _, rest = line.decode("latin-1").partition(" ")
             status, body = await self._answer(method, rest.partition(" ")[0].partition("?")[0])
             headers = f"Content-Type: {_TEXT}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
             writer.write(f"HTTP/1.1 {status}\r\n{headers}\r\n".encode() + body)
-            await writer.drain()
+            await asyncio.wait_for(writer.drain(), _TIMEOUT_S)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             _log.debug("an http request was dropped", error=type(error).__name__)
+            writer.transport.abort()  # what was not taken is not waited for
         finally:
             writer.close()
 

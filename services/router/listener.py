@@ -6,6 +6,7 @@ holds the whole message, and become a key that the routes look up. A compressed 
 held: the brain takes it.
 """
 
+import re
 from collections.abc import Sequence
 
 from envoy.config.core.v3.base_pb2 import DataSource
@@ -31,7 +32,7 @@ from xds.type.matcher.v3.matcher_pb2 import Matcher
 from xds.type.v3.typed_struct_pb2 import TypedStruct
 
 from services.router.local_replies import local_replies
-from services.router.methods import descriptor_set, model_methods
+from services.router.methods import FLEET_METHODS, descriptor_set, model_methods
 from services.router.routes import MESSAGE_KEY, header_matches
 from services.router.xds_types import (
     BUFFER_BYTES,
@@ -50,12 +51,13 @@ PUBLIC = "argosy"
 INNER = "argosy-inner"
 
 _EXTRACTION = "envoy.filters.http.grpc_field_extraction"
+_WEB = "envoy.filters.http.grpc_web"
 
 
 def public_listener(address: str) -> Listener:
-    """Where callers connect, over HTTP/2 or as gRPC-Web."""
+    """Where callers connect, over HTTP/2 or, for the methods that every fleet has, as gRPC-Web."""
     filters = [
-        HttpFilter(name="envoy.filters.http.grpc_web", typed_config=packed(GrpcWeb())),
+        HttpFilter(name="envoy.filters.http.match_delegate", typed_config=packed(_web_where_known())),
         HttpFilter(name="envoy.filters.http.match_delegate", typed_config=packed(_extraction_where_needed())),
         HttpFilter(name="envoy.filters.http.set_filter_state", typed_config=packed(_message_key())),
     ]
@@ -98,22 +100,31 @@ def _connection_manager(name: str, filters: Sequence[HttpFilter]) -> HttpConnect
     )
 
 
+def _web_where_known() -> ExtensionWithMatcher:
+    """The gRPC-Web filter, skipped for all methods but those known by name: it counts by the names in the path for as
+    long as the cluster lives, and a path may say anything.
+    """
+    known = "|".join(sorted(map(re.escape, {*model_methods(), *FLEET_METHODS})))
+    unknown = Matcher.MatcherList.Predicate(not_matcher=header_matches(":path", known))
+    return _skipped_where(unknown, TypedExtensionConfig(name=_WEB, typed_config=packed(GrpcWeb())))
+
+
 def _extraction_where_needed() -> ExtensionWithMatcher:
     """The extraction filter, skipped where the header says the model or the message is compressed."""
-    skip = Matcher.OnMatch(action=XdsExtension(name="skip", typed_config=packed(SkipFilter())))
     needless = Matcher.MatcherList.Predicate(
         or_matcher=Matcher.MatcherList.Predicate.PredicateList(
             # 'identity' is the one encoding that is none.
             predicate=[header_matches(MODEL_HEADER, ".+"), header_matches("grpc-encoding", "[^i].*")]
         )
     )
+    return _skipped_where(needless, TypedExtensionConfig(name=_EXTRACTION, typed_config=packed(_extraction())))
+
+
+def _skipped_where(predicate: Matcher.MatcherList.Predicate, extension: TypedExtensionConfig) -> ExtensionWithMatcher:
+    skip = Matcher.OnMatch(action=XdsExtension(name="skip", typed_config=packed(SkipFilter())))
+    matchers = [Matcher.MatcherList.FieldMatcher(predicate=predicate, on_match=skip)]
     return ExtensionWithMatcher(
-        extension_config=TypedExtensionConfig(name=_EXTRACTION, typed_config=packed(_extraction())),
-        xds_matcher=Matcher(
-            matcher_list=Matcher.MatcherList(
-                matchers=[Matcher.MatcherList.FieldMatcher(predicate=needless, on_match=skip)]
-            )
-        ),
+        extension_config=extension, xds_matcher=Matcher(matcher_list=Matcher.MatcherList(matchers=matchers))
     )
 
 

@@ -19,7 +19,7 @@ from services.router.calls import RpcHandler, streaming, unary
 from services.router.fleet import Fleet
 from services.router.inventory import Inventory, Link, ModelVersion, version_order
 from services.router.methods import service_names
-from services.runtime.aborts import Context
+from services.runtime.rpc_errors import Context
 
 # Of what the endpoints say of one version, the first of these is the fleet's state.
 _STATES_BY_RANK = (

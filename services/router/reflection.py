@@ -17,10 +17,10 @@ from services.router.calls import RpcHandler, failures_told
 from services.router.channels import Channels
 from services.router.fleet import Fleet
 from services.router.methods import service_names
-from services.runtime.aborts import Context
 from services.runtime.messages import parse
 from services.runtime.own_method import own_file
 from services.runtime.reflection import REFLECTION_METHODS, asked_package, reflected
+from services.runtime.rpc_errors import Context
 from stubs.names import package_of
 
 _TIMEOUT_S = 5.0

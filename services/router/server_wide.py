@@ -17,9 +17,9 @@ from services.router.calls import RpcHandler, unary
 from services.router.fleet import Fleet
 from services.router.inventory import Inventory
 from services.router.model_service import fleet_models
-from services.runtime.aborts import Context
 from services.runtime.extensions import EXTENSIONS
 from services.runtime.index import repository_index
+from services.runtime.rpc_errors import Context
 
 
 def fleet_is_ready(inventory: Inventory, services: Mapping[str, object]) -> bool:

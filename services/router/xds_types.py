@@ -15,6 +15,8 @@ MAX_MESSAGE_BYTES = 64 * MEBIBYTE
 # A message a little over the limit still gets to where its size can be told to the caller.
 BUFFER_BYTES = MAX_MESSAGE_BYTES + 64 * 1024
 
+_STREAMS = 1024
+
 BRAIN_CLUSTER = "argosy-brain"
 ADS_CLUSTER = "argosy-ads"
 ROUTES = "argosy-routes"
@@ -64,9 +66,10 @@ def overwritten(name: str, value: str) -> HeaderValueOption:
 def http2_options() -> Http2ProtocolOptions:
     """Windows wide enough for tensors, pings that find a frozen peer in seconds."""
     return Http2ProtocolOptions(
-        max_concurrent_streams={"value": 1024},
+        max_concurrent_streams={"value": _STREAMS},
         initial_stream_window_size={"value": MEBIBYTE},
-        initial_connection_window_size={"value": 8 * MEBIBYTE},
+        # Room for every stream's window: a caller who does not read its answer must not hold up the others'.
+        initial_connection_window_size={"value": _STREAMS * MEBIBYTE},
         connection_keepalive=KeepaliveSettings(interval=seconds(10), timeout=seconds(2)),
     )
 

@@ -20,7 +20,6 @@ from typing import TypeAlias, TypeVar
 import grpc
 from grpc import aio
 
-from services.runtime.aborts import Context
 from services.runtime.errors import ServingError, without_frames
 from services.runtime.front import Limits, QueueSpec, Tls, TypedRoute, UnaryAnswer
 from services.runtime.front_stats import FrontStats
@@ -39,6 +38,7 @@ from services.runtime.portable_watch import (
     RareMethods,
     Watch,
 )
+from services.runtime.rpc_errors import Context
 
 Result = TypeVar("Result")
 MethodHandler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"  # generic in the stubs alone

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 
-from services.runtime.aborts import Context, Trailers
 from services.runtime.errors import (
     ServingError,
     empty_request,
@@ -30,6 +29,7 @@ from services.runtime.portable_queue import PortableQueue
 from services.runtime.portable_refusals import Refusals
 from services.runtime.portable_routing import Routing, routing_of
 from services.runtime.portable_table import QueueTable
+from services.runtime.rpc_errors import Context, Trailers
 from services.runtime.tensors import MODEL_INFER_REQUEST, parse_infer
 from services.runtime.wire import Envelope, read_envelope, request_name
 

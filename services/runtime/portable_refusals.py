@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NoReturn
 
-from services.runtime.aborts import Context, Trailers, abort
 from services.runtime.errors import ServingError
+from services.runtime.rpc_errors import Context, Trailers, abort
 
 
 class Refusals:

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass, replace
 
 from inference.grpc_service_pb2 import ModelInferRequest
-from services.runtime.aborts import Context
 from services.runtime.errors import invalid_input, shown
+from services.runtime.rpc_errors import Context
 from services.runtime.sequence_header import SEQUENCE, step_header
 from services.runtime.wire import Envelope
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
-from services.runtime.aborts import Context
 from services.runtime.errors import ServingError, unavailable, without_frames
 from services.runtime.faults import foreseen
 from services.runtime.front import MODEL_INFER
 from services.runtime.portable_predictions import Predictions
 from services.runtime.portable_refusals import Refusals
 from services.runtime.portable_routing import Routing, routing_of
+from services.runtime.rpc_errors import Context
 from services.runtime.status import bounded_message
 
 MODEL_STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"

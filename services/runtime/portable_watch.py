@@ -14,13 +14,13 @@ from typing import TypeAlias
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from services.runtime.aborts import Context
 from services.runtime.errors import Cause, ServingError, shown, without_frames
 from services.runtime.faults import foreseen
 from services.runtime.front import Limits, UnaryAnswer
 from services.runtime.messages import parse
 from services.runtime.portable_predictions import check_size
 from services.runtime.portable_refusals import Refusals
+from services.runtime.rpc_errors import Context
 
 AsyncAnswer: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 

@@ -63,13 +63,17 @@ def heavy(request: pytest.FixtureRequest, processes: Processes, tmp_path: Path) 
     return Heavy(service, server.channel)
 
 
-def test_a_run_whose_callers_have_all_gone_is_ended(heavy: Heavy) -> None:
+# A packed message without a header of its model goes by way of the router's brain.
+@pytest.mark.parametrize(
+    "compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip], ids=["plain", "packed"]
+)
+def test_a_run_whose_callers_have_all_gone_is_ended(heavy: Heavy, compression: grpc.Compression) -> None:
     message = heavy_tensors()
     begun = time.monotonic()
     call(heavy.channel, t.MODEL_INFER, message, timeout_s=TIMEOUT_S)
     whole_s = time.monotonic() - begun
 
-    request = heavy.channel.unary_unary(t.MODEL_INFER).future(message, TIMEOUT_S)
+    request = heavy.channel.unary_unary(t.MODEL_INFER).future(message, TIMEOUT_S, compression=compression)
     wait_until(lambda: heavy.running() == 1)
     request.cancel()
     ended_s = wait_until(lambda: heavy.running() == 0)

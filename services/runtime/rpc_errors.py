@@ -1,6 +1,9 @@
 """How a ServingError ends an RPC of grpcio's, in the portable front and in the router alike.
 
-What the error says in code, text and details is `status.py`'s; whether it is counted is the caller's.
+What the error says in code, text and details is `status.py`'s; whether it is counted is the caller's. grpcio keeps an
+abort, and with it the frames of the handler and a message in them, until the garbage collector comes by: a handler that
+answers with a stream refuses instead. One that answers with a message cannot: grpcio would send an empty one first, and
+a proxy tries again only what has failed before anything was sent.
 """
 
 from typing import NoReturn, TypeAlias
@@ -21,3 +24,10 @@ async def abort(context: Context, error: ServingError, trailers: Trailers = ()) 
     """End the RPC with the error, its details after `trailers`. Raises what grpcio ends a handler with."""
     details = (DETAILS_TRAILER, status_details(error))
     await context.abort(_CODES[grpc_code(error)], bounded_message(error), (*trailers, details))
+
+
+def refuse(context: Context, error: ServingError) -> None:
+    """An RPC that answers with a stream ends with the error once its handler returns."""
+    context.set_code(_CODES[grpc_code(error)])
+    context.set_details(bounded_message(error))
+    context.set_trailing_metadata(((DETAILS_TRAILER, status_details(error)),))
