@@ -1,9 +1,10 @@
 """Whether the fleet lasts: good and bad requests, straight and routed, while memory, descriptors and threads stay flat.
 
 `python -m bench.soak [--seconds 600]` starts the whole fleet, sends it every bad request of the end-to-end tests, a
-good one after each, and samples each process. It fails where a good request is refused, where a bad one is answered or
-refused otherwise than it should be, and where, after a warm-up of a quarter of the time, a process ends with more than
-it had: the medians of the first and the last third are compared, so that one late sample decides nothing.
+good one after each, plain or packed, leaves a call before each good one, and samples each process. It fails where a
+good request is refused, where a bad one is answered or refused otherwise than it should be, and where, after a warm-up
+of a quarter of the time, a process ends with more than it had: the medians of the first and the last third are
+compared, so that one late sample decides nothing.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import grpc
@@ -52,16 +53,22 @@ class Question:
     message: bytes
     code: grpc.StatusCode = grpc.StatusCode.OK
     reasons: tuple[str, ...] = ()
+    compression: grpc.Compression = grpc.Compression.NoCompression
 
     def complaint(self, channel: grpc.Channel) -> str:
         """Ask; '' where the answer is as it should be."""
         try:
-            call(channel, self.method, self.message, timeout_s=TIMEOUT_S)
+            call(channel, self.method, self.message, timeout_s=TIMEOUT_S, compression=self.compression)
         except grpc.RpcError as error:
             refusal = refusal_of(error)
             as_wanted = refusal.code is self.code and refusal.reason in self.reasons
             return "" if as_wanted else f"{refusal.code.name} {refusal.reason}: {refusal.message}"
         return "" if self.code is grpc.StatusCode.OK else "it was answered"
+
+    def leave(self, channel: grpc.Channel) -> None:
+        """Ask, and do not wait for the answer."""
+        ask: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(self.method)
+        ask.future(self.message, TIMEOUT_S, compression=self.compression).cancel()
 
 
 @dataclass(slots=True)
@@ -128,6 +135,8 @@ def ask(way: str, address_of: Callable[[str], str], number: int, tally: Tally, s
         for question in asked[start:] + asked[:start]:
             if stop.is_set():
                 break
+            if not question.reasons:
+                question.leave(channels[question.kind])
             tally.add(question, way, question.complaint(channels[question.kind]))
         for channel in channels.values():
             channel.close()
@@ -137,11 +146,16 @@ def ask(way: str, address_of: Callable[[str], str], number: int, tally: Tally, s
 
 def questions() -> list[Question]:
     """Every bad request, a good one after each."""
-    good = itertools.cycle(good_questions())
+    good = itertools.cycle(both for plain in good_questions() for both in (plain, packed(plain)))
     mixed: list[Question] = []
     for bad in bad_requests():
         mixed += (Question(bad.name, bad.kind, bad.method, bad.message(), bad.code, bad.reasons), next(good))
     return mixed
+
+
+def packed(question: Question) -> Question:
+    """The same question, which goes by way of the router's brain."""
+    return replace(question, name=f"{question.name}, packed", compression=grpc.Compression.Gzip)
 
 
 def good_questions() -> Iterator[Question]:
