@@ -15,12 +15,12 @@ use http::Request;
 use tokio::time::sleep_until;
 
 use crate::caller::{Answer, Way};
-use crate::error::{deadline_exceeded, ServingError};
-use crate::frame::{framed, Framed};
+use crate::error::{deadline_exceeded, Cause, ServingError};
+use crate::frame::{framed, Encoding, Framed};
 use crate::incoming::{check_metadata, http_refusal, Broken, Call, Incoming};
 use crate::memory::Held;
 use crate::outgoing::refuse_http;
-use crate::predict::{admit, place, Placed, Route};
+use crate::predict::{admit, place};
 use crate::race::{race, Either};
 use crate::rare::{on_thread, RareAnswer};
 use crate::rare_stream::answer_each;
@@ -49,7 +49,7 @@ pub fn accept(server: &Arc<Server>, request: Request<RecvStream>, to: SendRespon
         Err(error) => return server.outgoing.refuse(to, &error, None),
     };
     let call = Call::new(head.headers, Instant::now());
-    let incoming = Incoming::new(body, message_limit(&method, server.limits.max_message_bytes));
+    let incoming = incoming(body, &method, server.limits.max_message_bytes);
     let server = server.clone();
     match method {
         Method::StreamInfer => drop(tokio::spawn(stream_infer(server, call, incoming, to))),
@@ -58,11 +58,11 @@ pub fn accept(server: &Arc<Server>, request: Request<RecvStream>, to: SendRespon
     }
 }
 
-fn message_limit(method: &Method, limit: usize) -> usize {
+fn incoming(body: RecvStream, method: &Method, limit: usize) -> Incoming {
     match method {
-        Method::StreamInfer => limit.saturating_add(STREAM_SLACK_BYTES),
-        Method::HealthCheck | Method::Watch(..) => limit.min(ASKING_BYTES),
-        Method::Predict(_) | Method::Unary(_) | Method::Stream(_) => limit,
+        Method::StreamInfer => Incoming::new(body, limit, STREAM_SLACK_BYTES),
+        Method::HealthCheck | Method::Watch(..) => Incoming::new(body, limit.min(ASKING_BYTES), 0),
+        Method::Predict(_) | Method::Unary(_) | Method::Stream(_) => Incoming::new(body, limit, 0),
     }
 }
 
@@ -106,7 +106,7 @@ async fn read_and_answer(
     match while_awaited(&mut to, call.deadline, read(&server, &call, &mut incoming, work)).await {
         Ok(((placed, message), held)) => {
             call.held = held;
-            answer_placed(&server, &route, call, message, placed, to);
+            drop(admit(&server, &route, message, &call, placed, Way::Unary(to)));
         }
         Err(broken) => refuse(&server, broken, to),
     }
@@ -128,19 +128,40 @@ pub async fn with_message<T: Send + 'static>(
     call: &Call,
     limit: usize,
     message: Framed,
-    mut held: Held,
+    held: Held,
     work: impl FnOnce(Bytes) -> T + Send + 'static,
 ) -> Result<(T, Held), ServingError> {
-    if !message.packed && message.bytes.len() <= INLINE_BYTES {
+    let (encoding, is_large) = (call.encoding, message.bytes.len() > INLINE_BYTES);
+    if !message.packed && !is_large {
         return Ok((work(message.bytes), held));
     }
-    let encoding = call.encoding;
-    on_thread(&server.reading, move || {
-        let message = message.unpack(encoding, limit)?;
-        held.shrink(message.len());
-        Ok((work(message), held))
-    })
-    .await
+    if is_large || limit <= INLINE_BYTES {
+        return on_thread(&server.reading, move || unpacked(&message, encoding, limit, held, work)).await;
+    }
+    // Nearly all that come small stay so, and need no room.
+    let first = on_thread(&server.reading, move || match message.unpack(encoding, INLINE_BYTES) {
+        Err(error) if error.cause == Cause::Exhausted => Ok(Err((message, work))),
+        outcome => outcome.map(|message| Ok(work(message))),
+    });
+    match first.await? {
+        Ok(done) => Ok((done, held)),
+        Err((message, work)) => {
+            let held = server.memory.hold(limit).await?;
+            on_thread(&server.reading, move || unpacked(&message, encoding, limit, held, work)).await
+        }
+    }
+}
+
+fn unpacked<T>(
+    message: &Framed,
+    encoding: Encoding,
+    limit: usize,
+    mut held: Held,
+    work: impl FnOnce(Bytes) -> T,
+) -> Result<(T, Held), ServingError> {
+    let message = message.unpack(encoding, limit)?;
+    held.shrink(message.len());
+    Ok((work(message), held))
 }
 
 /// What comes of `work`, unless the caller goes or its deadline passes before.
@@ -154,7 +175,7 @@ async fn while_awaited<T>(
         Either::First(done) => done,
         Either::Second(Either::First(_)) => Err(Broken::Gone),
         Either::Second(Either::Second(())) => {
-            let text = "the deadline passed while the message was being read: the model did not run";
+            let text = "the deadline passed while the message was being read";
             Err(Broken::Refused(deadline_exceeded(text.to_owned())))
         }
     }
@@ -172,10 +193,10 @@ fn answer_message(server: Arc<Server>, method: Method, call: Call, message: Byte
     match method {
         Method::Predict(route) => {
             let placed = place(&server, &route, &message, &call.headers);
-            answer_placed(&server, &route, call, message, placed, to);
+            drop(admit(&server, &route, message, &call, placed, Way::Unary(to)));
         }
         Method::HealthCheck => reply(&server, server.health.check(&message), to),
-        Method::Unary(answer) => drop(tokio::spawn(ask(server, answer, call, message, to))),
+        Method::Unary(answer) => drop(tokio::spawn(ask(server, answer, call.held, message, to))),
         Method::Watch(watched, changes) => {
             drop(tokio::spawn(async move { tell(server, watched, &changes, message, to).await }));
         }
@@ -183,25 +204,10 @@ fn answer_message(server: Arc<Server>, method: Method, call: Call, message: Byte
     }
 }
 
-fn answer_placed(
-    server: &Arc<Server>,
-    route: &Route,
-    call: Call,
-    message: Bytes,
-    placed: Result<Placed, ServingError>,
-    to: SendResponse<Bytes>,
-) {
-    match placed {
-        Ok(placed) => drop(admit(server, route, message, &call, placed, Way::Unary(to))),
-        Err(error) => server.outgoing.refuse(to, &error, None),
-    }
-}
-
-/// Answer a rare method; whoever goes before its turn is not answered. The call holds its message's room meanwhile.
-async fn ask(server: Arc<Server>, answer: RareAnswer, call: Call, message: Bytes, mut to: SendResponse<Bytes>) {
-    let outcome = race(answer.ask(message), poll_fn(|context| to.poll_reset(context))).await;
-    drop(call);
-    if let Either::First(outcome) = outcome {
+/// Answer a rare method; whoever goes before its turn is not answered.
+async fn ask(server: Arc<Server>, answer: RareAnswer, held: Held, message: Bytes, mut to: SendResponse<Bytes>) {
+    let asking = answer.ask(message, held);
+    if let Either::First(outcome) = race(asking, poll_fn(|context| to.poll_reset(context))).await {
         reply(&server, outcome, to);
     }
 }

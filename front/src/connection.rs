@@ -27,6 +27,8 @@ const CALLS: u32 = 1024;
 /// Room for every stream's window: a proxy sends many callers' calls on one connection, and the streams of some that do
 /// not read their answers, and so are not read from, must not stand in the others' way.
 const CONNECTION_WINDOW: u32 = CALLS * STREAM_WINDOW;
+/// What small frames that are not read may cost, each the less the more it has of 256 bytes: beyond it the connection ends.
+const SMALL_FRAMES: usize = 32 << 20;
 
 /// Above the limit on metadata: within this a call is refused with details, beyond it HTTP/2 itself refuses.
 const METADATA_SLACK: usize = 64 * 1024;
@@ -101,6 +103,7 @@ fn builder(limits: &Limits) -> Builder {
     builder
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .data_frame_budget(SMALL_FRAMES)
         .max_frame_size(FRAME)
         .max_concurrent_streams(CALLS)
         .max_pending_accept_reset_streams(CALLS as usize)

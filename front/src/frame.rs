@@ -17,9 +17,6 @@ pub const HEAD: usize = 5;
 /// How much room is made for a message before its bytes are here.
 const FIRST_ROOM: usize = 1 << 20;
 
-/// Bytes that one byte of deflate may become. <https://zlib.net/zlib_tech.html>
-const MOST_A_BYTE: usize = 1032;
-
 /// How messages of one stream may be packed: what the header `grpc-encoding` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
@@ -45,13 +42,13 @@ impl Encoding {
     }
 }
 
-/// What a message takes in memory at most: as it comes, and where it is packed, unpacked up to the limit.
-pub fn most_bytes(packed: bool, length: usize, limit: usize) -> usize {
-    if packed {
-        length.saturating_add(limit.min(length.saturating_mul(MOST_A_BYTE)))
-    } else {
-        length
-    }
+/// What stands before a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Whether the message is packed.
+    pub packed: bool,
+    /// As it comes.
+    pub length: usize,
 }
 
 /// A message as it came.
@@ -65,14 +62,14 @@ pub struct Framed {
 
 impl Framed {
     /// The message itself, of at most `limit` bytes.
-    pub fn unpack(self, encoding: Encoding, limit: usize) -> Result<Bytes, ServingError> {
+    pub fn unpack(&self, encoding: Encoding, limit: usize) -> Result<Bytes, ServingError> {
         if !self.packed {
-            return Ok(self.bytes);
+            return Ok(self.bytes.clone());
         }
-        let source = self.bytes.reader();
+        let source = self.bytes.clone().reader();
         match encoding {
-            Encoding::Gzip => inflate(GzDecoder::new(source), limit),
-            Encoding::Deflate => inflate(ZlibDecoder::new(source), limit),
+            Encoding::Gzip => inflate(GzDecoder::new(source), said_length(&self.bytes), limit),
+            Encoding::Deflate => inflate(ZlibDecoder::new(source), 0, limit),
             Encoding::Identity | Encoding::Unknown => Err(unknown_encoding()),
         }
     }
@@ -99,8 +96,8 @@ impl Frames {
         self.rest = chunk;
     }
 
-    /// Whether the next message is packed, and its length; None until its head has come.
-    pub fn next_head(&mut self) -> Result<Option<(bool, usize)>, ServingError> {
+    /// The head of the next message; None until it has come.
+    pub fn next_head(&mut self) -> Result<Option<Head>, ServingError> {
         if !self.read_head() {
             return Ok(None);
         }
@@ -112,12 +109,12 @@ impl Frames {
         if length > self.limit {
             return Err(message_too_large(self.limit, Some(length)));
         }
-        Ok(Some((flag == 1, length)))
+        Ok(Some(Head { packed: flag == 1, length }))
     }
 
     /// The next message; None until more has come.
     pub fn message(&mut self) -> Result<Option<Framed>, ServingError> {
-        let Some((packed, length)) = self.next_head()? else { return Ok(None) };
+        let Some(Head { packed, length }) = self.next_head()? else { return Ok(None) };
         Ok(self.read_message(length).map(|bytes| {
             self.head_bytes = 0;
             Framed { packed, bytes }
@@ -163,8 +160,13 @@ pub fn framed(message: &[u8]) -> Bytes {
     out.into()
 }
 
-fn inflate(source: impl Read, limit: usize) -> Result<Bytes, ServingError> {
-    let mut out = Vec::new();
+/// What gzip says at its end of the length, 0 where it says nothing: only a hint, so that the buffer need not grow.
+fn said_length(packed: &[u8]) -> usize {
+    packed.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize)
+}
+
+fn inflate(source: impl Read, said_length: usize, limit: usize) -> Result<Bytes, ServingError> {
+    let mut out = Vec::with_capacity(said_length.min(limit) + 1);
     match source.take(limit as u64 + 1).read_to_end(&mut out) {
         Ok(size) if size > limit => Err(message_too_large(limit, None)),
         Ok(_) => Ok(out.into()),
@@ -224,7 +226,7 @@ mod tests {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         gzip.write_all(&vec![0; 10 << 20]).unwrap();
         let bomb = Framed { packed: true, bytes: gzip.finish().unwrap().into() };
-        let error = bomb.clone().unpack(Encoding::Gzip, 1 << 20).unwrap_err();
+        let error = bomb.unpack(Encoding::Gzip, 1 << 20).unwrap_err();
         assert_eq!((error.cause, &*error.reason), (Cause::Exhausted, "MESSAGE_TOO_LARGE"));
         assert_eq!(bomb.unpack(Encoding::Gzip, 10 << 20).unwrap().len(), 10 << 20);
     }
@@ -232,7 +234,7 @@ mod tests {
     #[test]
     fn packed_bytes_without_a_known_encoding_are_unimplemented() {
         let packed = Framed { packed: true, bytes: Bytes::from_static(b"x") };
-        assert_eq!(packed.clone().unpack(Encoding::Identity, 9).unwrap_err().cause, Cause::Unimplemented);
+        assert_eq!(packed.unpack(Encoding::Identity, 9).unwrap_err().cause, Cause::Unimplemented);
         assert_eq!(packed.unpack(Encoding::Gzip, 9).unwrap_err().cause, Cause::InvalidInput);
     }
 }

@@ -12,8 +12,9 @@ use h2::RecvStream;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::timeout as timeout_after;
 
+use crate::calls::INLINE_BYTES;
 use crate::error::{deadline_exceeded, exhausted, invalid, malformed, ServingError};
-use crate::frame::{most_bytes, Encoding, Framed, Frames};
+use crate::frame::{Encoding, Framed, Frames, Head};
 use crate::headers::{GRPC_ENCODING, GRPC_TIMEOUT};
 use crate::memory::{Held, Memory};
 
@@ -46,11 +47,17 @@ pub fn http_refusal(method: &Method, headers: &HeaderMap) -> Option<StatusCode> 
     let content_type = headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     if method != Method::POST {
         Some(StatusCode::METHOD_NOT_ALLOWED)
-    } else if !content_type.starts_with(b"application/grpc") {
+    } else if !is_grpc(content_type) {
         Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
     } else {
         None
     }
+}
+
+/// 'application/grpc', with a format or parameters; gRPC-Web is another protocol.
+fn is_grpc(content_type: &[u8]) -> bool {
+    let rest = content_type.strip_prefix(b"application/grpc");
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
 }
 
 /// Refuse headers of more than `limit` bytes, counted as HTTP/2 counts them.
@@ -88,19 +95,14 @@ pub enum Broken {
     Refused(ServingError),
 }
 
-/// How long a message may take to come, from its head on: meanwhile it has room that others want.
-const READ_TIMEOUT: Duration = Duration::from_secs(120);
-
-async fn in_time<T>(reading: impl Future<Output = Result<T, Broken>>) -> Result<T, Broken> {
-    timeout_after(READ_TIMEOUT, reading).await.unwrap_or_else(|_| {
-        let text = format!("a message must come within {} s from its head on", READ_TIMEOUT.as_secs());
-        Err(Broken::Refused(deadline_exceeded(text)))
-    })
-}
+/// How long a message may take to come once it has room, which others want: so long, and a second for each of so many
+/// bytes.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+const SLOWEST_BYTES: usize = 1 << 20;
 
 /// The messages of one call.
 pub struct Incoming {
-    /// Of one message, as it comes and unpacked.
+    /// Of one message, unpacked.
     pub limit: usize,
     body: RecvStream,
     frames: Frames,
@@ -108,26 +110,29 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// `limit`: of one message.
-    pub fn new(body: RecvStream, limit: usize) -> Self {
-        Incoming { limit, body, frames: Frames::new(limit), only: None }
+    /// `limit`: of one message; `slack`: how far above it one may be as it comes.
+    pub fn new(body: RecvStream, limit: usize, slack: usize) -> Self {
+        Incoming { limit, body, frames: Frames::new(limit.saturating_add(slack)), only: None }
     }
 
     /// The message of a call that has one, and the room that it has taken.
     pub async fn only_message(&mut self, memory: &Memory) -> Result<(Framed, Held), Broken> {
-        let most = match &self.only {
-            Some(message) => most_bytes(message.packed, message.bytes.len(), self.limit),
-            None => self.next_bytes().await?,
-        };
-        let held = memory.hold(most).await;
-        in_time(poll_fn(|context| self.poll_only(context))).await?;
+        let head = if self.only.is_some() { None } else { self.next_head().await? };
+        let held = self.hold(memory, head).await?;
+        whole_in_time(head, poll_fn(|context| self.poll_only(context))).await?;
         Ok((self.only.take().ok_or_else(not_one)?, held))
     }
 
-    /// The message of a call that has one, if it is there; None of a packed one, which `only_message` has.
+    /// The message of a call that has one, if it is there; None of one that is packed or large, of which no more is read.
     pub fn poll_only_plain(&mut self, context: &mut Context) -> Poll<Result<Option<Bytes>, Broken>> {
+        if self.only.is_none() {
+            match ready!(self.poll_head(context))? {
+                Some(head) if head.packed || head.length > INLINE_BYTES => return Poll::Ready(Ok(None)),
+                _ => {}
+            }
+        }
         ready!(self.poll_only(context))?;
-        Poll::Ready(Ok(self.only.take_if(|message| !message.packed).map(|message| message.bytes)))
+        Poll::Ready(Ok(self.only.take().map(|message| message.bytes)))
     }
 
     /// Until the one message is there and the end of the call: whoever is answered before it has ended its call sees it
@@ -145,25 +150,35 @@ impl Incoming {
         }
     }
 
-    /// Wait for the head of the next message: what it takes in memory at most, 0 after the last.
-    pub async fn next_bytes(&mut self) -> Result<usize, Broken> {
-        poll_fn(|context| self.poll_next_bytes(context)).await
+    /// Wait for the head of the next message; None after the last.
+    pub async fn next_head(&mut self) -> Result<Option<Head>, Broken> {
+        poll_fn(|context| self.poll_head(context)).await
     }
 
-    /// The next message, whose head has come; None after the last.
-    pub async fn message(&mut self) -> Result<Option<Framed>, Broken> {
-        in_time(poll_fn(|context| self.poll_message(context))).await
+    /// Room for a message with that head: none for what comes small, which may become large when it is unpacked.
+    pub async fn hold(&self, memory: &Memory, head: Option<Head>) -> Result<Held, Broken> {
+        let most = match head {
+            Some(Head { packed: true, length }) if length > INLINE_BYTES => length.saturating_add(self.limit),
+            Some(Head { length, .. }) => length,
+            None => 0,
+        };
+        memory.hold(most).await.map_err(Broken::Refused)
     }
 
-    fn poll_next_bytes(&mut self, context: &mut Context) -> Poll<Result<usize, Broken>> {
+    /// The message of that head.
+    pub async fn message(&mut self, head: Head) -> Result<Option<Framed>, Broken> {
+        whole_in_time(Some(head), poll_fn(|context| self.poll_message(context))).await
+    }
+
+    /// The head of the next message, once it is there; None after the last.
+    fn poll_head(&mut self, context: &mut Context) -> Poll<Result<Option<Head>, Broken>> {
         loop {
             match self.frames.next_head() {
-                Ok(Some((packed, length))) => return Poll::Ready(Ok(most_bytes(packed, length, self.limit))),
                 Ok(None) => {}
-                Err(error) => return Poll::Ready(Err(Broken::Refused(error))),
+                found => return Poll::Ready(found.map_err(Broken::Refused)),
             }
             if ready!(self.poll_chunk(context))?.is_none() {
-                return Poll::Ready(Ok(0));
+                return Poll::Ready(Ok(None));
             }
         }
     }
@@ -172,9 +187,8 @@ impl Incoming {
     fn poll_message(&mut self, context: &mut Context) -> Poll<Result<Option<Framed>, Broken>> {
         loop {
             match self.frames.message() {
-                Ok(Some(message)) => return Poll::Ready(Ok(Some(message))),
                 Ok(None) => {}
-                Err(error) => return Poll::Ready(Err(Broken::Refused(error))),
+                found => return Poll::Ready(found.map_err(Broken::Refused)),
             }
             if ready!(self.poll_chunk(context))?.is_none() {
                 return Poll::Ready(Ok(None));
@@ -196,6 +210,15 @@ impl Incoming {
             None => Err(Broken::Refused(malformed("gRPC frame"))),
         })
     }
+}
+
+async fn whole_in_time<T>(head: Option<Head>, reading: impl Future<Output = Result<T, Broken>>) -> Result<T, Broken> {
+    let length = head.map_or(0, |head| head.length);
+    let longest = READ_TIMEOUT + Duration::from_secs((length / SLOWEST_BYTES) as u64);
+    timeout_after(longest, reading).await.unwrap_or_else(|_| {
+        let text = format!("a message of {length} bytes must come within {} s", longest.as_secs());
+        Err(Broken::Refused(deadline_exceeded(text)))
+    })
 }
 
 fn not_one() -> Broken {

@@ -46,12 +46,8 @@ impl Io {
     pub async fn deliver(&self, send: impl Fn(&Caller, Answer)) {
         loop {
             self.left.notified().await;
-            for (caller, answer) in std::mem::take(&mut *lock(&self.answers)) {
-                send(&caller, answer);
-            }
-            for caller in std::mem::take(&mut *lock(&self.suspects)) {
-                caller.watch();
-            }
+            each(&self.answers, &self.left, |(caller, answer)| send(&caller, answer));
+            each(&self.suspects, &self.left, |caller| caller.watch());
         }
     }
 
@@ -61,9 +57,47 @@ impl Io {
             self.round.notified().await;
             // Back only after every task that is ready has run and the sockets were looked at once more.
             yield_now().await;
-            for queue in std::mem::take(&mut *lock(&self.fed)) {
-                queue.wake_worker();
-            }
+            each(&self.fed, &self.round, |queue| queue.wake_worker());
         }
+    }
+}
+
+/// Take each item out of a list. Should `act` panic, what is left goes back to the list, and `again` is notified.
+fn each<T>(list: &Mutex<Vec<T>>, again: &Notify, mut act: impl FnMut(T)) {
+    let mut rest = Rest { items: std::mem::take(&mut *lock(list)).into_iter(), list, again };
+    for item in rest.items.by_ref() {
+        act(item);
+    }
+}
+
+struct Rest<'a, T> {
+    items: std::vec::IntoIter<T>,
+    list: &'a Mutex<Vec<T>>,
+    again: &'a Notify,
+}
+
+impl<T> Drop for Rest<'_, T> {
+    fn drop(&mut self) {
+        if self.items.len() > 0 {
+            lock(self.list).extend(self.items.by_ref());
+            self.again.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{catch_unwind, AssertUnwindSafe};
+
+    use super::*;
+
+    #[test]
+    fn what_is_left_when_one_item_panics_is_taken_the_next_time() {
+        let (list, again) = (Mutex::new(vec![1, 2, 3]), Notify::new());
+        let mut taken = Vec::new();
+        let broken = catch_unwind(AssertUnwindSafe(|| each(&list, &again, |item| assert_ne!(item, 2))));
+        assert!(broken.is_err());
+        each(&list, &again, |item| taken.push(item));
+        assert_eq!(taken, [3]);
     }
 }

@@ -1,15 +1,19 @@
 //! Memory for large messages, of all calls of the process together.
 //!
-//! What is small is bounded by HTTP/2's windows and by the rows of the queue that it waits in. A large message, or a packed
-//! one that may become large, is read no further than its head and one window until there is room for all of it; the room
-//! is its own until it has been answered. So however many such messages come at once, and however small they were packed,
-//! they take the memory of a few.
+//! What is small is bounded by HTTP/2's windows and by the rows of the queue that it waits in. A large message is read no
+//! further than its head and one window until there is room for all of it, a packed one that turns out large is unpacked
+//! again when there is; the room is its own until it has been answered. So however many such messages come at once, and
+//! however small they were packed, they take the memory of a few. Who finds no room for a while is refused, so that what
+//! holds it, be it a slow caller or a slow model, shows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use crate::calls::INLINE_BYTES;
+use crate::error::{exhausted, ServingError};
 
 /// Messages of the greatest size that there is room for at one time.
 const AT_ONCE: usize = 4;
@@ -17,28 +21,40 @@ const AT_ONCE: usize = 4;
 /// What room is counted in.
 const UNIT: usize = 1024;
 
+/// How long a message waits for room.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
 /// The room of one process.
 pub struct Memory {
     free: Arc<Semaphore>,
     units: u32,
+    longest_wait: Duration,
 }
 
 impl Memory {
     /// `limit`: of one message.
     pub fn new(limit: usize) -> Self {
         let units = units(limit.saturating_mul(AT_ONCE)).min(Semaphore::MAX_PERMITS as u32);
-        Memory { free: Arc::new(Semaphore::new(units as usize)), units }
+        Memory { free: Arc::new(Semaphore::new(units as usize)), units, longest_wait: LONGEST_WAIT }
     }
 
-    /// Wait for room for so many bytes, in turn.
-    pub async fn hold(&self, bytes: usize) -> Held {
+    /// Wait for room for so many bytes, in turn. What is small needs none.
+    pub async fn hold(&self, bytes: usize) -> Result<Held, ServingError> {
         if bytes <= INLINE_BYTES {
-            return Held::default();
+            return Ok(Held::default());
         }
         let wanted = units(bytes).min(self.units);
-        // An error means that it was closed, which nobody does.
-        Held(self.free.clone().acquire_many_owned(wanted).await.ok().map(Arc::new))
+        match timeout(self.longest_wait, self.free.clone().acquire_many_owned(wanted)).await {
+            Ok(Ok(permit)) => Ok(Held(Some(Arc::new(permit)))),
+            _ => Err(no_room(bytes)),
+        }
     }
+}
+
+fn no_room(bytes: usize) -> ServingError {
+    let waited = LONGEST_WAIT.as_secs();
+    let text = format!("other large messages have had the memory for one of {bytes} bytes for {waited} s");
+    exhausted("NO_ROOM", text).retry(Duration::from_secs(1))
 }
 
 fn units(bytes: usize) -> u32 {
@@ -64,15 +80,32 @@ mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
+    use tokio::runtime::Builder;
+
     use super::*;
 
     const LIMIT: usize = 8 << 20;
 
-    fn ready<T>(future: impl Future<Output = T>) -> Option<T> {
+    /// The room, if it is there now.
+    fn ready(future: impl Future<Output = Result<Held, ServingError>>) -> Option<Held> {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let _inside = runtime.enter();
         match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(output) => Some(output),
+            Poll::Ready(held) => held.ok(),
             Poll::Pending => None,
         }
+    }
+
+    #[test]
+    fn who_finds_no_room_for_a_while_is_told() {
+        Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+            let memory = Memory { longest_wait: Duration::from_millis(1), ..Memory::new(LIMIT) };
+            let held = memory.hold(AT_ONCE * LIMIT).await;
+            let error = memory.hold(LIMIT).await.err().unwrap();
+            assert_eq!((&*error.reason, error.retry_after), ("NO_ROOM", Some(Duration::from_secs(1))));
+            drop(held);
+            assert!(memory.hold(AT_ONCE * LIMIT).await.is_ok());
+        });
     }
 
     #[test]

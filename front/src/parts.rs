@@ -60,7 +60,7 @@ impl Whole {
     }
 
     /// A part has been answered that left at `taken`: the whole's outcome, once, and when its first part left. Answers
-    /// that come to more than `limit` bytes are too large, and the parts that are left need not run.
+    /// that come to more than twice `limit` bytes are too large, and the parts that are left need not run.
     pub fn settle(&self, index: usize, outcome: Outcome, taken: Instant, limit: usize) -> Option<(Outcome, Instant)> {
         let mut state = lock(&self.state);
         let first = state.taken.map_or(taken, |first| first.min(taken));
@@ -94,7 +94,8 @@ impl State {
     /// Take in a part's answer: whether it is the last.
     fn add(&mut self, index: usize, answer: Bytes, limit: usize) -> Result<bool, ServingError> {
         self.bytes += answer.len().saturating_sub(HEAD);
-        if self.bytes > limit {
+        // Each has its own heads; how large the whole is shows when it is put together.
+        if self.bytes > limit.saturating_mul(2) {
             return Err(answer_too_large(limit, None));
         }
         if let Some(place) = self.answers.get_mut(index) {
@@ -130,7 +131,7 @@ mod tests {
     #[test]
     fn answers_that_come_to_more_than_the_limit_are_too_large_before_the_last_has_come() {
         let (whole, now) = (Whole::new(3, false), Instant::now());
-        assert!(whole.settle(0, Ok(framed(&[7; LIMIT])), now, LIMIT).is_none());
+        assert!(whole.settle(0, Ok(framed(&[7; 2 * LIMIT])), now, LIMIT).is_none());
         let (outcome, _) = whole.settle(2, Ok(framed(b"x")), now, LIMIT).unwrap();
         assert_eq!(outcome.unwrap_err().reason, "ANSWER_TOO_LARGE");
         assert!(whole.settle(1, Ok(framed(b"x")), now, LIMIT).is_none());

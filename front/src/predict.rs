@@ -125,17 +125,17 @@ fn check_parts(queue: &ModelQueue, envelope: &Envelope, limit: usize) -> Result<
     Err(invalid("TOO_LARGE_FOR_PARTS", text, ""))
 }
 
-/// Queue a request that was placed. Its answer, if only a refusal, goes the caller's way.
+/// Queue a request, if it was placed. Its answer, if only a refusal, goes the caller's way.
 pub fn admit(
     server: &Arc<Server>,
     route: &Route,
     message: Bytes,
     call: &Call,
-    placed: Placed,
+    placed: Result<Placed, ServingError>,
     way: Way,
 ) -> Arc<Caller> {
     let caller = Caller::new(way, server.io.clone());
-    let outcome = admit_or_refuse(server, route, message, call, placed, &caller);
+    let outcome = placed.and_then(|placed| admit_or_refuse(server, route, message, call, placed, &caller));
     match outcome {
         Ok(()) => caller.watch(),
         Err(error) => server.send(&caller, Answer { outcome: Err(error), told: None }),

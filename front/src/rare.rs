@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 use crate::error::{internal, ServingError};
+use crate::memory::Held;
 
 /// Answers of one method at one time.
 const AT_ONCE: usize = 8;
@@ -28,10 +29,15 @@ impl RareAnswer {
         RareAnswer { answer: Arc::new(answer), turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Ask it on a thread, in turn.
-    pub async fn ask(&self, message: Bytes) -> Result<Bytes, ServingError> {
+    /// Ask it on a thread, in turn. `held`: room for the message, given back when it has been answered.
+    pub async fn ask(&self, message: Bytes, held: Held) -> Result<Bytes, ServingError> {
         let answer = self.answer.clone();
-        on_thread(&self.turns, move || answer(message)).await
+        on_thread(&self.turns, move || {
+            let outcome = answer(message);
+            drop(held);
+            outcome
+        })
+        .await
     }
 }
 
@@ -82,13 +88,14 @@ mod tests {
         Builder::new_current_thread().enable_time().max_blocking_threads(threads).build().unwrap().block_on(async {
             let calls = (0..4 * AT_ONCE).map(|_| {
                 let loads = loads.clone();
-                tokio::spawn(async move { loads.ask(Bytes::from_static(b"load")).await })
+                tokio::spawn(async move { loads.ask(Bytes::from_static(b"load"), Held::default()).await })
             });
             let calls: Vec<_> = calls.collect();
             while loads.turns.available_permits() > 0 {
                 yield_now().await;
             }
-            let listed = timeout(Duration::from_secs(10), lists.ask(Bytes::from_static(b"list"))).await;
+            let listed =
+                timeout(Duration::from_secs(10), lists.ask(Bytes::from_static(b"list"), Held::default())).await;
             assert_eq!(listed, Ok(Ok(Bytes::from_static(b"list"))));
             drop(release);
             for call in calls {

@@ -26,15 +26,13 @@ pub async fn answer_each(
     let mut phase = server.phase.subscribe();
     loop {
         let next = race(reached(&mut phase, Phase::Draining), plain(&server, &call, &mut incoming));
-        let (message, held) = match next.await {
-            Either::First(()) | Either::Second(Ok(None)) => return out.end(None),
-            Either::Second(Ok(Some(message))) => message,
-            Either::Second(Err(Broken::Gone)) => return,
-            Either::Second(Err(Broken::Refused(error))) => return out.end(Some(&error)),
+        let (message, held) = match race(next, poll_fn(|context| out.poll_gone(context))).await {
+            Either::First(Either::First(()) | Either::Second(Ok(None))) => return out.end(None),
+            Either::First(Either::Second(Ok(Some(message)))) => message,
+            Either::First(Either::Second(Err(Broken::Refused(error)))) => return out.end(Some(&error)),
+            Either::First(Either::Second(Err(Broken::Gone))) | Either::Second(()) => return,
         };
-        let outcome = race(answer.ask(message), poll_fn(|context| out.poll_gone(context))).await;
-        drop(held);
-        match outcome {
+        match race(answer.ask(message, held), poll_fn(|context| out.poll_gone(context))).await {
             Either::First(Ok(reply)) => {
                 if out.send(framed(&reply)).await.is_err() {
                     return;
@@ -48,8 +46,9 @@ pub async fn answer_each(
 
 /// The next message of a stream, unpacked; None after the last.
 async fn plain(server: &Server, call: &Call, incoming: &mut Incoming) -> Result<Option<(Bytes, Held)>, Broken> {
-    let held = server.memory.hold(incoming.next_bytes().await?).await;
-    let Some(message) = incoming.message().await? else { return Ok(None) };
+    let Some(head) = incoming.next_head().await? else { return Ok(None) };
+    let held = incoming.hold(&server.memory, Some(head)).await?;
+    let Some(message) = incoming.message(head).await? else { return Ok(None) };
     let read = with_message(server, call, incoming.limit, message, held, |message| message).await;
     read.map(Some).map_err(Broken::Refused)
 }

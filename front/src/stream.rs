@@ -23,7 +23,7 @@ use crate::infer_message::read_infer;
 use crate::infer_reply::encode_head;
 use crate::memory::Held;
 use crate::outgoing::{Gone, OutgoingStream};
-use crate::predict::{admit, place, Placed};
+use crate::predict::{admit, place};
 use crate::proto::{bytes_field_length, put_bytes, put_head, put_number, Malformed, Reader};
 use crate::race::{race, Either};
 use crate::server::{reached, Phase, Server};
@@ -122,52 +122,30 @@ fn all_room(server: &Server) -> usize {
 }
 
 /// The next message of a stream, once there is room for it: first in the stream, whose caller may not read, so that it
-/// keeps nobody else's room meanwhile.
+/// keeps nobody else's room meanwhile. In the stream it counts as it comes.
 async fn next(server: &Server, incoming: &mut Incoming, room: &Arc<Semaphore>) -> Result<Option<Next>, Broken> {
-    let most = incoming.next_bytes().await?;
-    let wanted = most.clamp(1, all_room(server)) as u32;
+    let Some(head) = incoming.next_head().await? else { return Ok(None) };
+    let wanted = head.length.clamp(1, all_room(server)) as u32;
     let Ok(room) = room.clone().acquire_many_owned(wanted).await else { return Ok(None) };
-    let held = server.memory.hold(most).await;
-    Ok(incoming.message().await?.map(|message| Next { message, room, held }))
+    let held = incoming.hold(&server.memory, Some(head)).await?;
+    Ok(incoming.message(head).await?.map(|message| Next { message, room, held }))
 }
 
 /// Admit one request; what is refused is answered at once.
 async fn begin(server: &Arc<Server>, call: &mut Call, limit: usize, next: Next) -> Element {
-    let Next { message, mut room, held } = next;
     let (to, answer) = oneshot::channel();
-    let way = Way::Element(to);
     let (reader, headers) = (server.clone(), call.headers.clone());
     let work = move |message: Bytes| (place(&reader, &reader.infer, &message, &headers), reply_head(&message), message);
-    let (caller, head) = match with_message(server, call, limit, message, held, work).await {
-        Ok(((placed, head, message), held)) => {
-            let spare = room.num_permits().saturating_sub(message.len().max(1));
-            drop(room.split(spare));
+    let (placed, head, message) = match with_message(server, call, limit, next.message, next.held, work).await {
+        Ok((read, held)) => {
             call.held = held;
-            (admit_or_refuse(server, call, message, placed, way), head)
+            read
         }
-        Err(error) => (refused(server, error, way), Vec::new()),
+        Err(error) => (Err(error), Vec::new(), Bytes::new()),
     };
+    let caller = admit(server, &server.infer, message, call, placed, Way::Element(to));
     call.held = Held::default();
-    Element { head, caller, answer, _room: room }
-}
-
-fn admit_or_refuse(
-    server: &Arc<Server>,
-    call: &Call,
-    message: Bytes,
-    placed: Result<Placed, ServingError>,
-    way: Way,
-) -> Arc<Caller> {
-    match placed {
-        Ok(placed) => admit(server, &server.infer, message, call, placed, way),
-        Err(error) => refused(server, error, way),
-    }
-}
-
-fn refused(server: &Server, error: ServingError, way: Way) -> Arc<Caller> {
-    let caller = Caller::new(way, server.io.clone());
-    server.send(&caller, Answer { outcome: Err(error), told: None });
-    caller
+    Element { head, caller, answer, _room: next.room }
 }
 
 /// Wait for the answer to a stream's oldest request and send it.

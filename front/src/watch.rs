@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::error::ServingError;
 use crate::frame::framed;
+use crate::memory::Held;
 use crate::outgoing::{Gone, OutgoingStream};
 use crate::race::{race, Either};
 use crate::server::{reached, Phase, Server, Watched};
@@ -56,7 +57,7 @@ pub async fn tell(
 async fn state(server: &Server, watched: &Watched, message: &Bytes) -> Result<Bytes, ServingError> {
     match watched {
         Watched::Health => server.health.watch(message),
-        Watched::Rare(answer) => answer.ask(message.clone()).await,
+        Watched::Rare(answer) => answer.ask(message.clone(), Held::default()).await,
     }
 }
 

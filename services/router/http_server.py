@@ -40,6 +40,7 @@ class HttpServer:
             method, _, rest = line.decode("latin-1").partition(" ")
             status, body = await self._answer(method, rest.partition(" ")[0].partition("?")[0])
             headers = f"Content-Type: {_TEXT}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
+            writer.transport.set_write_buffer_limits(0)  # so that it is drained when all has been taken
             writer.write(f"HTTP/1.1 {status}\r\n{headers}\r\n".encode() + body)
             await asyncio.wait_for(writer.drain(), _TIMEOUT_S)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:

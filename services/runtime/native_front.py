@@ -157,12 +157,8 @@ class NativeBatch:
     ) -> None:
         self._batch, method, self.rows, self.request_count, self.longest_wait_us, are_finite = taken
         self._spec, self.method = spec, methods[method]
-        self._tensors: dict[str, Array] | None = None
-        self._buffered_outputs: dict[str, Array] | None = None
-        if buffers is not None and are_finite is not None:
-            self._tensors = rows = buffers.rows(self.rows, are_finite)
-            if isinstance(rows, BufferedRows):
-                self._buffered_outputs = rows.outputs
+        rows = None if buffers is None or are_finite is None else buffers.rows(self.rows, are_finite)
+        self._tensors, self._buffered_outputs = rows, rows.outputs if isinstance(rows, BufferedRows) else None
         self._is_closed = False
         self._messages: list[bytes] | None = None
         self._row_counts: tuple[int, ...] | None = None

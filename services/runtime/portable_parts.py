@@ -33,7 +33,7 @@ class Whole:
         self, index: int, outcome: Outcome, taken_s: float, max_answer_bytes: int
     ) -> tuple[Outcome, float] | None:
         """A part has been answered that left at `taken_s`: the whole's outcome, once, and when its first part left.
-        Answers that come to more than `max_answer_bytes` are too large, and the parts that are left need not run.
+        Answers that come to more than twice `max_answer_bytes` are too large, and the parts that are left need not run.
         """
         first = taken_s if self._first_taken_s is None else min(self._first_taken_s, taken_s)
         self._first_taken_s = first
@@ -44,7 +44,8 @@ class Whole:
             return outcome, first
         self._answers[index] = outcome
         answers = [answer for answer in self._answers if answer is not None]
-        if sum(map(len, answers)) > max_answer_bytes:
+        # Each has its own heads; how large the whole is shows when it is put together.
+        if sum(map(len, answers)) > 2 * max_answer_bytes:
             self._settled = True
             self._answers.clear()
             return answer_too_large(max_answer_bytes, "more"), first

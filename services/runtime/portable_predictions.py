@@ -159,9 +159,10 @@ class Predictions:
             request.rows, priority = request.call.row_count, request.call.priority
         else:
             request.rows_field = route.rows_field
-            _check_parts(envelope, queue.spec, self._limits.max_message_bytes)
         request.level = queue.spec.policy.level(priority or routing.asked_priority())
         _check_rows(request.rows, queue.spec, "inputs" if route is None else route.rows_name)
+        if route is not None:
+            _check_parts(envelope, queue.spec, self._limits.max_message_bytes)
         if queue.cache is not None:
             request.key = key_of(method, message, request.call)
         return queue, request

@@ -1,9 +1,10 @@
 """How a ServingError ends an RPC of grpcio's, in the portable front and in the router alike.
 
 What the error says in code, text and details is `status.py`'s; whether it is counted is the caller's. grpcio keeps an
-abort, and with it the frames of the handler and a message in them, until the garbage collector comes by: a handler that
-answers with a stream refuses instead. One that answers with a message cannot: grpcio would send an empty one first, and
-a proxy tries again only what has failed before anything was sent.
+abort, and with it the frames of the handler and a message in them, until the garbage collector comes by. The router's
+handlers answer with streams and refuse. The portable front's answer with a message and abort, since grpcio would send
+an empty message first, and a proxy tries again only what has failed before anything was sent; they let go of theirs
+before.
 """
 
 from typing import NoReturn, TypeAlias

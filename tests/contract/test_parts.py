@@ -171,9 +171,9 @@ def test_a_request_in_parts_is_counted_once_and_told_of_as_one(served: Served) -
 def test_answers_to_parts_that_come_to_more_than_an_answer_may_end_the_request(served: Served) -> None:
     queue = served.open(spec(max_batch_rows=1))
     call = served.send(embed(*TEXTS))
-    for _ in range(2):
+    for _ in range(3):
         batch = queue.take()
-        batch.reply(0, bytes(MAX_MESSAGE_BYTES * 2 // 3))
+        batch.reply(0, bytes(MAX_MESSAGE_BYTES - 1))
     error = refused(call)
     assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE")
     assert served.stats().waiting_rows == 0
@@ -185,6 +185,7 @@ def test_a_request_whose_parts_would_come_to_more_than_a_message_may_is_refused(
     error = refused(served.send(embed(*TEXTS) + beside))
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TOO_LARGE_FOR_PARTS")
     assert error.message.endswith("in each of 5 parts of 1 rows are over 1048576 bytes")
+    assert refused(served.send(embed(*["x"] * 5000) + beside)).reason == "TOO_MANY_ROWS"
     call = served.send(embed(*TEXTS[:3]) + beside)
     for _ in range(3):
         answer(queue.take())
