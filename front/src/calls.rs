@@ -14,10 +14,11 @@ use h2::RecvStream;
 use http::Request;
 use tokio::time::sleep_until;
 
+use crate::call::{check_metadata, http_refusal, Call};
 use crate::caller::{Answer, Way};
 use crate::error::{deadline_exceeded, Cause, ServingError};
 use crate::frame::{framed, Encoding, Framed};
-use crate::incoming::{check_metadata, http_refusal, Broken, Call, Incoming};
+use crate::incoming::{Broken, Incoming};
 use crate::memory::Held;
 use crate::outgoing::refuse_http;
 use crate::predict::{admit, place};

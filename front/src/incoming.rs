@@ -1,91 +1,20 @@
-//! A request as HTTP/2 brings it: what its headers say, and its messages.
+//! The messages of a call, as HTTP/2 brings them.
 //!
 //! Flow control follows the reader: bytes are acknowledged when they are cut into messages, so a caller whose messages
 //! nobody wants yet is made to wait.
 
 use std::future::{poll_fn, Future};
 use std::task::{ready, Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
-use http::{HeaderMap, Method, StatusCode};
-use tokio::time::timeout as timeout_after;
+use tokio::time::timeout;
 
 use crate::calls::INLINE_BYTES;
-use crate::error::{deadline_exceeded, exhausted, invalid, malformed, ServingError};
-use crate::frame::{Encoding, Framed, Frames, Head};
-use crate::headers::{GRPC_ENCODING, GRPC_TIMEOUT};
+use crate::error::{deadline_exceeded, invalid, malformed, ServingError};
+use crate::frame::{Framed, Frames, Head};
 use crate::memory::{Held, Memory};
-
-/// What a call's headers say.
-pub struct Call {
-    /// As they came.
-    pub headers: HeaderMap,
-    /// When they came.
-    pub arrived: Instant,
-    /// When the caller stops waiting.
-    pub deadline: Option<Instant>,
-    /// How packed messages are packed.
-    pub encoding: Encoding,
-    /// Room for the message that is being answered.
-    pub held: Held,
-}
-
-impl Call {
-    /// Read the headers of a call that came at `arrived`.
-    pub fn new(headers: HeaderMap, arrived: Instant) -> Self {
-        let timeout = headers.get(&GRPC_TIMEOUT).and_then(|value| timeout(value.as_bytes()));
-        let encoding = Encoding::of_header(headers.get(&GRPC_ENCODING).map(|value| value.as_bytes()));
-        let deadline = timeout.and_then(|timeout| arrived.checked_add(timeout));
-        Call { headers, arrived, deadline, encoding, held: Held::default() }
-    }
-}
-
-/// Why a request is not gRPC, as HTTP says it.
-pub fn http_refusal(method: &Method, headers: &HeaderMap) -> Option<StatusCode> {
-    let content_type = headers.get(http::header::CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
-    if method != Method::POST {
-        Some(StatusCode::METHOD_NOT_ALLOWED)
-    } else if !is_grpc(content_type) {
-        Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
-    } else {
-        None
-    }
-}
-
-/// 'application/grpc', with a format or parameters; gRPC-Web is another protocol.
-fn is_grpc(content_type: &[u8]) -> bool {
-    let rest = content_type.strip_prefix(b"application/grpc");
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-}
-
-/// Refuse headers of more than `limit` bytes, counted as HTTP/2 counts them.
-pub fn check_metadata(headers: &HeaderMap, limit: usize) -> Result<(), ServingError> {
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
-    if size <= limit {
-        return Ok(());
-    }
-    Err(exhausted("METADATA_TOO_LARGE", format!("metadata of at most {limit} bytes is taken, got {size}")))
-}
-
-/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>: at most eight digits and a unit.
-fn timeout(value: &[u8]) -> Option<Duration> {
-    let (unit, digits) = value.split_last()?;
-    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number = digits.iter().fold(0, |number: u64, digit| number * 10 + u64::from(digit - b'0'));
-    match unit {
-        b'H' => Some(Duration::from_secs(number * 3600)),
-        b'M' => Some(Duration::from_secs(number * 60)),
-        b'S' => Some(Duration::from_secs(number)),
-        b'm' => Some(Duration::from_millis(number)),
-        b'u' => Some(Duration::from_micros(number)),
-        b'n' => Some(Duration::from_nanos(number)),
-        _ => None,
-    }
-}
 
 /// Why no further message comes.
 pub enum Broken {
@@ -95,8 +24,8 @@ pub enum Broken {
     Refused(ServingError),
 }
 
-/// How long a message may take to come once it has room, which others want: so long, and a second for each of so many
-/// bytes.
+/// How long a message that has taken room, which others want, may take to come: so long, and a second for each of so
+/// many bytes.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 const SLOWEST_BYTES: usize = 1 << 20;
 
@@ -119,7 +48,7 @@ impl Incoming {
     pub async fn only_message(&mut self, memory: &Memory) -> Result<(Framed, Held), Broken> {
         let head = if self.only.is_some() { None } else { self.next_head().await? };
         let held = self.hold(memory, head).await?;
-        whole_in_time(head, poll_fn(|context| self.poll_only(context))).await?;
+        whole_in_time(&held, head, poll_fn(|context| self.poll_only(context))).await?;
         Ok((self.only.take().ok_or_else(not_one)?, held))
     }
 
@@ -165,9 +94,9 @@ impl Incoming {
         memory.hold(most).await.map_err(Broken::Refused)
     }
 
-    /// The message of that head.
-    pub async fn message(&mut self, head: Head) -> Result<Option<Framed>, Broken> {
-        whole_in_time(Some(head), poll_fn(|context| self.poll_message(context))).await
+    /// The message of that head, for which there is room.
+    pub async fn message(&mut self, head: Head, held: &Held) -> Result<Option<Framed>, Broken> {
+        whole_in_time(held, Some(head), poll_fn(|context| self.poll_message(context))).await
     }
 
     /// The head of the next message, once it is there; None after the last.
@@ -212,38 +141,22 @@ impl Incoming {
     }
 }
 
-async fn whole_in_time<T>(head: Option<Head>, reading: impl Future<Output = Result<T, Broken>>) -> Result<T, Broken> {
+async fn whole_in_time<T>(
+    held: &Held,
+    head: Option<Head>,
+    reading: impl Future<Output = Result<T, Broken>>,
+) -> Result<T, Broken> {
+    if held.is_none() {
+        return reading.await;
+    }
     let length = head.map_or(0, |head| head.length);
     let longest = READ_TIMEOUT + Duration::from_secs((length / SLOWEST_BYTES) as u64);
-    timeout_after(longest, reading).await.unwrap_or_else(|_| {
-        let text = format!("a message of {length} bytes must come within {} s", longest.as_secs());
+    timeout(longest, reading).await.unwrap_or_else(|_| {
+        let text = format!("a message of {length} bytes has {} s to come", longest.as_secs());
         Err(Broken::Refused(deadline_exceeded(text)))
     })
 }
 
 fn not_one() -> Broken {
     Broken::Refused(invalid("MALFORMED_MESSAGE", "a unary call has one message".to_owned(), ""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_timeout_is_read_in_every_unit() {
-        assert_eq!(timeout(b"2H"), Some(Duration::from_secs(7200)));
-        assert_eq!(timeout(b"99999999n"), Some(Duration::from_nanos(99_999_999)));
-        assert_eq!(timeout(b"0m"), Some(Duration::ZERO));
-        for bad in [&b""[..], b"S", b"1", b"1x", b"-1S", b"123456789S"] {
-            assert_eq!(timeout(bad), None);
-        }
-    }
-
-    #[test]
-    fn metadata_is_counted_with_32_bytes_a_header() {
-        let mut headers = HeaderMap::new();
-        headers.insert("x", "y".parse().unwrap());
-        assert!(check_metadata(&headers, 34).is_ok());
-        assert_eq!(check_metadata(&headers, 33).unwrap_err().reason, "METADATA_TOO_LARGE");
-    }
 }

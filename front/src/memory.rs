@@ -66,6 +66,11 @@ fn units(bytes: usize) -> u32 {
 pub struct Held(Option<Arc<OwnedSemaphorePermit>>);
 
 impl Held {
+    /// Whether no room was needed.
+    pub fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Give back what is more than so many bytes. To be called before it is cloned.
     pub fn shrink(&mut self, bytes: usize) {
         let Some(held) = self.0.as_mut().and_then(Arc::get_mut) else { return };

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 
 use crate::cache_key::Key;
+use crate::call::Call;
 use crate::caller::{Answer, Caller, Way};
 use crate::error::{
     empty_request, invalid, message_too_large, shown, too_late, too_many_rows, unavailable, ServingError,
 };
 use crate::headers::{MODEL, VERSION};
-use crate::incoming::Call;
 use crate::infer::{parse_infer, InferCall};
 use crate::infer_contents::MODEL_INFER_REQUEST;
 use crate::priority::asked_priority;

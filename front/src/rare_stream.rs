@@ -6,9 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use h2::server::SendResponse;
 
+use crate::call::Call;
 use crate::calls::with_message;
 use crate::frame::framed;
-use crate::incoming::{Broken, Call, Incoming};
+use crate::incoming::{Broken, Incoming};
 use crate::memory::Held;
 use crate::race::{race, Either};
 use crate::rare::RareAnswer;
@@ -48,7 +49,7 @@ pub async fn answer_each(
 async fn plain(server: &Server, call: &Call, incoming: &mut Incoming) -> Result<Option<(Bytes, Held)>, Broken> {
     let Some(head) = incoming.next_head().await? else { return Ok(None) };
     let held = incoming.hold(&server.memory, Some(head)).await?;
-    let Some(message) = incoming.message(head).await? else { return Ok(None) };
+    let Some(message) = incoming.message(head, &held).await? else { return Ok(None) };
     let read = with_message(server, call, incoming.limit, message, held, |message| message).await;
     read.map(Some).map_err(Broken::Refused)
 }

@@ -13,12 +13,13 @@ use h2::server::SendResponse;
 use tokio::sync::{mpsc, oneshot, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
+use crate::call::Call;
 use crate::caller::{Answer, Caller, Way};
 use crate::calls::with_message;
 use crate::error::{internal, unavailable, ServingError};
 use crate::frame::{framed, put_frame_head, Framed, HEAD};
 use crate::headers::SEQUENCE;
-use crate::incoming::{Broken, Call, Incoming};
+use crate::incoming::{Broken, Incoming};
 use crate::infer_message::read_infer;
 use crate::infer_reply::encode_head;
 use crate::memory::Held;
@@ -128,7 +129,7 @@ async fn next(server: &Server, incoming: &mut Incoming, room: &Arc<Semaphore>) -
     let wanted = head.length.clamp(1, all_room(server)) as u32;
     let Ok(room) = room.clone().acquire_many_owned(wanted).await else { return Ok(None) };
     let held = incoming.hold(&server.memory, Some(head)).await?;
-    Ok(incoming.message(head).await?.map(|message| Next { message, room, held }))
+    Ok(incoming.message(head, &held).await?.map(|message| Next { message, room, held }))
 }
 
 /// Admit one request; what is refused is answered at once.
