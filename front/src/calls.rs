@@ -14,12 +14,12 @@ use h2::RecvStream;
 use http::Request;
 use tokio::time::sleep_until;
 
-use crate::call::{check_metadata, http_refusal, Call};
+use crate::call_head::{check_metadata, http_refusal, Call};
 use crate::caller::{Answer, Way};
 use crate::error::{deadline_exceeded, Cause, ServingError};
 use crate::frame::{framed, Encoding, Framed};
 use crate::incoming::{Broken, Incoming};
-use crate::memory::Held;
+use crate::memory::{Held, SMALL_BYTES};
 use crate::outgoing::refuse_http;
 use crate::predict::{admit, place};
 use crate::race::{race, Either};
@@ -28,9 +28,6 @@ use crate::rare_stream::answer_each;
 use crate::server::{Method, Server};
 use crate::stream::stream_infer;
 use crate::watch::tell;
-
-/// Above this a message is read on another thread, so that the I/O thread never stands still.
-pub const INLINE_BYTES: usize = 1 << 20;
 
 /// How far above the limit a message of a stream may be and still be answered within the stream.
 const STREAM_SLACK_BYTES: usize = 64 * 1024;
@@ -119,7 +116,7 @@ async fn read<T: Send + 'static>(
     incoming: &mut Incoming,
     work: impl FnOnce(Bytes) -> T + Send + 'static,
 ) -> Result<(T, Held), Broken> {
-    let (message, held) = incoming.only_message(&server.memory).await?;
+    let (message, held) = incoming.only_message(&server.message_memory).await?;
     with_message(server, call, incoming.limit, message, held, work).await.map_err(Broken::Refused)
 }
 
@@ -132,22 +129,22 @@ pub async fn with_message<T: Send + 'static>(
     held: Held,
     work: impl FnOnce(Bytes) -> T + Send + 'static,
 ) -> Result<(T, Held), ServingError> {
-    let (encoding, is_large) = (call.encoding, message.bytes.len() > INLINE_BYTES);
+    let (encoding, is_large) = (call.encoding, message.bytes.len() > SMALL_BYTES);
     if !message.packed && !is_large {
         return Ok((work(message.bytes), held));
     }
-    if is_large || limit <= INLINE_BYTES {
+    if is_large || limit <= SMALL_BYTES {
         return on_thread(&server.reading, move || unpacked(&message, encoding, limit, held, work)).await;
     }
     // Nearly all that come small stay so, and need no room.
-    let first = on_thread(&server.reading, move || match message.unpack(encoding, INLINE_BYTES) {
+    let first = on_thread(&server.reading, move || match message.unpack(encoding, SMALL_BYTES) {
         Err(error) if error.cause == Cause::Exhausted => Ok(Err((message, work))),
         outcome => outcome.map(|message| Ok(work(message))),
     });
     match first.await? {
         Ok(done) => Ok((done, held)),
         Err((message, work)) => {
-            let held = server.memory.hold(limit).await?;
+            let held = server.message_memory.hold(limit).await?;
             on_thread(&server.reading, move || unpacked(&message, encoding, limit, held, work)).await
         }
     }
@@ -176,7 +173,7 @@ async fn while_awaited<T>(
         Either::First(done) => done,
         Either::Second(Either::First(_)) => Err(Broken::Gone),
         Either::Second(Either::Second(())) => {
-            let text = "the deadline passed while the message was being read";
+            let text = "the deadline passed before the message had been read";
             Err(Broken::Refused(deadline_exceeded(text.to_owned())))
         }
     }

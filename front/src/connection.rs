@@ -28,7 +28,7 @@ const CALLS: u32 = 1024;
 /// not read their answers, and so are not read from, must not stand in the others' way.
 const CONNECTION_WINDOW: u32 = CALLS * STREAM_WINDOW;
 /// What small frames that are not read may cost, each the less the more it has of 256 bytes: beyond it the connection ends.
-const SMALL_FRAMES: usize = 32 << 20;
+const SMALL_FRAMES: usize = 256 << 20;
 
 /// Above the limit on metadata: within this a call is refused with details, beyond it HTTP/2 itself refuses.
 const METADATA_SLACK: usize = 64 * 1024;

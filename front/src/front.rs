@@ -98,7 +98,7 @@ impl Drop for Front {
     }
 }
 
-/// Run a task that all callers need, and begin it anew should it panic: whoever it was at is reset, it goes on with the rest.
+/// Run a task that all callers need, and begin it anew should it panic: it goes on with the next.
 async fn kept_up<Task: Future<Output = ()> + Send + 'static>(task: impl Fn() -> Task) {
     while tokio::spawn(task()).await.is_err_and(|error| error.is_panic()) {}
 }

@@ -1,7 +1,7 @@
 //! The messages of a call, as HTTP/2 brings them.
 //!
-//! Flow control follows the reader: bytes are acknowledged when they are cut into messages, so a caller whose messages
-//! nobody wants yet is made to wait.
+//! Flow control follows the reader: bytes are acknowledged when more are asked for, so a caller whose messages nobody
+//! wants yet is made to wait, with no more than a window of them here.
 
 use std::future::{poll_fn, Future};
 use std::task::{ready, Context, Poll};
@@ -11,10 +11,9 @@ use bytes::Bytes;
 use h2::RecvStream;
 use tokio::time::timeout;
 
-use crate::calls::INLINE_BYTES;
 use crate::error::{deadline_exceeded, invalid, malformed, ServingError};
 use crate::frame::{Framed, Frames, Head};
-use crate::memory::{Held, Memory};
+use crate::memory::{Held, MessageMemory, SMALL_BYTES};
 
 /// Why no further message comes.
 pub enum Broken {
@@ -35,19 +34,21 @@ pub struct Incoming {
     pub limit: usize,
     body: RecvStream,
     frames: Frames,
+    unacknowledged: usize,
     only: Option<Framed>,
 }
 
 impl Incoming {
     /// `limit`: of one message; `slack`: how far above it one may be as it comes.
     pub fn new(body: RecvStream, limit: usize, slack: usize) -> Self {
-        Incoming { limit, body, frames: Frames::new(limit.saturating_add(slack)), only: None }
+        Incoming { limit, body, frames: Frames::new(limit.saturating_add(slack)), unacknowledged: 0, only: None }
     }
 
     /// The message of a call that has one, and the room that it has taken.
-    pub async fn only_message(&mut self, memory: &Memory) -> Result<(Framed, Held), Broken> {
+    pub async fn only_message(&mut self, memory: &MessageMemory) -> Result<(Framed, Held), Broken> {
         let head = if self.only.is_some() { None } else { self.next_head().await? };
-        let held = self.hold(memory, head).await?;
+        let most = head.map_or(0, |head| self.most_bytes(head));
+        let held = memory.hold(most).await.map_err(Broken::Refused)?;
         whole_in_time(&held, head, poll_fn(|context| self.poll_only(context))).await?;
         Ok((self.only.take().ok_or_else(not_one)?, held))
     }
@@ -56,7 +57,7 @@ impl Incoming {
     pub fn poll_only_plain(&mut self, context: &mut Context) -> Poll<Result<Option<Bytes>, Broken>> {
         if self.only.is_none() {
             match ready!(self.poll_head(context))? {
-                Some(head) if head.packed || head.length > INLINE_BYTES => return Poll::Ready(Ok(None)),
+                Some(head) if head.packed || head.length > SMALL_BYTES => return Poll::Ready(Ok(None)),
                 _ => {}
             }
         }
@@ -84,14 +85,14 @@ impl Incoming {
         poll_fn(|context| self.poll_head(context)).await
     }
 
-    /// Room for a message with that head: none for what comes small, which may become large when it is unpacked.
-    pub async fn hold(&self, memory: &Memory, head: Option<Head>) -> Result<Held, Broken> {
-        let most = match head {
-            Some(Head { packed: true, length }) if length > INLINE_BYTES => length.saturating_add(self.limit),
-            Some(Head { length, .. }) => length,
-            None => 0,
-        };
-        memory.hold(most).await.map_err(Broken::Refused)
+    /// What a message with that head needs room for: nothing of one that comes small, which may become large when it is
+    /// unpacked.
+    pub fn most_bytes(&self, head: Head) -> usize {
+        if head.packed && head.length > SMALL_BYTES {
+            head.length.saturating_add(self.limit)
+        } else {
+            head.length
+        }
     }
 
     /// The message of that head, for which there is room.
@@ -127,10 +128,13 @@ impl Incoming {
 
     /// Take in what has come; None at the end, after a whole message.
     fn poll_chunk(&mut self, context: &mut Context) -> Poll<Result<Option<()>, Broken>> {
+        if self.unacknowledged > 0 {
+            // Fails only where the stream has ended, which the next look tells.
+            let _ = self.body.flow_control().release_capacity(std::mem::take(&mut self.unacknowledged));
+        }
         Poll::Ready(match ready!(self.body.poll_data(context)) {
             Some(Ok(chunk)) => {
-                // Fails only where the stream has ended, which the next look tells.
-                let _ = self.body.flow_control().release_capacity(chunk.len());
+                self.unacknowledged = chunk.len();
                 self.frames.push(chunk);
                 Ok(Some(()))
             }

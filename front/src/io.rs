@@ -45,26 +45,27 @@ impl Io {
     /// Send what is left here, for as long as the front runs.
     pub async fn deliver(&self, send: impl Fn(&Caller, Answer)) {
         loop {
+            // Before the wait: whoever begins anew after a panic finds what was left.
+            each(&self.answers, |(caller, answer)| send(&caller, answer));
+            each(&self.suspects, |caller| caller.watch());
             self.left.notified().await;
-            each(&self.answers, &self.left, |(caller, answer)| send(&caller, answer));
-            each(&self.suspects, &self.left, |caller| caller.watch());
         }
     }
 
     /// Wake workers at the end of each round, for as long as the front runs.
     pub async fn end_rounds(&self) {
         loop {
+            each(&self.fed, |queue| queue.wake_worker());
             self.round.notified().await;
             // Back only after every task that is ready has run and the sockets were looked at once more.
             yield_now().await;
-            each(&self.fed, &self.round, |queue| queue.wake_worker());
         }
     }
 }
 
-/// Take each item out of a list. Should `act` panic, what is left goes back to the list, and `again` is notified.
-fn each<T>(list: &Mutex<Vec<T>>, again: &Notify, mut act: impl FnMut(T)) {
-    let mut rest = Rest { items: std::mem::take(&mut *lock(list)).into_iter(), list, again };
+/// Take each item out of a list. Should `act` panic, what is left goes back.
+fn each<T>(list: &Mutex<Vec<T>>, mut act: impl FnMut(T)) {
+    let mut rest = Rest { items: std::mem::take(&mut *lock(list)).into_iter(), list };
     for item in rest.items.by_ref() {
         act(item);
     }
@@ -73,14 +74,12 @@ fn each<T>(list: &Mutex<Vec<T>>, again: &Notify, mut act: impl FnMut(T)) {
 struct Rest<'a, T> {
     items: std::vec::IntoIter<T>,
     list: &'a Mutex<Vec<T>>,
-    again: &'a Notify,
 }
 
 impl<T> Drop for Rest<'_, T> {
     fn drop(&mut self) {
         if self.items.len() > 0 {
             lock(self.list).extend(self.items.by_ref());
-            self.again.notify_one();
         }
     }
 }
@@ -93,11 +92,11 @@ mod tests {
 
     #[test]
     fn what_is_left_when_one_item_panics_is_taken_the_next_time() {
-        let (list, again) = (Mutex::new(vec![1, 2, 3]), Notify::new());
+        let list = Mutex::new(vec![1, 2, 3]);
         let mut taken = Vec::new();
-        let broken = catch_unwind(AssertUnwindSafe(|| each(&list, &again, |item| assert_ne!(item, 2))));
+        let broken = catch_unwind(AssertUnwindSafe(|| each(&list, |item| assert_ne!(item, 2))));
         assert!(broken.is_err());
-        each(&list, &again, |item| taken.push(item));
+        each(&list, |item| taken.push(item));
         assert_eq!(taken, [3]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The interface, and every behaviour and error text, are those of `services/runtime/front.py` and of the portable
 //! front beside it; the contract suite holds both to them. A request's way leads through `connection` (HTTP/2),
-//! `calls`, `call`, `incoming` and `frame` (gRPC), `predict` (envelope, tensors, queue), `line` and `queue` (waiting), `batch`
+//! `calls`, `call_head`, `incoming` and `frame` (gRPC), `predict` (envelope, tensors, queue), `line` and `queue` (waiting), `batch`
 //! (running), and `io` and `outgoing` back. `python` is the only module that knows Python.
 //!
 //! What is deliberately not here: knowledge of images, texts, tables or ONNX Runtime, and a log. Of all requests
@@ -12,7 +12,7 @@ pub mod batch;
 pub mod buffers;
 pub mod cache;
 pub mod cache_key;
-pub mod call;
+pub mod call_head;
 pub mod caller;
 pub mod calls;
 pub mod connection;

@@ -1,4 +1,4 @@
-//! Memory for large messages, of all calls of the process together.
+//! MessageMemory for large messages, of all calls of the process together.
 //!
 //! What is small is bounded by HTTP/2's windows and by the rows of the queue that it waits in. A large message is read no
 //! further than its head and one window until there is room for all of it, a packed one that turns out large is unpacked
@@ -12,8 +12,11 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use crate::calls::INLINE_BYTES;
 use crate::error::{exhausted, ServingError};
+
+/// A message up to this needs no room and is read on the I/O thread; a larger one on another, so that the I/O thread never
+/// stands still.
+pub const SMALL_BYTES: usize = 1 << 20;
 
 /// Messages of the greatest size that there is room for at one time.
 const AT_ONCE: usize = 4;
@@ -25,36 +28,37 @@ const UNIT: usize = 1024;
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// The room of one process.
-pub struct Memory {
+pub struct MessageMemory {
     free: Arc<Semaphore>,
     units: u32,
     longest_wait: Duration,
 }
 
-impl Memory {
+impl MessageMemory {
     /// `limit`: of one message.
     pub fn new(limit: usize) -> Self {
         let units = units(limit.saturating_mul(AT_ONCE)).min(Semaphore::MAX_PERMITS as u32);
-        Memory { free: Arc::new(Semaphore::new(units as usize)), units, longest_wait: LONGEST_WAIT }
+        MessageMemory { free: Arc::new(Semaphore::new(units as usize)), units, longest_wait: LONGEST_WAIT }
     }
 
-    /// Wait for room for so many bytes, in turn. What is small needs none.
+    /// Wait for room for so many bytes, in turn, but not for long. What is small needs none.
     pub async fn hold(&self, bytes: usize) -> Result<Held, ServingError> {
-        if bytes <= INLINE_BYTES {
-            return Ok(Held::default());
+        timeout(self.longest_wait, self.hold_at_last(bytes)).await.map_err(|_| {
+            let waited = self.longest_wait.as_secs();
+            let text = format!("there was no room for a message of up to {bytes} bytes within {waited} s");
+            exhausted("NO_ROOM", text).retry(Duration::from_secs(1))
+        })
+    }
+
+    /// As `hold`, however long it takes: for who is not to be refused, as a stream in the middle.
+    pub async fn hold_at_last(&self, bytes: usize) -> Held {
+        if bytes <= SMALL_BYTES {
+            return Held::default();
         }
         let wanted = units(bytes).min(self.units);
-        match timeout(self.longest_wait, self.free.clone().acquire_many_owned(wanted)).await {
-            Ok(Ok(permit)) => Ok(Held(Some(Arc::new(permit)))),
-            _ => Err(no_room(bytes)),
-        }
+        // An error means that it was closed, which nobody does.
+        Held(self.free.clone().acquire_many_owned(wanted).await.ok().map(Arc::new))
     }
-}
-
-fn no_room(bytes: usize) -> ServingError {
-    let waited = LONGEST_WAIT.as_secs();
-    let text = format!("other large messages have had the memory for one of {bytes} bytes for {waited} s");
-    exhausted("NO_ROOM", text).retry(Duration::from_secs(1))
 }
 
 fn units(bytes: usize) -> u32 {
@@ -104,7 +108,7 @@ mod tests {
     #[test]
     fn who_finds_no_room_for_a_while_is_told() {
         Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-            let memory = Memory { longest_wait: Duration::from_millis(1), ..Memory::new(LIMIT) };
+            let memory = MessageMemory { longest_wait: Duration::from_millis(1), ..MessageMemory::new(LIMIT) };
             let held = memory.hold(AT_ONCE * LIMIT).await;
             let error = memory.hold(LIMIT).await.err().unwrap();
             assert_eq!((&*error.reason, error.retry_after), ("NO_ROOM", Some(Duration::from_secs(1))));
@@ -115,18 +119,18 @@ mod tests {
 
     #[test]
     fn there_is_room_for_a_few_large_messages_and_then_for_small_ones() {
-        let memory = Memory::new(LIMIT);
+        let memory = MessageMemory::new(LIMIT);
         let held: Vec<_> = (0..AT_ONCE).filter_map(|_| ready(memory.hold(LIMIT))).collect();
         assert_eq!(held.len(), AT_ONCE);
-        assert!(ready(memory.hold(INLINE_BYTES + 1)).is_none());
-        assert!(ready(memory.hold(INLINE_BYTES)).is_some());
+        assert!(ready(memory.hold(SMALL_BYTES + 1)).is_none());
+        assert!(ready(memory.hold(SMALL_BYTES)).is_some());
         drop(held);
         assert!(ready(memory.hold(LIMIT)).is_some());
     }
 
     #[test]
     fn what_turns_out_small_gives_its_room_back() {
-        let memory = Memory::new(LIMIT);
+        let memory = MessageMemory::new(LIMIT);
         let mut held = ready(memory.hold(AT_ONCE * LIMIT)).unwrap();
         held.shrink(LIMIT);
         let other = ready(memory.hold((AT_ONCE - 1) * LIMIT));
@@ -137,7 +141,7 @@ mod tests {
 
     #[test]
     fn room_is_given_back_with_the_last_that_holds_it() {
-        let memory = Memory::new(LIMIT);
+        let memory = MessageMemory::new(LIMIT);
         let held = ready(memory.hold(AT_ONCE * LIMIT)).unwrap();
         let part = held.clone();
         drop(held);
@@ -148,6 +152,6 @@ mod tests {
 
     #[test]
     fn more_than_all_waits_for_all() {
-        assert!(ready(Memory::new(LIMIT).hold(usize::MAX)).is_some());
+        assert!(ready(MessageMemory::new(LIMIT).hold(usize::MAX)).is_some());
     }
 }

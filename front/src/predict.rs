@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 
 use crate::cache_key::Key;
-use crate::call::Call;
+use crate::call_head::Call;
 use crate::caller::{Answer, Caller, Way};
 use crate::error::{
     empty_request, invalid, message_too_large, shown, too_late, too_many_rows, unavailable, ServingError,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use h2::server::SendResponse;
 
-use crate::call::Call;
+use crate::call_head::Call;
 use crate::calls::with_message;
 use crate::frame::framed;
 use crate::incoming::{Broken, Incoming};
@@ -48,7 +48,7 @@ pub async fn answer_each(
 /// The next message of a stream, unpacked; None after the last.
 async fn plain(server: &Server, call: &Call, incoming: &mut Incoming) -> Result<Option<(Bytes, Held)>, Broken> {
     let Some(head) = incoming.next_head().await? else { return Ok(None) };
-    let held = incoming.hold(&server.memory, Some(head)).await?;
+    let held = server.message_memory.hold_at_last(incoming.most_bytes(head)).await;
     let Some(message) = incoming.message(head, &held).await? else { return Ok(None) };
     let read = with_message(server, call, incoming.limit, message, held, |message| message).await;
     read.map(Some).map_err(Broken::Refused)

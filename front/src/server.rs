@@ -10,7 +10,7 @@ use crate::caller::{Answer, Caller, Way};
 use crate::error::{shown, Cause, ServingError};
 use crate::health::Health;
 use crate::io::Io;
-use crate::memory::Memory;
+use crate::memory::MessageMemory;
 use crate::outgoing::Outgoing;
 use crate::predict::Route;
 use crate::queue::ModelQueue;
@@ -94,7 +94,7 @@ pub struct Server {
     /// Which queue answers for a model and a version.
     pub table: Mutex<Table<ModelQueue>>,
     /// Room for large messages.
-    pub memory: Memory,
+    pub message_memory: MessageMemory,
     /// Turns to read a message on a thread.
     pub reading: Arc<Semaphore>,
     /// The I/O thread's letter boxes.
@@ -127,7 +127,7 @@ impl Server {
         let outgoing = Arc::new(Outgoing { limit: limits.max_message_bytes, refusals: Refusals::default() });
         Arc::new(Server {
             infer: Arc::new(infer),
-            memory: Memory::new(limits.max_message_bytes),
+            message_memory: MessageMemory::new(limits.max_message_bytes),
             limits,
             table: Mutex::default(),
             reading: Arc::new(Semaphore::new(READ_AT_ONCE)),

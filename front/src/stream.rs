@@ -13,7 +13,7 @@ use h2::server::SendResponse;
 use tokio::sync::{mpsc, oneshot, OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-use crate::call::Call;
+use crate::call_head::Call;
 use crate::caller::{Answer, Caller, Way};
 use crate::calls::with_message;
 use crate::error::{internal, unavailable, ServingError};
@@ -128,7 +128,7 @@ async fn next(server: &Server, incoming: &mut Incoming, room: &Arc<Semaphore>) -
     let Some(head) = incoming.next_head().await? else { return Ok(None) };
     let wanted = head.length.clamp(1, all_room(server)) as u32;
     let Ok(room) = room.clone().acquire_many_owned(wanted).await else { return Ok(None) };
-    let held = incoming.hold(&server.memory, Some(head)).await?;
+    let held = server.message_memory.hold_at_last(incoming.most_bytes(head)).await;
     Ok(incoming.message(head, &held).await?.map(|message| Next { message, room, held }))
 }
 

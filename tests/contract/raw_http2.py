@@ -71,8 +71,8 @@ class RawConnection:
         """Take the answer of one call."""
         if stream in self._ended:
             return
-        self._http2.increment_flow_control_window(1 << 20)
-        self._http2.increment_flow_control_window(1 << 20, stream)
+        self._http2.increment_flow_control_window(1 << 24)
+        self._http2.increment_flow_control_window(1 << 24, stream)
         while stream not in self._ended:
             self._turn()
 

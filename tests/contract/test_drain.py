@@ -158,7 +158,10 @@ def test_of_a_stream_whose_caller_has_sent_far_ahead_only_what_was_read_is_answe
         stream.send(raw_infer())
     served.until(lambda: served.stats().waiting_rows > 50)
     served.give_turns()
+    watch = served.watch_health()
+    next_status(watch)
     draining = thread.submit(served.front.drain, LONG_S, 0.0)
+    list(watch)
     with working(queue) as rows, pytest.raises(grpc.RpcError):
         stream.rest()
     assert stream.call.code() is grpc.StatusCode.UNAVAILABLE

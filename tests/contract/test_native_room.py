@@ -20,6 +20,7 @@ from tests.contract.harness import (
     STREAM_INFER,
     TAG,
     Served,
+    answer_infer,
     embed,
     raw_infer,
 )
@@ -30,7 +31,7 @@ LIMIT_BYTES = 16 << 20
 # What the front has room for at one time.
 AT_ONCE = 4
 
-NOT_FOUND, DEADLINE_EXCEEDED = "5", "4"
+OK, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED = "0", "4", "8"
 GZIP = ("grpc-encoding", "gzip")
 
 pytestmark = [
@@ -81,13 +82,13 @@ def resident_bytes(name: str) -> int:
 
 def test_packed_messages_that_come_together_take_the_memory_of_a_few(served: Served, raw: RawConnection) -> None:
     served.open()
-    message = packed(model="nonesuch")
+    message = packed()
     Path(f"/proc/{os.getpid()}/clear_refs").write_text("5")  # the peak begins anew
     before = resident_bytes("VmRSS")
-    calls = [asked(raw, message) for _ in range(40)]
-    for call in calls:
-        raw.await_end(call)
-    assert {raw.status[call] for call in calls} == {NOT_FOUND}
+    calls = [asked(raw, message) for _ in range(40)]  # which would all find a place in the queue
+    served.until_waiting(rows=AT_ONCE)
+    served.give_turns(100)
+    assert served.stats().waiting_rows == AT_ONCE
     assert resident_bytes("VmHWM") - before < len(calls) / 2 * LIMIT_BYTES
 
 
@@ -98,15 +99,33 @@ def test_a_large_message_waits_for_those_that_wait_to_be_answered_and_a_small_on
     message = packed()
     calls = [asked(raw, message) for _ in range(2 * AT_ONCE)]
     served.until_waiting(rows=AT_ONCE)
-    served.give_turns()
-    assert served.stats().waiting_rows == AT_ONCE
     small = served.send(embed("small"))
     served.until_waiting(rows=AT_ONCE + 1)
     while served.stats().succeeded_requests < len(calls) + 1:
+        assert served.front.stats().refusals == {}
         answer_nothing(queue.take())
     assert small.result() == b""
     for call in calls:
         raw.await_end(call)
+
+
+def test_who_finds_no_room_for_a_while_is_refused_and_a_stream_waits(served: Served, raw: RawConnection) -> None:
+    queue = served.open()
+    for _ in range(AT_ONCE):
+        asked(raw, packed())
+    served.until_waiting(rows=AT_ONCE)
+    stream = raw.begin(STREAM_INFER)
+    left = raw.send(stream, framed(raw_infer([[1.0] * 400_000])))
+    assert left  # no more than a window is read
+    refused = asked(raw, packed())
+    raw.await_end(refused)
+    assert raw.status[refused] == RESOURCE_EXHAUSTED
+    assert served.front.stats().refusals == {"NO_ROOM": 1}
+    answer_nothing(queue.take())
+    raw.send_all(stream, left)
+    answer_infer(queue.take())
+    raw.await_end(stream)
+    assert raw.status[stream] == OK
 
 
 def test_a_call_that_is_gone_while_it_waits_for_room_is_not_read(served: Served, raw: RawConnection) -> None:
@@ -115,13 +134,13 @@ def test_a_call_that_is_gone_while_it_waits_for_room_is_not_read(served: Served,
         asked(raw, packed())
     served.until_waiting(rows=AT_ONCE)
     gone = [asked(raw, packed(model="nonesuch")) for _ in range(AT_ONCE)]
-    served.give_turns()
+    served.give_turns(100)
     for call in gone:
         raw.reset(call)
     served.give_turns(100)
     answer_nothing(queue.take())
     served.until(lambda: served.stats().succeeded_requests == AT_ONCE)
-    served.give_turns()
+    served.give_turns(100)
     assert served.front.stats().refusals == {}
 
 
