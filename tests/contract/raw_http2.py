@@ -10,7 +10,7 @@ from h2.events import ResponseReceived, StreamEnded, TrailersReceived
 from h2.settings import SettingCodes, Settings
 
 TIMEOUT_S = 20.0
-_TURN = 1 << 16
+_READ_BYTES = 1 << 16
 
 
 def framed(message: bytes) -> bytes:
@@ -18,7 +18,7 @@ def framed(message: bytes) -> bytes:
 
 
 class RawConnection:
-    """One connection, on which no answer's message is taken until `take_answers`."""
+    """One connection, on which no answer's message is taken until `await_end`. `status`: grpc-status by stream."""
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
@@ -85,7 +85,7 @@ class RawConnection:
         self._tcp.sendall(self._http2.data_to_send())
         if not wait and not select([self._tcp], [], [], 0.01)[0]:
             return
-        received = self._tcp.recv(_TURN)
+        received = self._tcp.recv(_READ_BYTES)
         if not received:
             raise ConnectionError("the front has closed the connection")
         for event in self._http2.receive_data(received):
