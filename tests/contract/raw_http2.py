@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterable
-from select import select
+from select import POLLIN, poll
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -11,6 +11,7 @@ from h2.settings import SettingCodes, Settings
 
 TIMEOUT_S = 20.0
 _READ_BYTES = 1 << 16
+_NOW_MS = 10
 
 
 def framed(message: bytes) -> bytes:
@@ -24,6 +25,8 @@ class RawConnection:
         host, _, port = address.rpartition(":")
         self._address = address
         self._tcp = socket.create_connection((host, int(port)), TIMEOUT_S)
+        self._readable = poll()  # select() takes no descriptor above 1023
+        self._readable.register(self._tcp, POLLIN)
         self._http2 = H2Connection(H2Configuration(header_encoding="utf-8"))
         self._http2.local_settings = Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: 0})
         self._http2.initiate_connection()
@@ -83,7 +86,7 @@ class RawConnection:
 
     def _turn(self, *, wait: bool = True) -> None:
         self._tcp.sendall(self._http2.data_to_send())
-        if not wait and not select([self._tcp], [], [], 0.01)[0]:
+        if not wait and not self._readable.poll(_NOW_MS):
             return
         received = self._tcp.recv(_READ_BYTES)
         if not received:
