@@ -99,4 +99,18 @@ mod tests {
         assert!(check_metadata(&headers, 34).is_ok());
         assert_eq!(check_metadata(&headers, 33).unwrap_err().reason, "METADATA_TOO_LARGE");
     }
+
+    #[test]
+    fn grpc_alone_is_taken_in_any_format_and_grpc_web_is_another_protocol() {
+        let refusal = |content_type: &str| {
+            let headers = HeaderMap::from_iter([(http::header::CONTENT_TYPE, content_type.parse().unwrap())]);
+            http_refusal(&Method::POST, &headers)
+        };
+        for taken in ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8"] {
+            assert_eq!(refusal(taken), None, "{taken}");
+        }
+        for other in ["application/grpc-web+proto", "application/grpcx", "application/json", ""] {
+            assert_eq!(refusal(other), Some(StatusCode::UNSUPPORTED_MEDIA_TYPE), "{other}");
+        }
+    }
 }
