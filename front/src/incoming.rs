@@ -102,21 +102,22 @@ impl Incoming {
 
     /// The head of the next message, once it is there; None after the last.
     fn poll_head(&mut self, context: &mut Context) -> Poll<Result<Option<Head>, Broken>> {
-        loop {
-            match self.frames.next_head() {
-                Ok(None) => {}
-                found => return Poll::Ready(found.map_err(Broken::Refused)),
-            }
-            if ready!(self.poll_chunk(context))?.is_none() {
-                return Poll::Ready(Ok(None));
-            }
-        }
+        self.poll_cut(context, Frames::next_head)
     }
 
     /// The next message, if it is there.
     fn poll_message(&mut self, context: &mut Context) -> Poll<Result<Option<Framed>, Broken>> {
+        self.poll_cut(context, Frames::message)
+    }
+
+    /// What `cut` finds in the frames, as soon as enough of them is there; None after the last.
+    fn poll_cut<T>(
+        &mut self,
+        context: &mut Context,
+        cut: impl Fn(&mut Frames) -> Result<Option<T>, ServingError>,
+    ) -> Poll<Result<Option<T>, Broken>> {
         loop {
-            match self.frames.message() {
+            match cut(&mut self.frames) {
                 Ok(None) => {}
                 found => return Poll::Ready(found.map_err(Broken::Refused)),
             }

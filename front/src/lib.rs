@@ -2,8 +2,8 @@
 //!
 //! The interface, and every behaviour and error text, are those of `services/runtime/front.py` and of the portable
 //! front beside it; the contract suite holds both to them. A request's way leads through `connection` (HTTP/2),
-//! `calls`, `call_head`, `incoming` and `frame` (gRPC), `predict` (envelope, tensors, queue), `line` and `queue` (waiting), `batch`
-//! (running), and `io` and `outgoing` back. `python` is the only module that knows Python.
+//! `calls`, `call_head`, `incoming` and `frame` (gRPC), `predict` (envelope, tensors, queue), `line` and `queue`
+//! (waiting), `batch` (running), and `io` and `outgoing` back. `python` is the only module that knows Python.
 //!
 //! What is deliberately not here: knowledge of images, texts, tables or ONNX Runtime, and a log. Of all requests
 //! of the process nothing is kept but counts.

@@ -1,4 +1,4 @@
-//! MessageMemory for large messages, of all calls of the process together.
+//! Memory for large messages, of all calls of the process together.
 //!
 //! What is small is bounded by HTTP/2's windows and by the rows of the queue that it waits in. A large message is read no
 //! further than its head and one window until there is room for all of it, a packed one that turns out large is unpacked

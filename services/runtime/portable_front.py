@@ -20,20 +20,19 @@ from typing import TypeAlias, TypeVar
 import grpc
 from grpc import aio
 
-from services.runtime.errors import ServingError, without_frames
+from services.runtime.errors import ServingError
 from services.runtime.front import Limits, QueueSpec, Tls, TypedRoute, UnaryAnswer
 from services.runtime.front_stats import FrontStats
 from services.runtime.portable_batch import Answer, Pending
 from services.runtime.portable_predictions import Predictions
 from services.runtime.portable_queue import PortableQueue
-from services.runtime.portable_refusals import Refusals
+from services.runtime.portable_refusals import AsyncAnswer, Refusals, outcome
 from services.runtime.portable_stream import MODEL_STREAM_INFER, InferStreams
 from services.runtime.portable_table import QueueTable
 from services.runtime.portable_watch import (
     HEALTH_CHECK,
     HEALTH_WATCH,
     AnswerEach,
-    AsyncAnswer,
     Health,
     RareMethods,
     Watch,
@@ -150,13 +149,11 @@ class PortableFront:
 
     def _unary(self, answer: AsyncAnswer) -> MethodHandler:
         async def answer_or_abort(message: bytes, context: Context) -> bytes:
-            try:
-                return await answer(message)
-            except ServingError as error:
-                refusal = without_frames(error)
-            # grpcio keeps the abort, and with it this frame, until the garbage collector comes by.
-            del message
-            return await self._refusals.abort(context, refusal)
+            answered = await outcome(answer, message)
+            if isinstance(answered, ServingError):
+                del message
+                return await self._refusals.abort(context, answered)
+            return answered
 
         return grpc.unary_unary_rpc_method_handler(answer_or_abort)
 

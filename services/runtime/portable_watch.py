@@ -8,21 +8,18 @@ later change, and an open Watch holds up a drain. https://github.com/grpc/grpc/b
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeAlias
 
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from services.runtime.errors import Cause, ServingError, shown, without_frames
+from services.runtime.errors import Cause, ServingError, shown
 from services.runtime.faults import foreseen
 from services.runtime.front import Limits, UnaryAnswer
 from services.runtime.messages import parse
 from services.runtime.portable_predictions import check_size
-from services.runtime.portable_refusals import Refusals
+from services.runtime.portable_refusals import AsyncAnswer, Refusals, outcome
 from services.runtime.rpc_errors import Context
-
-AsyncAnswer: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 
 HEALTH_CHECK = "/grpc.health.v1.Health/Check"
 HEALTH_WATCH = "/grpc.health.v1.Health/Watch"
@@ -83,7 +80,7 @@ class Watch:
         ended = False
         while not ended:
             changed, ended = self._changed, self._ended
-            state = await _outcome(self._state, message)
+            state = await outcome(self._state, message)
             if isinstance(state, ServingError):
                 del message
                 await self._refusals.abort(context, state)
@@ -114,7 +111,7 @@ class AnswerEach:
 
     async def answer(self, messages: AsyncIterator[bytes], context: Context) -> None:
         while (message := await self._next(messages)) is not None:
-            reply = await _outcome(self._answer, message)
+            reply = await outcome(self._answer, message)
             if isinstance(reply, ServingError):
                 del message
                 await self._refusals.abort(context, reply)
@@ -168,14 +165,6 @@ class Health:
         return HealthCheckResponse(
             status=HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
         ).SerializeToString()
-
-
-async def _outcome(answer: AsyncAnswer, message: bytes) -> bytes | ServingError:
-    """The error without its frames: grpcio keeps the abort that it becomes until the garbage collector comes by."""
-    try:
-        return await answer(message)
-    except ServingError as error:
-        return without_frames(error)
 
 
 def _answered(answer: UnaryAnswer, message: bytes) -> bytes:

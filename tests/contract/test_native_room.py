@@ -24,8 +24,8 @@ from tests.contract.harness import (
     embed,
     raw_infer,
 )
-from tests.contract.raw_http2 import RawConnection, framed
 from tests.contract.test_stream import working
+from tests.raw_http2 import RawConnection, framed
 
 LIMIT_BYTES = 4 << 20
 # What the front has room for at one time.
@@ -121,13 +121,13 @@ def test_who_finds_no_room_for_a_while_is_refused_and_a_stream_waits(served: Ser
     assert left  # no more than a window is read
     refused = asked(raw, packed())
     raw.await_end(refused)
-    assert raw.status[refused] == RESOURCE_EXHAUSTED
+    assert raw.answers[refused]["grpc-status"] == RESOURCE_EXHAUSTED
     assert served.front.stats().refusals == {"NO_ROOM": 1}
     answer_nothing(queue.take())
     raw.send_all(stream, left)
     answer_infer(queue.take())
     raw.await_end(stream)
-    assert raw.status[stream] == OK
+    assert raw.answers[stream]["grpc-status"] == OK
 
 
 def test_a_call_that_is_gone_while_it_waits_for_room_is_not_read(served: Served, raw: RawConnection) -> None:
@@ -165,7 +165,7 @@ def test_a_call_whose_deadline_passes_while_it_waits_for_room_is_told(served: Se
     served.until_waiting(rows=AT_ONCE)
     late = asked(raw, message, ("grpc-timeout", "200m"))
     raw.await_end(late)
-    assert raw.status[late] == DEADLINE_EXCEEDED
+    assert raw.answers[late]["grpc-status"] == DEADLINE_EXCEEDED
 
 
 @pytest.mark.parametrize("served", [1 << 20], indirect=True)

@@ -19,7 +19,7 @@ from tests.e2e.conftest import Target, wait_until_routed
 from tests.e2e.disk import copy_models
 from tests.e2e.harness import Processes, Server
 from tests.e2e.metrics import running_requests, wait_until
-from tests.e2e.wire import call_with_timeout
+from tests.raw_http2 import RawConnection, framed
 
 STATISTICS = "/inference.GRPCInferenceService/ModelStatistics"
 TIMEOUT_S = 60.0
@@ -32,7 +32,11 @@ def test_a_deadline_that_has_passed_on_arrival_is_told_and_the_model_never_runs(
 ) -> None:
     before = executions(services["vision"])
 
-    answer = call_with_timeout(target.of_kind("vision").address, t.VISION_CLASSIFY, t.classify(t.seven()), "0u")
+    with RawConnection(target.of_kind("vision").address) as raw:
+        late = raw.begin(t.VISION_CLASSIFY, [("grpc-timeout", "0u")])
+        raw.send_all(late, framed(t.classify(t.seven())))
+        raw.await_end(late)
+    answer = raw.answers[late]
 
     # Straight it is gRPC's own core that says so, before any of our code: there is no ErrorInfo then.
     assert answer["grpc-status"] == str(grpc.StatusCode.DEADLINE_EXCEEDED.value[0])

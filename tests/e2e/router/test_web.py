@@ -8,6 +8,7 @@ import pytest
 from inference import grpc_service_pb2 as oip
 from tests.e2e.router.processes import SteadyFleet, infer
 from tests.e2e.router.test_refusals import MODEL_INFER
+from tests.raw_http2 import framed
 
 _TRAILERS = 0x80
 
@@ -16,8 +17,7 @@ def asked(fleet: SteadyFleet, path: str, message: bytes, **headers: str) -> byte
     """The body of the answer."""
     connection = HTTPConnection(fleet.router.address, timeout=10)
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    frame = b"\0" + len(message).to_bytes(4, "big") + message
-    connection.request("POST", path, frame, {"content-type": "application/grpc-web+proto", **headers})
+    connection.request("POST", path, framed(message), {"content-type": "application/grpc-web+proto", **headers})
     body = connection.getresponse().read()
     connection.close()
     return body

@@ -1,12 +1,13 @@
-"""A caller that does not read what it is answered, which no gRPC library would be: HTTP/2 frame by frame."""
+"""A caller frame by frame, for what no gRPC library would do: not read an answer, or be late before it has asked."""
 
 import socket
+from collections import defaultdict
 from collections.abc import Iterable
 from select import POLLIN, poll
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import ResponseReceived, StreamEnded, TrailersReceived
+from h2.events import ResponseReceived, StreamEnded, StreamReset, TrailersReceived
 from h2.settings import SettingCodes, Settings
 
 TIMEOUT_S = 20.0
@@ -15,11 +16,14 @@ _NOW_MS = 10
 
 
 def framed(message: bytes) -> bytes:
+    """A message as gRPC sends it, not packed."""
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
 class RawConnection:
-    """One connection, on which no answer's message is taken until `await_end`. `status`: grpc-status by stream."""
+    """One connection, on which no answer's message is taken until `await_end`. `answers`: the headers and trailers of
+    the answers so far, by stream.
+    """
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
@@ -30,7 +34,7 @@ class RawConnection:
         self._http2 = H2Connection(H2Configuration(header_encoding="utf-8"))
         self._http2.local_settings = Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: 0})
         self._http2.initiate_connection()
-        self.status: dict[int, str] = {}
+        self.answers: defaultdict[int, dict[str, str]] = defaultdict(dict)
         self._ended: set[int] = set()
         self._turn()
 
@@ -92,9 +96,8 @@ class RawConnection:
         if not received:
             raise ConnectionError("the front has closed the connection")
         for event in self._http2.receive_data(received):
-            if isinstance(event, StreamEnded):
+            if isinstance(event, StreamEnded | StreamReset):
                 self._ended.add(event.stream_id)
             if isinstance(event, ResponseReceived | TrailersReceived):
-                status = dict(event.headers).get("grpc-status")
-                self.status |= {} if status is None else {event.stream_id: status}
+                self.answers[event.stream_id].update(dict(event.headers))
         self._tcp.sendall(self._http2.data_to_send())
