@@ -110,11 +110,13 @@ impl NativeBatch {
         Ok(())
     }
 
-    /// As `reply_tensors`, with the outputs that stand in the buffers.
-    fn reply_buffers(&self, py: Python<'_>) -> PyResult<()> {
+    /// As `reply_tensors`, with the outputs that stand in the buffers. Whether the batch is settled.
+    fn reply_buffers(&self, py: Python<'_>) -> PyResult<bool> {
         let lent = self.lent.as_ref().ok_or_else(|| misuse("the batch is not in buffers"))?;
-        py.detach(|| self.batch.settle_with(&buffered(lent, &self.batch)));
-        Ok(())
+        Ok(py.detach(|| {
+            self.batch.settle_with(&buffered(lent, &self.batch));
+            self.batch.is_settled()
+        }))
     }
 
     fn reply(&self, index: usize, message: &[u8]) {

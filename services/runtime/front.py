@@ -11,13 +11,16 @@ images, texts, tables or ONNX Runtime.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.runtime.errors import ServingError
 from services.runtime.front_stats import FrontStats
+
+if TYPE_CHECKING:
+    from services.runtime.batch_buffers import AnswersInPlace
 
 MEBIBYTE = 1 << 20
 
@@ -175,9 +178,10 @@ class Queue(Protocol):
     def take(self) -> Batch | None:
         """Wait for a batch, without the GIL. None once the queue is closed and empty."""
 
-    def for_worker(self) -> "Queue":
+    def for_worker(self, in_place: "AnswersInPlace | None" = None) -> "Queue":
         """The same queue for one thread, which drops each batch before it takes the next: where all tensors are of
-        numbers, of a known size and small, the batches of that thread may share memory.
+        numbers, of a known size and small, the batches of that thread may share memory. `take` hands out what
+        `in_place` has left alone, if it is given.
         """
 
     def close(self) -> None:

@@ -49,7 +49,7 @@ def answer(batch: Batch, version: LoadedVersion, clock: StageClock) -> None:
             raise
         raise ServingError(Cause.DEADLINE, "CALLER_GONE", _CALLER_GONE) from None
     finally:
-        version.stages.add(batch.rows, batch.request_count, clock)
+        version.stages.add(batch.rows, batch.request_count, clock.spent_ns)
 
 
 # ---- typed methods

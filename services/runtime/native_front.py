@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import argosy_front
 import numpy as np
 
-from services.runtime.batch_buffers import BatchBuffers, BufferedRows
+from services.runtime.batch_buffers import AnswersInPlace, BatchBuffers, BufferedRows
 from services.runtime.errors import ServingError
 from services.runtime.faults import unforeseen
 from services.runtime.front import (
@@ -117,17 +117,24 @@ class NativeFront:
 class NativeQueue:
     """See `front.Queue`. `lends`: to one worker, whose batches of tensors share memory from the second on."""
 
-    def __init__(self, queue: argosy_front.Queue, spec: QueueSpec, *, lends: bool = False) -> None:
-        self._queue, self._spec, self._lends = queue, spec, lends
+    def __init__(
+        self,
+        queue: argosy_front.Queue,
+        spec: QueueSpec,
+        *,
+        lends: bool = False,
+        in_place: AnswersInPlace | None = None,
+    ) -> None:
+        self._queue, self._spec, self._lends, self._in_place = queue, spec, lends, in_place
         self._buffers: NativeBuffers | None = None
         self._methods = (MODEL_INFER, *(route.method for route in spec.routes))
 
-    def for_worker(self) -> "NativeQueue":
-        return NativeQueue(self._queue, self._spec, lends=True)
+    def for_worker(self, in_place: AnswersInPlace | None = None) -> "NativeQueue":
+        return NativeQueue(self._queue, self._spec, lends=True, in_place=in_place)
 
     def take(self) -> "NativeBatch | None":
         buffers = self._buffers
-        taken = self._queue.take(None if buffers is None else buffers.native)
+        taken = self._queue.take(None) if buffers is None else self._left_alone(buffers)
         if taken is None:
             return None
         batch = NativeBatch(taken, self._spec, self._methods, buffers)
@@ -138,6 +145,21 @@ class NativeQueue:
 
     def close(self) -> None:
         self._queue.close()
+
+    def _left_alone(self, buffers: "NativeBuffers") -> "argosy_front.Taken | None":
+        """The next batch that is not answered in place."""
+        take, in_place, native = self._queue.take, self._in_place, buffers.native
+        while (taken := take(native)) is not None:
+            batch, _, row_count, request_count, longest_wait_us, are_finite = taken
+            if not are_finite or in_place is None:
+                return taken
+            rows = buffers.rows(row_count, are_finite)
+            if not isinstance(rows, BufferedRows):
+                return taken
+            if not in_place.answer(batch, rows, request_count, longest_wait_us):
+                return taken
+            del taken, batch  # it must not outlive its answers while this worker waits for the next
+        return None
 
 
 class NativeBuffers(BatchBuffers):

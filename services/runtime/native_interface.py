@@ -5,7 +5,7 @@ a start. So both have a number, raised by one with every change of what crosses 
 """
 
 # As INTERFACE in front/src/python.rs.
-INTERFACE = 5
+INTERFACE = 6
 
 
 def check_interface(installed: int) -> None:

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from services.runtime.errors import ServingError, deadline_exceeded, exhausted
 from services.runtime.front import QueueSpec
@@ -18,6 +18,9 @@ from services.runtime.portable_cache import ResponseCache
 from services.runtime.portable_counts import QueueCounts
 from services.runtime.portable_line import PortableLine
 from services.runtime.portable_parts import Outcome
+
+if TYPE_CHECKING:
+    from services.runtime.batch_buffers import AnswersInPlace
 
 # Hands answers to the event loop, any number with one wake.
 Deliver: TypeAlias = Callable[[Sequence[tuple[Pending, Answer]]], None]
@@ -62,7 +65,7 @@ class PortableQueue:
                     return None
                 self._changed.wait(self._line.wait_s(now_s))
 
-    def for_worker(self) -> "PortableQueue":
+    def for_worker(self, in_place: "AnswersInPlace | None" = None) -> "PortableQueue":  # noqa: ARG002
         """Its batches have memory of their own."""
         return self
 

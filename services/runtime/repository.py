@@ -6,6 +6,7 @@ only once it is loaded and warm; then the old one is closed and finishes what it
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -208,7 +209,7 @@ class ModelRepository:
             self._front.open_queue(queue_spec(loaded)),
             f"{model}/{version}",
             loaded.instances,
-            lambda: self._residency.use(resident),
+            partial(self._residency.use, resident),
             self._on_fault,
             warm=bool(config.graph_rows),
         )

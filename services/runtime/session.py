@@ -49,6 +49,11 @@ _LOAD_ERRORS = (
 _RUN_ERRORS = (ort_errors.Fail, ort_errors.RuntimeException, ort_errors.EPFail, RuntimeError)
 
 
+def run_options() -> ort.RunOptions:
+    """Of a run that is no CUDA graph's, and says so: or a bound one takes 40 µs longer (docs/performance.md)."""
+    return graph_options(ort.RunOptions(), NO_GRAPH)
+
+
 class Run:
     """One run of a session, which another thread may end before its time."""
 
@@ -106,31 +111,28 @@ class Session:
         self.output_names = tuple(node.name for node in self._session.get_outputs())
         self._string_inputs = {node.name for node in self._session.get_inputs() if node.type == "tensor(string)"}
         self._device_runs = None if self.provider == CPU else _device_runs(self._session, execution)
-        self._host_runs = HostRuns(self._session) if self.provider == CPU else None
+        # None where runs are not bound to memory of the CPU, or such a run has failed and a plain one has not.
+        self.host_runs = HostRuns(self._session) if self.provider == CPU else None
 
     def start(self) -> Run:
         """A run that has yet to be given its inputs."""
         try:
             return Run(self, self.options.pop())
         except IndexError:
-            return Run(self, self._plain_options())
-
-    def _plain_options(self) -> ort.RunOptions:
-        """Of a run that is no CUDA graph's, and says so: or a bound one takes 40 µs longer (docs/performance.md)."""
-        return graph_options(ort.RunOptions(), NO_GRAPH)
+            return Run(self, run_options())
 
     def run_once(self, inputs: Mapping[str, Array], options: ort.RunOptions) -> dict[str, Array]:
         """Raises ServingError (INVALID_INPUT) where the graph finds that the inputs are not what it takes, and
         (EXHAUSTED) where the device has no room for them; DeviceFaultError where the device is lost.
         """
-        runs = self._host_runs
+        runs = self.host_runs
         if runs is None or not isinstance(inputs, BufferedRows):
             return self._unbuffered(inputs, options)
         try:
             return runs.run(inputs, options)
         except RuntimeError as error:
             outputs = self._unbuffered(inputs, options)  # it raises what is wrong with the inputs
-            self._host_runs = None
+            self.host_runs = None
             _log.warning("runs without buffers", detail=str(error))
             return outputs
 

@@ -74,14 +74,14 @@ class StageCounts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         # Appended to and taken from without the lock: either is one step of the interpreter.
-        self._notes: deque[tuple[int, int, list[int]]] = deque()
+        self._notes: deque[tuple[int, int, Sequence[int]]] = deque()
         self._counts = np.zeros((len(STAGES), len(_BOUNDS_NS) + 1), np.int64)
         self._sums_ns = np.zeros(len(STAGES), np.int64)
         self._by_rows: dict[int, NDArray[np.int64]] = {}
 
-    def add(self, rows: int, requests: int, clock: StageClock) -> None:
-        """A batch of so many rows in so many requests has come to its end."""
-        self._notes.append((rows, requests, clock.spent_ns))
+    def add(self, rows: int, requests: int, spent_ns: Sequence[int]) -> None:
+        """A batch of so many rows in so many requests has come to its end, with so much spent on each stage."""
+        self._notes.append((rows, requests, spent_ns))
         if len(self._notes) >= _MAX_NOTES:
             with self._lock:
                 self._add_up()

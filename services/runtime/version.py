@@ -4,9 +4,10 @@ Loading is everything that must be done before the version may be called ready: 
 the provider that was asked for, compare the graph with the manifest, and run the batch sizes once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from argosy.v1.manifest_pb2 import ModelManifest, TensorSpec
 from services.runtime.blank_rows import blank_rows
@@ -47,6 +48,7 @@ class LoadedVersion:
     stages: StageCounts = field(default_factory=StageCounts)
     others: tuple[Session, ...] = ()  # of further instances, where they do not share `session`
     sequences: Sequences | None = None  # of a model that keeps a state
+    in_place: bool = False  # whether a batch is run as it lies, all of it at once
 
     @property
     def instances(self) -> int:
@@ -63,6 +65,10 @@ class LoadedVersion:
     def warm_worker(self) -> None:
         """What an instance does before its first batch: a thread captures the CUDA graphs that it is to replay."""
         _warm_up(self.session, self.manifest, self.signature, self.config.graph_rows)
+
+
+# The version to run a batch with, brought back to memory where it has left. Raises ServingError where that fails.
+Acquire: TypeAlias = Callable[[], LoadedVersion]
 
 
 def load_version(
@@ -95,6 +101,7 @@ def load_version(
         task_code.padding_limits(manifest),
         others=tuple(sessions[1:]),
         sequences=Sequences(states, config.max_sequences, config.sequence_idle_s) if states else None,
+        in_place=not (states or config.preferred_batch_rows) and row_limit == config.max_batch_rows,
     )
 
 

@@ -14,12 +14,10 @@ import structlog
 from services.runtime.errors import DeviceFaultError, ServingError, device_lost, unavailable, without_frames
 from services.runtime.faults import unforeseen
 from services.runtime.front import Batch, Queue
+from services.runtime.in_place import InPlace
 from services.runtime.instance import answer
 from services.runtime.stages import StageClock
-from services.runtime.version import LoadedVersion
-
-# The version to run a batch with, brought back to memory where it has left. Raises ServingError where that fails.
-Acquire: TypeAlias = Callable[[], LoadedVersion]
+from services.runtime.version import Acquire, LoadedVersion
 
 _log = structlog.get_logger()
 
@@ -47,10 +45,10 @@ def start_instances(
 def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, warm: bool) -> None:
     if warm:
         _warm(acquire, index, on_fault)
-    queue = queue.for_worker()
-    free_ns = time.perf_counter_ns()
+    in_place = InPlace(acquire)
+    queue = queue.for_worker(in_place)
     while (batch := queue.take()) is not None:
-        batch_wait_ns = min(time.perf_counter_ns() - free_ns, batch.longest_wait_us * 1000)
+        batch_wait_ns = min(time.perf_counter_ns() - in_place.free_ns, batch.longest_wait_us * 1000)
         try:
             answer(batch, _brought_back(acquire).of_instance(index), StageClock(batch_wait_ns))
         except ServingError as error:
@@ -62,7 +60,7 @@ def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, warm: b
             _refuse_all(batch, unforeseen(f"{batch.method} failed", error))
         batch.close()
         del batch  # it must not outlive its answers while this worker waits for the next
-        free_ns = time.perf_counter_ns()
+        in_place.free_ns = time.perf_counter_ns()
 
 
 def _warm(acquire: Acquire, index: int, on_fault: OnFault) -> None:

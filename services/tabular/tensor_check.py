@@ -72,7 +72,7 @@ def tensor_check(manifest: ModelManifest) -> TensorCheck:
     floats, closed = _float_columns(manifest), list(_closed_columns(manifest))
 
     def check(inputs: Mapping[str, Array]) -> None:
-        are_finite = bool(floats) and isinstance(inputs, BufferedRows) and inputs.are_finite
+        are_finite = isinstance(inputs, BufferedRows) and inputs.are_finite
         for of_input in floats:
             of_input.check(inputs[of_input.input], are_finite)
         for column in closed:

@@ -17,6 +17,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from argosy.v1.text_pb2 import TextServiceEmbedRequest
 from inference.grpc_service_pb2 import InferTensorContents, ModelInferRequest, ModelInferResponse
+from services.runtime.batch_buffers import AnswersInPlace
 from services.runtime.front import (
     Batch,
     Front,
@@ -128,8 +129,8 @@ class PatientQueue:
         Thread(target=lambda: taken.set_result(self.queue.take()), daemon=True).start()
         return taken.result(TAKE_TIMEOUT_S)
 
-    def for_worker(self) -> "PatientQueue":
-        return PatientQueue(self.queue.for_worker())
+    def for_worker(self, in_place: AnswersInPlace | None = None) -> "PatientQueue":
+        return PatientQueue(self.queue.for_worker(in_place))
 
     def close(self) -> None:
         self.queue.close()

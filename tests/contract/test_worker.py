@@ -3,13 +3,14 @@
 import gc
 import threading
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
 import pytest
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
-from services.runtime.batch_buffers import BufferedRows
+from services.runtime.batch_buffers import BatchInPlace, BufferedRows
 from services.runtime.errors import ServingError, invalid_input
 from services.runtime.front import Array, Batch, Queue, Signature, TensorSignature
 from services.runtime.tensors import DTYPES
@@ -255,6 +256,42 @@ def test_a_workers_memory_goes_with_it_and_without_a_search_for_cycles(served: S
         assert x() is None
     finally:
         gc.enable()
+
+
+class Doubling:
+    """Answers y = 2 x in place, but for rows that begin with `left_alone`."""
+
+    def __init__(self, left_alone: float) -> None:
+        self.left_alone = left_alone
+        self.batches: list[tuple[int, int]] = []
+        self.settled: list[bool] = []
+
+    def answer(self, batch: BatchInPlace, rows: BufferedRows, request_count: int, longest_wait_us: int) -> bool:
+        assert longest_wait_us >= 0
+        if rows["x"][0, 0] == self.left_alone:
+            return False
+        self.batches.append((rows.row_count, request_count))
+        batch.on_abandoned(lambda: None)
+        np.multiply(rows["x"], 2, out=rows.outputs["y"])
+        self.settled.append(batch.reply_buffers())
+        return True
+
+
+def test_a_worker_is_handed_what_is_not_answered_in_place(served: Served) -> None:
+    in_place = Doubling(left_alone=7)
+    queue = served.open(spec(signature=OF_TWO)).for_worker(in_place)
+    warm(served, queue)
+    for left in ([7, 7], [np.inf, 0]):
+        with ThreadPoolExecutor() as worker:
+            handed_out = worker.submit(taken, queue)
+            for number in (1, 2) if is_native(queue) else ():
+                assert raw_y(served.infer(raw_infer([[number, 0]] * number)).result()) == [[2 * number, 0]] * number
+            assert not handed_out.done()
+            call = served.infer(raw_infer([left]))
+            double(handed_out.result())
+            assert raw_y(call.result()) == [[2 * number for number in left]]
+    assert in_place.batches == ([(1, 1), (2, 1)] * 2 if is_native(queue) else [])
+    assert all(in_place.settled)
 
 
 def _copied(inputs: dict[str, Array]) -> dict[str, Array]:

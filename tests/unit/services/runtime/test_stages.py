@@ -13,12 +13,12 @@ def clock_of(*instants_ns: int) -> Callable[[], int]:
     return lambda: next(left)
 
 
-def batch(*, waited_us: int = 0, preprocess_us: int = 0, compute_us: int = 0, postprocess_us: int = 0) -> StageClock:
+def batch(*, waited_us: int = 0, preprocess_us: int = 0, compute_us: int = 0, postprocess_us: int = 0) -> list[int]:
     instants_us = [0, preprocess_us, preprocess_us + compute_us, preprocess_us + compute_us + postprocess_us]
     clock = StageClock(waited_us * 1000, clock_of(*(instant * 1000 for instant in instants_us)))
     for stage in (PREPROCESS, COMPUTE, POSTPROCESS):
         clock.end(stage)
-    return clock
+    return clock.spent_ns
 
 
 def test_a_stage_is_what_has_passed_since_the_one_before_it() -> None:

@@ -1,0 +1,220 @@
+"""Batches that are answered where they lie: the same answers, and every doubt goes the long way."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import grpc
+import numpy as np
+import pytest
+
+from services.runtime.batch_buffers import BatchBuffers, BufferedRows
+from services.runtime.errors import invalid_input, unavailable
+from services.runtime.front import Array
+from services.runtime.in_place import InPlace
+from services.runtime.session import Session
+from services.runtime.stages import StageCounts
+from services.runtime.typed_method import TaskCode
+from tests.unit.services.runtime import recurrent
+from tests.unit.services.runtime.served import Served, code
+from tests.unit.services.runtime.tiny import lookup_graph, scaling_graph, session, tensor, write_version
+
+Serve = Callable[..., Served]
+
+X = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+
+ONE_ROW_Y = tensor("FP32", 1, 3, name="y") | {"role": "OUTPUT_ROLE_VALUE"}
+
+
+@dataclass
+class Laid:
+    """A batch that lies in `rows`; `before_reply` is done before its answer, as by another thread."""
+
+    rows: BufferedRows
+    callers_wait: bool = True
+    before_reply: Callable[["Laid"], None] = lambda _: None
+    answered: list[dict[str, Array]] = field(default_factory=list)
+    ended: bool = False
+
+    def on_abandoned(self, callback: Callable[[], None]) -> None:
+        self.end = callback
+        if not self.callers_wait:
+            self.leave()
+
+    def leave(self) -> None:
+        self.ended = True
+        self.end()
+
+    def reply_buffers(self) -> bool:
+        self.before_reply(self)
+        self.answered.append({name: array.copy() for name, array in self.rows.outputs.items()})
+        return not self.ended
+
+
+def rows_of(x: Array, y: Array) -> BufferedRows:
+    rows = BatchBuffers({"x": x}, {"y": y}).rows(len(x), True)
+    assert isinstance(rows, BufferedRows)
+    return rows
+
+
+def version(of: Session, **other: object) -> SimpleNamespace:
+    return SimpleNamespace(
+        **{"session": of, "in_place": True, "check": lambda _: None, "stages": StageCounts()} | other
+    )
+
+
+def doubled(own: InPlace, **laid: object) -> bool:
+    """Whether a batch was answered in place, with two times its rows."""
+    batch = Laid(rows_of(X, np.zeros((2, 3), np.float32)), **laid)
+    is_answered = own.answer(batch, batch.rows, 2, 0)
+    assert [answer["y"].tolist() for answer in batch.answered] == ([(2 * X).tolist()] if is_answered else [])
+    return is_answered
+
+
+def test_a_batch_is_answered_and_counted(tmp_path: Path) -> None:
+    loaded = version(session(tmp_path, scaling_graph(2)))
+    assert doubled(InPlace(lambda: loaded))
+    stats = loaded.stages.read("m", "1")
+    assert [sum(histogram.counts) for histogram in stats.histograms] == [2] * 4  # once for each request
+    assert {rows: total.batches for rows, total in stats.by_rows.items()} == {2: 1}
+
+
+def test_a_wait_is_counted_from_when_there_was_nothing_to_do(tmp_path: Path) -> None:
+    loaded = version(session(tmp_path, scaling_graph(2)))
+    own = InPlace(lambda: loaded)
+    own.free_ns -= 1_000_000_000
+    rows = rows_of(X, np.zeros((2, 3), np.float32))
+    for longest_wait_us in (7, 0):
+        assert own.answer(Laid(rows), rows, 1, longest_wait_us)
+    assert sum(total.spent_ns[0] for total in loaded.stages.read("m", "1").by_rows.values()) == 7000
+
+
+@pytest.mark.parametrize(
+    "doubt",
+    [
+        {"in_place": False},
+        {"session": SimpleNamespace(host_runs=None)},
+        {"check": lambda _: _refuse()},
+    ],
+    ids=["version", "session", "check"],
+)
+def test_every_doubt_goes_the_long_way_and_the_next_batch_does_not(doubt: dict[str, object], tmp_path: Path) -> None:
+    sure = version(session(tmp_path, scaling_graph(2)))
+    versions = iter([version(sure.session, **doubt), sure])
+    own = InPlace(lambda: next(versions))
+    assert [doubled(own), doubled(own)] == [False, True]
+
+
+def test_a_version_that_cannot_be_had_is_told_the_long_way() -> None:
+    def gone() -> None:
+        raise unavailable("MODEL_NOT_READY", "it has left")
+
+    assert not doubled(InPlace(gone))
+
+
+def test_a_run_that_fails_is_told_the_long_way(tmp_path: Path) -> None:
+    loaded = version(session(tmp_path, lookup_graph()))
+    index = np.array([[7]])
+    rows = rows_of(index, np.zeros((1, 1, 2), np.float32))
+    own, batch = InPlace(lambda: loaded), Laid(rows)
+    assert not own.answer(batch, rows, 1, 0)
+    assert not batch.answered
+    index[:] = 1
+    assert own.answer(batch, rows, 1, 0)
+    assert batch.answered[0]["y"].tolist() == [[[2, 3]]]
+
+
+def test_a_batch_that_its_callers_have_left_is_not_run_and_ends_no_other(tmp_path: Path) -> None:
+    loaded = version(session(tmp_path, scaling_graph(2)))
+    own = InPlace(lambda: loaded)
+    assert not doubled(own, callers_wait=False)
+    assert doubled(own)
+
+
+def test_who_leaves_as_the_answer_is_given_ends_no_later_run(tmp_path: Path) -> None:
+    loaded = version(session(tmp_path, scaling_graph(2)))
+    own = InPlace(lambda: loaded)
+    late: list[Laid] = []
+
+    def leaving(batch: Laid) -> None:
+        batch.ended = True  # found out by the front, which has yet to call back
+        late.append(batch)
+
+    assert doubled(own, before_reply=leaving)
+    assert doubled(own, before_reply=lambda _: late[0].end())
+    late[0].end()
+    assert doubled(own)
+
+
+# ---- through a front
+
+
+def test_the_native_front_has_them_answered_in_place_from_the_second_on(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = _ways(monkeypatch)
+    served = loaded(serve(), "instances: 1\n")
+    for number in range(4):
+        assert served.infer((number, 0, 1), (number, 2, 3)) == [[2 * number, 0, 2], [2 * number, 4, 6]]
+    # The last answer may be here before its way has been noted.
+    assert ways[:2] == ([True] * 2 if _is_native(served) else [])
+
+
+def test_what_a_check_refuses_is_refused_between_others(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(inputs: Mapping[str, Array]) -> None:
+        if not np.isfinite(inputs["x"]).all():
+            _refuse()
+
+    ways = _ways(monkeypatch)
+    served = loaded(serve(task_code=TaskCode(lambda *_: (), lambda _: check)), "instances: 1\n")
+    for _ in range(2):
+        assert served.infer((1, 2, 3)) == [[2, 4, 6]]
+        assert code(lambda: served.infer((1, math.nan, 3))) is grpc.StatusCode.INVALID_ARGUMENT
+    assert ways == ([True] if _is_native(served) else [])
+
+
+@pytest.mark.parametrize(
+    ("serving", "manifest", "in_place"),
+    [
+        ("", {}, True),
+        ("preferred_batch_rows: [4]\n", {}, False),
+        ("", {"graph": recurrent.summing_graph(), **recurrent.MANIFEST}, False),
+        ("", {"inputs": [tensor("FP32", 1, 3)], "outputs": [ONE_ROW_Y]}, False),
+    ],
+    ids=["ordinary", "padded", "stateful", "row by row"],
+)
+def test_batches_that_have_to_be_shaped_first_are_not_run_as_they_lie(
+    serving: str, manifest: dict[str, object], in_place: bool, serve: Serve
+) -> None:
+    served = loaded(serve(), serving, **manifest)
+    assert served.repository.loaded("tiny", "").in_place == in_place
+
+
+def loaded(served: Served, serving: str = "", **manifest: object) -> Served:
+    write_version(served.models, **manifest)
+    (served.models / "tiny" / "serving.yaml").write_text(serving)
+    served.repository.load_all()
+    return served
+
+
+def _refuse() -> None:
+    raise invalid_input("inputs: wrong")
+
+
+def _is_native(served: Served) -> bool:
+    return type(served.front).__name__ == "NativeFront"
+
+
+def _ways(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Of every batch that comes to be answered in place: whether it was."""
+    ways: list[bool] = []
+    answer = InPlace.answer
+
+    def noted(*args: object) -> bool:
+        ways.append(answer(*args))
+        return ways[-1]
+
+    monkeypatch.setattr(InPlace, "answer", noted)
+    return ways
