@@ -7,7 +7,7 @@ import sys
 import time
 from importlib import import_module
 
-from services.runtime import workers
+from services.runtime import in_place, workers
 from services.runtime.ending import end_process
 from services.runtime.service import main
 from services.runtime.stages import StageClock
@@ -23,4 +23,5 @@ class CpuClock(StageClock):
 if __name__ == "__main__":
     *flags, kind = sys.argv[1:]
     workers.StageClock = CpuClock  # type: ignore[assignment, attr-defined]
+    in_place.perf_counter_ns = time.thread_time_ns  # type: ignore[attr-defined]
     end_process(main(getattr(import_module(f"services.{kind}.__main__"), kind.upper()), flags, os.environ))

@@ -5,8 +5,8 @@ microsecond, and a batch's way through `instance.py` has thirty of them. This wa
 goes the other: a batch that fails here is handed out as if it had not been tried, and told apart there.
 """
 
-import time
 from functools import partial
+from time import perf_counter_ns
 
 from services.runtime.batch_buffers import BatchInPlace, BufferedRows
 from services.runtime.session import run_options
@@ -18,11 +18,11 @@ class InPlace:
 
     def __init__(self, acquire: Acquire) -> None:
         self._acquire = acquire
-        self.free_ns = time.perf_counter_ns()
+        self.free_ns = perf_counter_ns()
         self._renew()
 
     def answer(self, batch: BatchInPlace, rows: BufferedRows, request_count: int, longest_wait_us: int) -> bool:
-        begun_ns = time.perf_counter_ns()
+        begun_ns = perf_counter_ns()
         try:
             version = self._acquire()
             runs = version.session.host_runs
@@ -30,16 +30,16 @@ class InPlace:
                 return False
             batch.on_abandoned(self._end)
             version.check(rows)
-            ready_ns = time.perf_counter_ns()
+            ready_ns = perf_counter_ns()
             runs.run(rows, self._options)
-            run_ns = time.perf_counter_ns()
+            run_ns = perf_counter_ns()
             settled = batch.reply_buffers()
         except Exception:  # noqa: BLE001 - whatever it is happens again where it is told
             self._renew()
             return False
         if not settled:
             self._renew()
-        end_ns = time.perf_counter_ns()
+        end_ns = perf_counter_ns()
         waited_ns = min(begun_ns - self.free_ns, longest_wait_us * 1000)
         spent_ns = (waited_ns, ready_ns - begun_ns, run_ns - ready_ns, end_ns - run_ns)
         version.stages.add(rows.row_count, request_count, spent_ns)
