@@ -14,12 +14,20 @@ from services.runtime.version import Acquire
 
 
 class InPlace:
-    """Of one worker: what answers its batches in place. `free_ns`: since when it has had none, by `perf_counter_ns`."""
+    """Of one worker: what answers its batches in place, and since when it has had none."""
 
     def __init__(self, acquire: Acquire) -> None:
         self._acquire = acquire
-        self.free_ns = perf_counter_ns()
+        self._free_ns = perf_counter_ns()
         self._renew()
+
+    def has_none(self) -> None:
+        """The worker has come to the end of a batch."""
+        self._free_ns = perf_counter_ns()
+
+    def waited_ns(self, longest_wait_us: int) -> int:
+        """How long a batch has waited for company while the worker had none."""
+        return min(perf_counter_ns() - self._free_ns, longest_wait_us * 1000)
 
     def answer(self, batch: BatchInPlace, rows: BufferedRows, request_count: int, longest_wait_us: int) -> bool:
         begun_ns = perf_counter_ns()
@@ -40,10 +48,10 @@ class InPlace:
         if not settled:
             self._renew()
         end_ns = perf_counter_ns()
-        waited_ns = min(begun_ns - self.free_ns, longest_wait_us * 1000)
+        waited_ns = min(begun_ns - self._free_ns, longest_wait_us * 1000)
         spent_ns = (waited_ns, ready_ns - begun_ns, run_ns - ready_ns, end_ns - run_ns)
         version.stages.add(rows.row_count, request_count, spent_ns)
-        self.free_ns = end_ns
+        self._free_ns = end_ns
         return True
 
     def _renew(self) -> None:

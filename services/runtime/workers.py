@@ -5,7 +5,6 @@ version: one that has left memory is brought back for the batch that needs it.
 """
 
 import threading
-import time
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -48,7 +47,7 @@ def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, warm: b
     in_place = InPlace(acquire)
     queue = queue.for_worker(in_place)
     while (batch := queue.take()) is not None:
-        batch_wait_ns = min(time.perf_counter_ns() - in_place.free_ns, batch.longest_wait_us * 1000)
+        batch_wait_ns = in_place.waited_ns(batch.longest_wait_us)
         try:
             answer(batch, _brought_back(acquire).of_instance(index), StageClock(batch_wait_ns))
         except ServingError as error:
@@ -60,7 +59,7 @@ def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, warm: b
             _refuse_all(batch, unforeseen(f"{batch.method} failed", error))
         batch.close()
         del batch  # it must not outlive its answers while this worker waits for the next
-        in_place.free_ns = time.perf_counter_ns()
+        in_place.has_none()
 
 
 def _warm(acquire: Acquire, index: int, on_fault: OnFault) -> None:

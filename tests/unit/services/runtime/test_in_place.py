@@ -81,14 +81,17 @@ def test_a_batch_is_answered_and_counted(tmp_path: Path) -> None:
     assert {rows: total.batches for rows, total in stats.by_rows.items()} == {2: 1}
 
 
-def test_a_wait_is_counted_from_when_there_was_nothing_to_do(tmp_path: Path) -> None:
+def test_each_stage_is_counted_and_a_wait_from_when_there_was_nothing_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instants_ns = iter([0, 10_000, 10_100, 10_120, 10_123, 60_000, 60_100, 60_120, 60_123])
+    monkeypatch.setattr("services.runtime.in_place.perf_counter_ns", lambda: next(instants_ns))
     loaded = version(session(tmp_path, scaling_graph(2)))
     own = InPlace(lambda: loaded)
-    own.free_ns -= 1_000_000_000
     rows = rows_of(X, np.zeros((2, 3), np.float32))
-    for longest_wait_us in (7, 0):
+    for longest_wait_us in (50, 7):
         assert own.answer(Laid(rows), rows, 1, longest_wait_us)
-    assert sum(total.spent_ns[0] for total in loaded.stages.read("m", "1").by_rows.values()) == 7000
+    assert loaded.stages.read("m", "1").by_rows[2].spent_ns == [10_000 + 7_000, 200, 40, 6]
 
 
 @pytest.mark.parametrize(
