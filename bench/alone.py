@@ -28,7 +28,7 @@ SECONDS = 0.7
 TIMEOUT_S = 60
 
 
-def measure(case: Case, cpus: Cpus) -> list[Raw]:
+def measure(case: Case, cpus: Cpus, batches: Sequence[int] = BATCHES) -> list[Raw]:
     """The case's graph at several batch sizes, on the server's CPU."""
     with tempfile.NamedTemporaryFile() as message, pinned(cpus.server):
         Path(message.name).write_bytes(case.row)
@@ -42,7 +42,7 @@ def measure(case: Case, cpus: Cpus) -> list[Raw]:
                 check=True,
                 timeout=TIMEOUT_S,
             ).stdout
-            for rows in BATCHES
+            for rows in batches
         ]
     return [Raw(**json.loads(output)) for output in outputs]
 
