@@ -6,12 +6,12 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::error::{exhausted, ServingError};
 use crate::frame::Encoding;
-use crate::headers::{GRPC_ENCODING, GRPC_TIMEOUT};
+use crate::headers::OWN;
 use crate::memory::Held;
 
 /// A call, as its headers have it.
 pub struct Call {
-    /// As they came.
+    /// Those that are the fleet's own, which few callers send.
     pub headers: HeaderMap,
     /// When they came.
     pub arrived: Instant,
@@ -24,12 +24,33 @@ pub struct Call {
 }
 
 impl Call {
-    /// Read the headers of a call that came at `arrived`.
-    pub fn new(headers: HeaderMap, arrived: Instant) -> Self {
-        let timeout = headers.get(&GRPC_TIMEOUT).and_then(|value| timeout(value.as_bytes()));
-        let encoding = Encoding::of_header(headers.get(&GRPC_ENCODING).map(|value| value.as_bytes()));
-        let deadline = timeout.and_then(|timeout| arrived.checked_add(timeout));
-        Call { headers, arrived, deadline, encoding, held: Held::default() }
+    /// Read the headers of a call that came at `arrived`, each once: to look for one by its name costs a hash. Refuse
+    /// headers of more than `limit` bytes, counted as HTTP/2 counts them.
+    pub fn new(headers: &HeaderMap, arrived: Instant, limit: usize) -> Result<Self, ServingError> {
+        let (mut size, mut patience, mut encoding, mut own) = (0, None, None, HeaderMap::new());
+        for (name, value) in headers {
+            size += name.as_str().len() + value.len() + 32;
+            match name.as_str() {
+                "grpc-timeout" => patience = patience.or(Some(value)),
+                "grpc-encoding" => encoding = encoding.or(Some(value)),
+                own_name if own_name.starts_with(OWN) => drop(own.append(name, value.clone())),
+                _ => {}
+            }
+        }
+        if size > limit {
+            return Err(exhausted(
+                "METADATA_TOO_LARGE",
+                format!("metadata of at most {limit} bytes is taken, got {size}"),
+            ));
+        }
+        let patience = patience.and_then(|value| timeout(value.as_bytes()));
+        Ok(Call {
+            headers: own,
+            arrived,
+            deadline: patience.and_then(|patience| arrived.checked_add(patience)),
+            encoding: Encoding::of_header(encoding.map(|value| value.as_bytes())),
+            held: Held::default(),
+        })
     }
 }
 
@@ -49,15 +70,6 @@ pub fn http_refusal(method: &Method, headers: &HeaderMap) -> Option<StatusCode> 
 fn is_grpc(content_type: &[u8]) -> bool {
     let rest = content_type.strip_prefix(b"application/grpc");
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-}
-
-/// Refuse headers of more than `limit` bytes, counted as HTTP/2 counts them.
-pub fn check_metadata(headers: &HeaderMap, limit: usize) -> Result<(), ServingError> {
-    let size: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
-    if size <= limit {
-        return Ok(());
-    }
-    Err(exhausted("METADATA_TOO_LARGE", format!("metadata of at most {limit} bytes is taken, got {size}")))
 }
 
 /// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>: at most eight digits and a unit.
@@ -96,8 +108,23 @@ mod tests {
     fn metadata_is_counted_with_32_bytes_a_header() {
         let mut headers = HeaderMap::new();
         headers.insert("x", "y".parse().unwrap());
-        assert!(check_metadata(&headers, 34).is_ok());
-        assert_eq!(check_metadata(&headers, 33).unwrap_err().reason, "METADATA_TOO_LARGE");
+        assert!(Call::new(&headers, Instant::now(), 34).is_ok());
+        let refused = Call::new(&headers, Instant::now(), 33).err();
+        assert_eq!(refused.map(|error| error.reason), Some("METADATA_TOO_LARGE".into()));
+    }
+
+    #[test]
+    fn of_a_header_that_comes_twice_the_first_counts_and_the_fleets_own_are_kept() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("grpc-timeout", "1S"), ("grpc-timeout", "9S"), ("argosy-model", "a"), ("x", "y")] {
+            headers.append(name, value.parse().unwrap());
+        }
+        headers.append("argosy-model", "b".parse().unwrap());
+        let arrived = Instant::now();
+        let call = Call::new(&headers, arrived, 1000).ok().unwrap();
+        assert_eq!(call.deadline, Some(arrived + Duration::from_secs(1)));
+        assert_eq!(call.headers.len(), 2);
+        assert_eq!(call.headers.get_all("argosy-model").iter().collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use h2::RecvStream;
 use http::Request;
 use tokio::time::sleep_until;
 
-use crate::call_head::{check_metadata, http_refusal, Call};
+use crate::call_head::{http_refusal, Call};
 use crate::caller::{Answer, Way};
 use crate::error::{deadline_exceeded, Cause, ServingError};
 use crate::frame::{framed, Encoding, Framed};
@@ -41,12 +41,11 @@ pub fn accept(server: &Arc<Server>, request: Request<RecvStream>, to: SendRespon
     if let Some(status) = http_refusal(&head.method, &head.headers) {
         return refuse_http(to, status);
     }
-    let checked = check_metadata(&head.headers, server.limits.max_metadata_bytes);
-    let method = match checked.and_then(|()| server.method(head.uri.path())) {
-        Ok(method) => method,
+    let call = Call::new(&head.headers, Instant::now(), server.limits.max_metadata_bytes);
+    let (call, method) = match call.and_then(|call| Ok((call, server.method(head.uri.path())?))) {
+        Ok(found) => found,
         Err(error) => return server.outgoing.refuse(to, &error, None),
     };
-    let call = Call::new(head.headers, Instant::now());
     let incoming = incoming(body, &method, server.limits.max_message_bytes);
     let server = server.clone();
     match method {

@@ -1,11 +1,9 @@
-//! The headers of a request that are looked for in each: as names that are made once, not read from text every time.
+//! The fleet's own headers of a request: as names that are made once, not read from text every time.
 
 use http::HeaderName;
 
-/// How long the caller waits.
-pub static GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-/// How packed messages are packed.
-pub static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+/// What the name of each begins with.
+pub const OWN: &str = "argosy-";
 /// The model, as a router read it.
 pub static MODEL: HeaderName = HeaderName::from_static("argosy-model");
 /// The version, as a router read or chose it.
