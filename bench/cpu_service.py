@@ -5,10 +5,12 @@ middle of them. `python -m bench.cpu_service FLAG … KIND`, with the flags of `
 import os
 import sys
 import time
+from functools import partial
 from importlib import import_module
 
-from services.runtime import in_place, workers
+from services.runtime import workers
 from services.runtime.ending import end_process
+from services.runtime.in_place import InPlace
 from services.runtime.service import main
 from services.runtime.stages import StageClock
 
@@ -23,5 +25,5 @@ class CpuClock(StageClock):
 if __name__ == "__main__":
     *flags, kind = sys.argv[1:]
     workers.StageClock = CpuClock  # type: ignore[assignment, attr-defined]
-    in_place.perf_counter_ns = time.thread_time_ns  # type: ignore[attr-defined]
+    workers.InPlace = partial(InPlace, clock=time.thread_time_ns)  # type: ignore[assignment, attr-defined]
     end_process(main(getattr(import_module(f"services.{kind}.__main__"), kind.upper()), flags, os.environ))

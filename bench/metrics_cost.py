@@ -8,13 +8,15 @@ tabular service.
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from bench.cases import MANY, ONE, of_small_model
 from bench.generator import generator
 from bench.machine import pinned, usable_cpus
 from bench.pairs import ROUNDS, compared, running
-from services.runtime import in_place
+from services.runtime import workers
 from services.runtime.ending import end_process
+from services.runtime.in_place import InPlace
 from services.runtime.service import main as serve
 from services.runtime.stages import StageClock, StageCounts
 from services.tabular.__main__ import TABULAR
@@ -42,7 +44,7 @@ def serve_without(arguments: Sequence[str]) -> int:
     def add(self: StageCounts, rows: int, requests: int, spent_ns: Sequence[int]) -> None: ...
 
     StageClock.end, StageCounts.add = end, add  # type: ignore[method-assign]
-    in_place.perf_counter_ns = int  # type: ignore[attr-defined]  # always 0
+    workers.InPlace = partial(InPlace, clock=int)  # type: ignore[assignment, attr-defined]  # always 0
     return serve(TABULAR, arguments, os.environ)
 
 

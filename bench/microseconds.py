@@ -2,10 +2,11 @@
 
 `python -m bench.microseconds [ROUNDS [CASE]]` prints CPU time a request at 1 and 32 in flight: of the front's thread,
 in the kernel and in its own code, and of the workers, by stage; and what ONNX Runtime takes by itself for a row in
-batches of 1 and 32, in turns with them. The kernel counts each thread's time, and the service's stages are counted by
+batches as large, in turns with them. The kernel counts each thread's time, and the service's stages are counted by
 their thread's too (`cpu_service.py`). Of the rounds the one that cost least is told: what else runs on the machine can
-only add to it. The last line compares ONNX Runtime in the service with itself alone, just before and just after: the
-median of the rounds and their quartiles, since of two least costs one may be from a better minute.
+only add to it. The last line compares ONNX Runtime in the service with plain runs of itself alone just after, in
+batches as large: the median of the rounds and their quartiles, since of two least costs one may be from a better
+minute.
 """
 
 import os
@@ -21,8 +22,9 @@ from rich.table import Table
 from bench import alone, mlp, stages
 from bench.cases import MANY, ONE, Case, cases
 from bench.contenders import Running
+from bench.figures import Raw
 from bench.generator import Generator, Load, generator
-from bench.machine import Cpus, pinned, usable_cpus
+from bench.machine import pinned, usable_cpus
 from bench.measure import rate
 from bench.pairs import running
 from services.runtime.fronts import NATIVE
@@ -74,31 +76,25 @@ def main(rounds: int, name: str) -> None:
                 for load in (ONE, MANY)
             }
             found: dict[Load, list[Costs]] = {load: [] for load in counts}
-            around_us: dict[Load, list[tuple[float, float]]] = {load: [] for load in counts}
+            raws: dict[Load, list[Raw]] = {load: [] for load in counts}
             for _ in range(rounds):
                 for load, count in counts.items():
-                    before_us = alone_us(case, load, cpus)
-                    found[load].append(measured(one, case, load, sender, count))
-                    around_us[load].append((before_us, alone_us(case, load, cpus)))
+                    costs = measured(one, case, load, sender, count)
+                    found[load].append(costs)
+                    raws[load] += alone.measure(case, cpus, (round(costs.requests_a_batch),))
     least = [min(costs, key=lambda each: each.total) for costs in found.values()]
     table = Table(f"{name}, CPU µs a request", *(load.name for load in found))
     for part in Costs.__slots__:
         table.add_row(part.replace("_", " "), *(f"{getattr(costs, part):.1f}" for costs in least))
     table.add_row("in all", *(f"{costs.total:.1f}" for costs in least))
-    table.add_row("ONNX Runtime by itself, a row", *(f"{min(map(min, pairs)):.1f}" for pairs in around_us.values()))
-    table.add_row("its speed here beside by itself", *(_ratio(found[load], around_us[load]) for load in found))
+    table.add_row("ONNX Runtime by itself, a row", *(f"{min(raw.cpu_us for raw in own):.1f}" for own in raws.values()))
+    table.add_row("its speed here beside by itself", *(_ratio(found[load], raws[load]) for load in found))
     Console(width=130).print(table)
 
 
-def alone_us(case: Case, load: Load, cpus: Cpus) -> float:
-    """CPU µs of a row, of ONNX Runtime by itself in batches of as many as are in flight."""
-    [raw] = alone.measure(case, cpus, (load.in_flight,))
-    return raw.cpu_us
-
-
-def _ratio(costs: Sequence[Costs], around_us: Sequence[tuple[float, float]]) -> str:
-    ratios = [sum(pair) / 2 / cost.onnx_runtime for pair, cost in zip(around_us, costs, strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
+def _ratio(costs: Sequence[Costs], raws: Sequence[Raw]) -> str:
+    ratios = [raw.cpu_us / cost.onnx_runtime for raw, cost in zip(raws, costs, strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
     return f"{middle:.3f} ({low:.3f} to {high:.3f})"
 
 

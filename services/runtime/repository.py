@@ -212,6 +212,7 @@ class ModelRepository:
             partial(self._residency.use, resident),
             self._on_fault,
             warm=bool(config.graph_rows),
+            in_place=loaded.in_place,
         )
         provider, own = loaded.session.provider, own_file(manifest)
         return Entry(READY, "", manifest, resident, config, provider, tuple(workers), own)

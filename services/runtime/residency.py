@@ -120,7 +120,7 @@ class Residency:
             loaded = self._load(resident)
             resident.sequences = resident.sequences or loaded.sequences
             loaded = replace(loaded, stages=resident.stages, sequences=resident.sequences)
-            resident.loaded = loaded
+            resident.loaded, resident.failure = loaded, None
             self._residents.append(resident)
         _log.info("in memory", version=resident.name, size_bytes=resident.size_bytes)
         return loaded
@@ -130,7 +130,7 @@ class Residency:
             raise unavailable("MODEL_NOT_READY", f"{resident.name} has been unloaded")
         failure = resident.failure
         if failure is not None and time.monotonic() - failure.at_s < _RETRY_S:
-            raise failure.error
+            raise without_frames(failure.error)
 
     def _load(self, resident: Resident) -> LoadedVersion:
         try:

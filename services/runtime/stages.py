@@ -1,8 +1,9 @@
 """Where a batch's time goes once it has left the queue: what a front cannot see, since it happens in the worker.
 
-The worker holds a `StageClock` a batch and ends each stage as it comes to its end; a version's `StageCounts` adds them
-up, in histograms and by batch size as Triton tells them. A batch's time counts once for each of its requests, each of
-which has waited all of it. A batch that failed counts with the stages that it came to.
+The worker holds a `StageClock` a batch, but for those that it answers in place, and ends each stage as it comes to its
+end; a version's `StageCounts` adds them up, in histograms and by batch size as Triton tells them. A batch's time counts
+once for each of its requests, each of which has waited all of it. A batch that failed counts with the stages that it
+came to.
 
 Filling four histograms takes 4 µs, which is too much beside a small model: a batch is only noted, and notes are added
 up many at a time, with numpy.

@@ -48,7 +48,7 @@ class LoadedVersion:
     stages: StageCounts = field(default_factory=StageCounts)
     others: tuple[Session, ...] = ()  # of further instances, where they do not share `session`
     sequences: Sequences | None = None  # of a model that keeps a state
-    in_place: bool = False  # whether a batch is run as it lies, all of it at once
+    in_place: bool = False  # whether a batch may be run as it lies, all of it at once
 
     @property
     def instances(self) -> int:
@@ -101,7 +101,11 @@ def load_version(
         task_code.padding_limits(manifest),
         others=tuple(sessions[1:]),
         sequences=Sequences(states, config.max_sequences, config.sequence_idle_s) if states else None,
-        in_place=not (states or config.preferred_batch_rows) and row_limit == config.max_batch_rows,
+        in_place=(
+            sessions[0].host_runs is not None
+            and not (states or config.preferred_batch_rows)
+            and row_limit == config.max_batch_rows
+        ),
     )
 
 

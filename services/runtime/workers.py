@@ -1,7 +1,8 @@
 """The workers of a model-version, a thread each: take a batch, have it answered, take the next.
 
-Whatever comes of a batch, each of its requests is answered and the worker goes on. Between batches a worker holds no
-version: one that has left memory is brought back for the batch that needs it.
+Whatever comes of a batch, each of its requests is answered and the worker goes on. What can be is answered in place,
+while the worker takes (`in_place.py`). Between batches a worker holds no version: one that has left memory is brought
+back for the batch that needs it.
 """
 
 import threading
@@ -25,14 +26,22 @@ OnFault: TypeAlias = Callable[[str], None]
 
 
 def start_instances(
-    queue: Queue, name: str, instances: int, acquire: Acquire, on_fault: OnFault, *, warm: bool = False
+    queue: Queue,
+    name: str,
+    instances: int,
+    acquire: Acquire,
+    on_fault: OnFault,
+    *,
+    warm: bool = False,
+    in_place: bool = False,
 ) -> list[threading.Thread]:
     """So many workers; each ends once the queue is closed and empty. Between batches none holds a version. With `warm`
-    each does what a thread has to do before its first batch.
+    each does what a thread has to do before its first batch; with `in_place` batches may be answered in place.
     """
+    ways = {"warm": warm, "in_place": in_place}
     threads = [
         threading.Thread(
-            target=_work, args=(queue, index, acquire, on_fault, warm), name=f"{name}#{index}", daemon=True
+            target=_work, args=(queue, index, acquire, on_fault), kwargs=ways, name=f"{name}#{index}", daemon=True
         )
         for index in range(instances)
     ]
@@ -41,13 +50,13 @@ def start_instances(
     return threads
 
 
-def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, warm: bool) -> None:
+def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, *, warm: bool, in_place: bool) -> None:
     if warm:
         _warm(acquire, index, on_fault)
-    in_place = InPlace(acquire)
-    queue = queue.for_worker(in_place)
+    own = InPlace(acquire)
+    queue = queue.for_worker(own if in_place else None)
     while (batch := queue.take()) is not None:
-        batch_wait_ns = in_place.waited_ns(batch.longest_wait_us)
+        batch_wait_ns = own.waited_ns(batch.longest_wait_us)
         try:
             answer(batch, _brought_back(acquire).of_instance(index), StageClock(batch_wait_ns))
         except ServingError as error:
@@ -59,7 +68,7 @@ def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, warm: b
             _refuse_all(batch, unforeseen(f"{batch.method} failed", error))
         batch.close()
         del batch  # it must not outlive its answers while this worker waits for the next
-        in_place.has_none()
+        own.batch_ended()
 
 
 def _warm(acquire: Acquire, index: int, on_fault: OnFault) -> None:

@@ -1,14 +1,17 @@
 """Batches that are answered where they lie: the same answers, and every doubt goes the long way."""
 
-import math
+import gc
+import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import grpc
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from services.runtime.batch_buffers import BatchBuffers, BufferedRows
 from services.runtime.errors import invalid_input, unavailable
@@ -25,6 +28,7 @@ Serve = Callable[..., Served]
 
 X = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
 
+UNWANTED = 7.0
 ONE_ROW_Y = tensor("FP32", 1, 3, name="y") | {"role": "OUTPUT_ROLE_VALUE"}
 
 
@@ -65,10 +69,15 @@ def version(of: Session, **other: object) -> SimpleNamespace:
     )
 
 
-def doubled(own: InPlace, **laid: object) -> bool:
+def clock_of(*instants_ns: int) -> Callable[[], int]:
+    left = iter(instants_ns)
+    return lambda: next(left)
+
+
+def doubled(own: InPlace, longest_wait_us: int = 0, **laid: object) -> bool:
     """Whether a batch was answered in place, with two times its rows."""
     batch = Laid(rows_of(X, np.zeros((2, 3), np.float32)), **laid)
-    is_answered = own.answer(batch, batch.rows, 2, 0)
+    is_answered = own.answer(batch, batch.rows, 2, longest_wait_us)
     assert [answer["y"].tolist() for answer in batch.answered] == ([(2 * X).tolist()] if is_answered else [])
     return is_answered
 
@@ -81,17 +90,32 @@ def test_a_batch_is_answered_and_counted(tmp_path: Path) -> None:
     assert {rows: total.batches for rows, total in stats.by_rows.items()} == {2: 1}
 
 
-def test_each_stage_is_counted_and_a_wait_from_when_there_was_nothing_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    instants_ns = iter([0, 10_000, 10_100, 10_120, 10_123, 60_000, 60_100, 60_120, 60_123])
-    monkeypatch.setattr("services.runtime.in_place.perf_counter_ns", lambda: next(instants_ns))
+def test_each_stage_is_counted_and_a_wait_from_when_there_was_nothing_to_do(tmp_path: Path) -> None:
+    # Free; waited until, begun, ready, run, ended, and the same of another.
+    instants_ns = [0, 10_000, 10_900, 11_000, 11_020, 11_023, 60_000, 60_900, 61_000, 61_020, 61_023]
     loaded = version(session(tmp_path, scaling_graph(2)))
-    own = InPlace(lambda: loaded)
+    own = InPlace(lambda: loaded, clock_of(*instants_ns))
     rows = rows_of(X, np.zeros((2, 3), np.float32))
     for longest_wait_us in (50, 7):
         assert own.answer(Laid(rows), rows, 1, longest_wait_us)
     assert loaded.stages.read("m", "1").by_rows[2].spent_ns == [10_000 + 7_000, 200, 40, 6]
+
+
+def test_what_was_tried_in_vain_is_no_wait_for_company(tmp_path: Path) -> None:
+    loaded = version(session(tmp_path, scaling_graph(2)), in_place=False)
+    # Free; waited until, given up; asked again.
+    own = InPlace(lambda: loaded, clock_of(0, 5_000, 90_000, 90_001))
+    assert not doubled(own, longest_wait_us=50)
+    assert own.waited_ns(50) == 5_001
+
+
+def test_figures_that_cannot_be_kept_cost_no_answer_and_no_worker(tmp_path: Path) -> None:
+    loaded = version(session(tmp_path, scaling_graph(2)), stages=None)
+    own = InPlace(lambda: loaded)
+    with capture_logs() as logs:
+        assert doubled(own)
+    assert [log["log_level"] for log in logs] == ["error"]
+    assert doubled(own)
 
 
 @pytest.mark.parametrize(
@@ -167,15 +191,41 @@ def test_the_native_front_has_them_answered_in_place_from_the_second_on(
 
 def test_what_a_check_refuses_is_refused_between_others(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     def check(inputs: Mapping[str, Array]) -> None:
-        if not np.isfinite(inputs["x"]).all():
+        if (inputs["x"] == UNWANTED).any():
             _refuse()
 
     ways = _ways(monkeypatch)
-    served = loaded(serve(task_code=TaskCode(lambda *_: (), lambda _: check)), "instances: 1\n")
-    for _ in range(2):
+    together = "instances: 1\nmax_batch_rows: 3\nmax_wait_us: 1000000\n"
+    served = loaded(serve(task_code=TaskCode(lambda *_: (), lambda _: check)), together)
+    assert served.infer((1, 2, 3), (1, 2, 3), (1, 2, 3)) == [[2, 4, 6]] * 3
+    with ThreadPoolExecutor(3) as callers:
+        good, bad, other = (callers.submit(served.infer, (value, 2, 3)) for value in (1, UNWANTED, 5))
+    assert [good.result(), other.result()] == [[[2, 4, 6]], [[10, 4, 6]]]
+    assert code(bad.result) is grpc.StatusCode.INVALID_ARGUMENT
+    assert ways == ([False] if _is_native(served) else [])
+
+
+def test_a_worker_keeps_no_version_and_no_batch_that_it_could_not_have_run(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ways = _ways(monkeypatch)
+    served = loaded(serve(), "instances: 1\n")
+    [resident] = served.repository._residency._residents
+    for _ in range(3):
         assert served.infer((1, 2, 3)) == [[2, 4, 6]]
-        assert code(lambda: served.infer((1, math.nan, 3))) is grpc.StatusCode.INVALID_ARGUMENT
-    assert ways == ([True] if _is_native(served) else [])
+    left = weakref.ref(resident.loaded.session)
+    resident.loaded = None  # as where it has had to leave
+    gc.collect()
+    assert left() is None
+    load = resident.load
+    resident.load = _refuse
+    for _ in range(3):  # the first tries, the others are told what came of it
+        assert code(lambda: served.infer((1, 2, 3))) is grpc.StatusCode.UNAVAILABLE
+    resident.load, resident.failure = load, replace(resident.failure, at_s=resident.failure.at_s - 60)
+    ways.clear()
+    for _ in range(3):
+        assert served.infer((1, 2, 3)) == [[2, 4, 6]]
+    assert ways[:2] == ([True] * 2 if _is_native(served) else [])
 
 
 @pytest.mark.parametrize(
