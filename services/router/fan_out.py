@@ -1,12 +1,14 @@
 """Calls that concern several endpoints: load, unload, and statistics.
 
 Load and unload go to every endpoint of the services that report the model, or of every service where none does; all
-have to succeed. Statistics are those of all endpoints that are up, added up; without one of them they would be wrong,
-and counters go back, so they are then not told at all.
+have to succeed, and the caller is answered once the router has heard of it: what it asks next is answered accordingly.
+Statistics are those of all endpoints that are up, added up; without one of them they would be wrong, and counters go
+back, so they are then not told at all.
 """
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,6 +18,7 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
+from argosy.v1.model_pb2 import MODEL_STATE_LOADING
 from inference.grpc_service_pb2 import (
     ModelStatistics,
     ModelStatisticsRequest,
@@ -40,6 +43,8 @@ Call: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 _OIP = "/inference.GRPCInferenceService"
 _CAUSES = {status: cause for cause, status in GRPC_STATUS.items()}
 _STATISTICS_TIMEOUT_S = 5.0
+# An endpoint's report comes by a stream of its own, a moment after its answer.
+_REPORT_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +76,16 @@ class FanOut:
         }
 
     async def _load(self, request: RepositoryModelLoadRequest, context: Context) -> RepositoryModelLoadResponse:
-        await self._everywhere("RepositoryModelLoad", request, request.model_name, context)
+        outcomes = await self._everywhere("RepositoryModelLoad", request, request.model_name, context)
+        await heard_of(self._fleet, outcomes, request.model_name, loaded=True)
         return RepositoryModelLoadResponse()
 
     async def _unload(self, request: RepositoryModelUnloadRequest, context: Context) -> RepositoryModelUnloadResponse:
-        await self._everywhere("RepositoryModelUnload", request, request.model_name, context)
+        outcomes = await self._everywhere("RepositoryModelUnload", request, request.model_name, context)
+        await heard_of(self._fleet, outcomes, request.model_name, loaded=False)
         return RepositoryModelUnloadResponse()
 
-    async def _everywhere(self, method: str, request: Message, model: str, context: Context) -> None:
+    async def _everywhere(self, method: str, request: Message, model: str, context: Context) -> list[Outcome]:
         """All endpoints concerned succeed, or ServingError says which did not."""
         endpoints = owners(self._fleet.inventory, model)
         if not endpoints:
@@ -86,6 +93,7 @@ class FanOut:
         timeout_s = context.time_remaining() or LOAD_TIMEOUT_S
         outcomes = await self._ask(endpoints, method, request, timeout_s)
         raise_failure(outcomes, model)
+        return outcomes
 
     async def _statistics(self, request: ModelStatisticsRequest, _context: Context) -> ModelStatisticsResponse:
         endpoints = with_model(self._fleet.inventory, request.name, request.version)
@@ -114,6 +122,24 @@ def owners(inventory: Inventory, model: str) -> list[Endpoint]:
     """The endpoints that are up of every service that reports `model`; of all services where none does."""
     services = {endpoint.service for endpoint, _ in inventory.reported(model)}
     return [endpoint for endpoint in inventory.up() if not services or endpoint.service in services]
+
+
+async def heard_of(fleet: Fleet, outcomes: Iterable[Outcome], model: str, *, loaded: bool) -> None:
+    """Wait, not for long, until the endpoints that have loaded or unloaded the model report it so."""
+    done = [outcome.endpoint for outcome in outcomes if outcome.failure is None]
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_REPORT_TIMEOUT_S):
+            async for inventory in fleet.changes():
+                now = [inventory.endpoints.get((endpoint.service, endpoint.address)) for endpoint in done]
+                if all(_reports(endpoint, model, loaded) for endpoint in now if endpoint is not None and endpoint.up):
+                    return
+
+
+def _reports(endpoint: Endpoint, model: str, loaded: bool) -> bool:
+    own = [reported for reported in endpoint.models if reported.model == model]
+    if not loaded:
+        return not any(reported.ready for reported in own)
+    return any(reported.ready for reported in own) and all(reported.state != MODEL_STATE_LOADING for reported in own)
 
 
 def with_model(inventory: Inventory, model: str, version: str) -> list[Endpoint]:

@@ -103,12 +103,19 @@ def test_an_unloaded_model_goes_and_comes_back_within_a_second(
     running = router({"text": [one.address, other.address]})
     running.wait_until_models(lambda ready: ready.get(("small", "1")) == 2)
     stub = running.inference()
+
+    def ready_models() -> list[str]:
+        index = stub.RepositoryIndex(oip.RepositoryIndexRequest(ready=True), timeout=10)
+        return [model.name for model in index.models]
+
     stub.RepositoryModelUnload(oip.RepositoryModelUnloadRequest(model_name="small"), timeout=10)
+    assert ready_models() == []
     running.wait_until_models(lambda ready: ready.get(("small", "1")) == 0, timeout_s=1)
     with pytest.raises(grpc.RpcError) as caught:
         stub.ModelInfer(infer("small"), timeout=10)
     assert caught.value.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE)
     stub.RepositoryModelLoad(oip.RepositoryModelLoadRequest(model_name="small"), timeout=10)
+    assert ready_models() == ["small"]
     running.wait_until_models(lambda ready: ready.get(("small", "1")) == 2, timeout_s=1)
     # The proxy has the route a moment after the brain: a caller that tries again as told does not notice.
     assert _infer_as_told(stub, timeout_s=1).model_name == "small"

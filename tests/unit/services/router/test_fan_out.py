@@ -1,14 +1,22 @@
+import asyncio
+from dataclasses import replace
+
 import grpc
 import grpc.aio
 import pytest
 
+from argosy.v1.model_pb2 import MODEL_STATE_LOADING as LOADING
+from argosy.v1.model_pb2 import MODEL_STATE_READY as READY
+from argosy.v1.model_pb2 import MODEL_STATE_UNLOADED as UNLOADED
+from argosy.v1.model_pb2 import ModelState
 from inference.grpc_service_pb2 import InferBatchStatistics, InferStatistics, ModelStatistics, StatisticDuration
-from services.router.fan_out import Outcome, owners, raise_failure, replies, with_model
+from services.router.fan_out import Outcome, heard_of, owners, raise_failure, replies, with_model
+from services.router.fleet import Fleet
 from services.router.inventory import Endpoint, Link
 from services.router.statistics import added_up
 from services.runtime.errors import Cause, ServingError, refused_load
 from services.runtime.status import DETAILS_TRAILER, grpc_code, status_details
-from tests.unit.services.router.builders import endpoint, inventory
+from tests.unit.services.router.builders import endpoint, inventory, version
 
 TEXT, OTHER_TEXT = endpoint("h:1", "small:1"), endpoint("h:2", link=Link.UP)
 VISION = endpoint("h:3", "cat:1", service="vision")
@@ -50,6 +58,49 @@ def test_a_model_that_no_service_has_is_not_found() -> None:
     with pytest.raises(ServingError) as caught:
         raise_failure([failed(TEXT, grpc.StatusCode.NOT_FOUND), failed(VISION, grpc.StatusCode.NOT_FOUND)], "new")
     assert caught.value.cause is Cause.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("loaded", "before", "after"),
+    [
+        (True, [], [READY]),
+        (True, [UNLOADED], [READY]),
+        (True, [LOADING, READY], [READY, READY]),
+        (False, [READY, READY], [UNLOADED, UNLOADED]),
+    ],
+    ids=["new", "again", "another version", "gone"],
+)
+def test_who_asked_for_it_is_answered_once_every_endpoint_that_did_it_reports_it(
+    loaded: bool, before: list[ModelState.ValueType], after: list[ModelState.ValueType]
+) -> None:
+    def reports(address: str, states: list[ModelState.ValueType]) -> Endpoint:
+        models = [version(f"small:{number}", state) for number, state in enumerate(states)]
+        return endpoint(address, *models)
+
+    async def answered_after_each_report() -> list[bool]:
+        fleet = Fleet()
+        for one in (reports("h:1", before), reports("h:2", before), VISION):
+            fleet.put(one)
+        outcomes = [Outcome(TEXT), Outcome(OTHER_TEXT), failed(VISION, grpc.StatusCode.NOT_FOUND)]
+        waiting = asyncio.create_task(heard_of(fleet, outcomes, "small", loaded=loaded))
+        found = []
+        for address in ("", "h:1", "h:2"):
+            if address:
+                fleet.put(reports(address, after))
+            await asyncio.sleep(0.01)
+            found.append(waiting.done())
+        return found
+
+    assert asyncio.run(answered_after_each_report()) == [False, False, True]
+
+
+def test_an_endpoint_that_is_lost_is_not_waited_for() -> None:
+    async def wait() -> None:
+        fleet = Fleet()
+        fleet.put(replace(TEXT, link=Link.LOST, models=()))
+        await asyncio.wait_for(heard_of(fleet, [Outcome(TEXT)], "small", loaded=True), 1)
+
+    asyncio.run(wait())
 
 
 def test_one_endpoint_that_fails_fails_the_load_and_says_why() -> None:
