@@ -14,16 +14,8 @@ from services.runtime.in_place import InPlace
 from services.runtime.service import main
 from services.runtime.stages import StageClock
 
-
-class CpuClock(StageClock):
-    """A stage clock that counts the CPU time of the worker that holds it."""
-
-    def __init__(self, batch_wait_ns: int) -> None:
-        super().__init__(batch_wait_ns, time.thread_time_ns)
-
-
 if __name__ == "__main__":
     *flags, kind = sys.argv[1:]
-    workers.StageClock = CpuClock  # type: ignore[assignment, attr-defined]
+    workers.StageClock = partial(StageClock, clock=time.thread_time_ns)  # type: ignore[assignment, attr-defined]
     workers.InPlace = partial(InPlace, clock=time.thread_time_ns)  # type: ignore[assignment, attr-defined]
     end_process(main(getattr(import_module(f"services.{kind}.__main__"), kind.upper()), flags, os.environ))

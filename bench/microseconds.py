@@ -32,7 +32,7 @@ from tests.e2e.harness import ROOT, Processes
 
 ROUNDS = 9
 SECONDS = 1.0
-BATCHES = 10  # at the least: the first and the last are smaller
+LEAST_BATCHES = 10  # of a round: the first and the last are smaller
 FRONT_THREAD = "front"
 
 
@@ -72,7 +72,7 @@ def main(rounds: int, name: str) -> None:
         with pinned(cpus.load):
             [one] = running([server], case)
             counts = {
-                load: max(int(rate(one, case, load, sender) * SECONDS), BATCHES * load.in_flight)
+                load: max(int(rate(one, case, load, sender) * SECONDS), LEAST_BATCHES * load.in_flight)
                 for load in (ONE, MANY)
             }
             found: dict[Load, list[Costs]] = {load: [] for load in counts}

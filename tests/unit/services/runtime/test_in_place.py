@@ -21,6 +21,7 @@ from services.runtime.session import Session
 from services.runtime.stages import StageCounts
 from services.runtime.typed_method import TaskCode
 from tests.unit.services.runtime import recurrent
+from tests.unit.services.runtime.clocks import clock_of
 from tests.unit.services.runtime.served import Served, code
 from tests.unit.services.runtime.tiny import lookup_graph, scaling_graph, session, tensor, write_version
 
@@ -67,11 +68,6 @@ def version(of: Session, **other: object) -> SimpleNamespace:
     return SimpleNamespace(
         **{"session": of, "in_place": True, "check": lambda _: None, "stages": StageCounts()} | other
     )
-
-
-def clock_of(*instants_ns: int) -> Callable[[], int]:
-    left = iter(instants_ns)
-    return lambda: next(left)
 
 
 def doubled(own: InPlace, longest_wait_us: int = 0, **laid: object) -> bool:

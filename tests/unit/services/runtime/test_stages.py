@@ -1,16 +1,11 @@
 """Where a batch's time goes: each stage gets what passed in it, and every batch is counted once."""
 
 import threading
-from collections.abc import Callable
 
 import pytest
 
 from services.runtime.stages import BATCH_WAIT, COMPUTE, POSTPROCESS, PREPROCESS, StageClock, StageCounts
-
-
-def clock_of(*instants_ns: int) -> Callable[[], int]:
-    left = iter(instants_ns)
-    return lambda: next(left)
+from tests.unit.services.runtime.clocks import clock_of
 
 
 def batch(*, waited_us: int = 0, preprocess_us: int = 0, compute_us: int = 0, postprocess_us: int = 0) -> list[int]:
