@@ -1,10 +1,10 @@
 """gRPC load that costs little: one unary request over and over, as frames that were made beforehand.
 
-A gRPC client in Python spends more on a request than the servers measured here, so that it would measure itself. The
-header block of every request is the same bytes (nothing is put into HPACK's table), so a request is two or three frames
-with another stream id, and of an answer only the frames' heads and the message are read. It knows no more of HTTP/2
-(RFC 9113) than that: no TLS, no priorities, messages within one stream window. Every answer's message is handed to the
-caller's check; a stream that ends without one is an error.
+A gRPC client in Python spends more on a request than the servers measured here, so that it would measure itself. A
+connection's first request puts its headers into the server's table, every later one names them there, as gRPC's clients
+do (RFC 7541); so a request is two or three frames with another stream id, and of an answer only the frames' heads and
+the message are read. It knows no more of HTTP/2 (RFC 9113) than that: no TLS, no priorities, messages within one stream
+window. Every answer's message is handed to the caller's check; a stream that ends without one is an error.
 """
 
 import selectors
@@ -21,6 +21,10 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 INITIAL_WINDOW = 65_535
 LARGEST_WINDOW = (1 << 31) - 1
 FRAME_BYTES = 16_384
+FIRST_STREAM = 1
+# RFC 7541: entries 3 and 6 of the fixed table, and the first place after it, where the newest header is.
+POST_OVER_HTTP = b"\x83\x86"
+FIRST_PLACE = 62
 TIMEOUT_S = 60.0
 
 
@@ -74,11 +78,11 @@ class _Connection:
         self.tcp = socket.create_connection((host, int(port)), TIMEOUT_S)
         self.tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._call, self._answered = call, answered
-        self._headers = _header_block(call, address)
+        self._first_headers, self._later_headers = _header_blocks(call, address)
         self._message = b"\0" + struct.pack(">I", len(call.message)) + call.message
         if len(self._message) > INITIAL_WINDOW:
             raise ValueError("a message of this load must fit into one stream's window")
-        self._next_stream = 1
+        self._next_stream = FIRST_STREAM
         self._window = INITIAL_WINDOW
         self._held: deque[int] = deque()
         self._waiting: dict[int, float] = {}
@@ -116,7 +120,8 @@ class _Connection:
 
     def _send_request(self, stream: int) -> None:
         self._window -= len(self._message)
-        self._out += _frame(HEADERS, END_HEADERS, stream, self._headers)
+        headers = self._first_headers if stream == FIRST_STREAM else self._later_headers
+        self._out += _frame(HEADERS, END_HEADERS, stream, headers)
         for start in range(0, len(self._message), FRAME_BYTES):
             part = self._message[start : start + FRAME_BYTES]
             last = start + FRAME_BYTES >= len(self._message)
@@ -155,21 +160,23 @@ class _Connection:
             self._answered.errors += 1
 
 
-def _header_block(call: Call, address: str) -> bytes:
+def _header_blocks(call: Call, address: str) -> tuple[bytes, bytes]:
+    """Of a connection's first request and of every later one. Lengths below 127 take one byte."""
     headers = {
-        ":method": "POST",
-        ":scheme": "http",
         ":path": call.method,
         ":authority": address,
-        "content-type": "application/grpc",
         "te": "trailers",
+        "content-type": "application/grpc",
+        "user-agent": "grpc-argosy-load/1",
+        "grpc-accept-encoding": "identity, deflate, gzip",
         **call.metadata,
     }
-    # RFC 7541, 6.2.2: a literal without indexing, name and value as they are. Lengths below 127 take one byte.
-    return b"".join(
-        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+    literals = b"".join(
+        b"\x40" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
         for name, value in headers.items()
     )
+    places = bytes(0x80 | FIRST_PLACE + place for place in reversed(range(len(headers))))
+    return POST_OVER_HTTP + literals, POST_OVER_HTTP + places
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

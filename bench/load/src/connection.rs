@@ -7,12 +7,14 @@ use std::rc::Rc;
 use mio::net::TcpStream;
 
 use crate::frame::{self, Frame};
+use crate::headers::TABLE_BYTES;
 use crate::request::Request;
 use crate::streams::{Stream, Streams};
 use crate::wire::Wire;
 
 /// Bytes that may come before the other side is granted as many again.
 const GRANT: u32 = 1 << 30;
+const FIRST_STREAM: u32 = 1;
 
 /// A request that is answered, or never will be.
 pub struct Finished {
@@ -99,7 +101,9 @@ impl Connection {
     fn begin(&mut self, message: usize, asked_ns: u64) {
         let stream = Stream { message, asked_ns, sent: 0, window: self.first_window, answer: Vec::new() };
         let number = self.streams.push(stream);
-        frame::put(&mut self.wire.out, frame::HEADERS, frame::END_HEADERS, number, &self.request.headers);
+        let headers = &self.request.headers;
+        let block = if number == FIRST_STREAM { &headers.first } else { &headers.later };
+        frame::put(&mut self.wire.out, frame::HEADERS, frame::END_HEADERS, number, block);
         self.send_body(number);
     }
 
@@ -139,6 +143,9 @@ impl Connection {
                 }
                 frame::SETTINGS if frame.flags & frame::ACK == 0 => {
                     self.is_greeted = true;
+                    if frame.setting(frame::HEADER_TABLE_SIZE).is_some_and(|size| (size as usize) < TABLE_BYTES) {
+                        return Err(Error::other("the server keeps fewer headers than this load names by their place"));
+                    }
                     if let Some(limit) = frame.setting(frame::MAX_CONCURRENT_STREAMS) {
                         self.most_streams = limit as usize;
                     }

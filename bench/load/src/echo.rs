@@ -8,7 +8,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::frame;
-use crate::request::put_literal;
+use crate::headers::put_unindexed;
 use crate::wire::Wire;
 
 const LISTENER: Token = Token(usize::MAX);
@@ -67,8 +67,8 @@ impl Caller {
         let mut wire = Wire::new(socket)?;
         frame::put_opening(&mut wire.out);
         let (mut headers, mut trailers) = (vec![STATUS_200], Vec::new());
-        put_literal(&mut headers, "content-type", "application/grpc");
-        put_literal(&mut trailers, "grpc-status", "0");
+        put_unindexed(&mut headers, "content-type", "application/grpc");
+        put_unindexed(&mut trailers, "grpc-status", "0");
         let skips_preface = frame::PREFACE.len();
         Ok(Caller { wire, messages: HashMap::new(), ungranted: 0, skips_preface, headers, trailers })
     }

@@ -35,6 +35,8 @@ pub const END_HEADERS: u8 = 4;
 /// On DATA: a length and that many bytes at the end say nothing.
 pub const PADDED: u8 = 8;
 
+/// Setting: bytes of headers that are kept, to be named by their place.
+pub const HEADER_TABLE_SIZE: u16 = 1;
 /// Setting: the most streams at a time.
 pub const MAX_CONCURRENT_STREAMS: u16 = 3;
 /// Setting: the window of a new stream.

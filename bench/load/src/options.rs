@@ -3,6 +3,9 @@
 use std::fs;
 use std::net::SocketAddr;
 
+use crate::headers;
+use crate::request::fixed_headers;
+
 /// HPACK's shortest form of a length takes one byte up to here.
 const LONGEST_TEXT: usize = 126;
 
@@ -70,6 +73,10 @@ impl Options {
         }
         if !self.path.starts_with('/') || self.path.len() > LONGEST_TEXT {
             return wrong("--path must be /package.Service/Method, of at most 126 bytes");
+        }
+        let own = self.metadata.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        if !headers::fit(fixed_headers(&self.address.to_string(), &self.path).into_iter().chain(own)) {
+            return wrong("--metadata and --path must fit into HPACK's table, 4096 bytes with 32 for each header");
         }
         if self.messages.is_empty() {
             return wrong("--message must name a file at least once");

@@ -1,9 +1,11 @@
-//! A request as bytes that are made once: the header block that all share, and the messages that take turns.
+//! A request as bytes that are made once: the headers that all share, and the messages that take turns.
+
+use crate::headers::HeaderBlocks;
 
 /// What is asked, over and over.
 pub struct Request {
-    /// HPACK literals, nothing put into the other side's table, so the same bytes serve every request.
-    pub headers: Vec<u8>,
+    /// The same for every request but a connection's first.
+    pub headers: HeaderBlocks,
     /// gRPC frames: five bytes of head, then the message.
     pub messages: Vec<Vec<u8>>,
 }
@@ -11,20 +13,23 @@ pub struct Request {
 impl Request {
     /// A unary call of `path` (`/package.Service/Method`).
     pub fn new(authority: &str, path: &str, metadata: &[(String, String)], messages: &[Vec<u8>]) -> Request {
-        let fixed = [
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", path),
-            (":authority", authority),
-            ("content-type", "application/grpc"),
-            ("te", "trailers"),
-        ];
-        let mut headers = Vec::new();
-        for (name, value) in fixed.into_iter().chain(metadata.iter().map(|(n, v)| (n.as_str(), v.as_str()))) {
-            put_literal(&mut headers, name, value);
-        }
+        let own = metadata.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let headers: Vec<_> = fixed_headers(authority, path).into_iter().chain(own).collect();
+        let headers = HeaderBlocks::new(&headers);
         Request { headers, messages: messages.iter().map(|message| framed(message)).collect() }
     }
+}
+
+/// What a gRPC client sends with every unary call; method and scheme are always the same.
+pub fn fixed_headers<'a>(authority: &'a str, path: &'a str) -> [(&'a str, &'a str); 6] {
+    [
+        (":path", path),
+        (":authority", authority),
+        ("te", "trailers"),
+        ("content-type", "application/grpc"),
+        ("user-agent", "grpc-argosy-load/1"),
+        ("grpc-accept-encoding", "identity, deflate, gzip"),
+    ]
 }
 
 /// A message behind its length, not packed.
@@ -33,13 +38,4 @@ pub fn framed(message: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(&(message.len() as u32).to_be_bytes());
     bytes.extend_from_slice(message);
     bytes
-}
-
-/// RFC 7541, 6.2.2: a literal without indexing, name and value as they are. Names and values are at most 126 bytes long.
-pub fn put_literal(out: &mut Vec<u8>, name: &str, value: &str) {
-    out.push(0);
-    for text in [name, value] {
-        out.push(text.len().min(126) as u8);
-        out.extend_from_slice(&text.as_bytes()[..text.len().min(126)]);
-    }
 }
