@@ -14,12 +14,13 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::cache_key::Key;
-use crate::caller::{Answer, BatchTold, Told};
+use crate::caller::Answer;
 use crate::frame::{framed, put_frame_head, HEAD};
 use crate::infer::InferCall;
 use crate::proto::{bytes_field_length, put_bytes, Reader, Value};
 use crate::request::MethodIndex;
 use crate::sync::lock;
+use crate::told::{BatchTold, Told};
 
 /// What an entry takes beside its key and its answer: its places in the two maps and its allocations, rounded up.
 pub(crate) const ENTRY_BYTES: usize = 512;
@@ -121,8 +122,8 @@ pub struct ResponseCache {
 impl ResponseCache {
     /// An empty cache of at most `max_bytes`. `version` and `device` are for the trailers of hits.
     pub fn new(max_bytes: usize, max_answer_bytes: usize, version: HeaderValue, device: HeaderValue) -> Arc<Self> {
-        let told = BatchTold { compute_us: HeaderValue::from(0), rows: HeaderValue::from(0), version, device };
-        let (told, hashes, state) = (Arc::new(told), RandomState::new(), Mutex::default());
+        let told = Arc::new(BatchTold::new(0, 0, version, device));
+        let (hashes, state) = (RandomState::new(), Mutex::default());
         Arc::new(ResponseCache { max_bytes, max_answer_bytes, told, hashes, state })
     }
 

@@ -6,13 +6,13 @@ use http::{HeaderMap, Method, StatusCode};
 
 use crate::error::{exhausted, ServingError};
 use crate::frame::Encoding;
-use crate::headers::OWN;
+use crate::headers::{OwnHeaders, OWN};
 use crate::memory::Held;
 
 /// A call, as its headers have it.
 pub struct Call {
     /// Those that are the fleet's own, which few callers send.
-    pub headers: HeaderMap,
+    pub headers: OwnHeaders,
     /// When they came.
     pub arrived: Instant,
     /// When the caller stops waiting.
@@ -27,13 +27,13 @@ impl Call {
     /// Read the headers of a call that came at `arrived`, each once: to look for one by its name costs a hash. Refuse
     /// headers of more than `limit` bytes, counted as HTTP/2 counts them.
     pub fn new(headers: &HeaderMap, arrived: Instant, limit: usize) -> Result<Self, ServingError> {
-        let (mut size, mut patience, mut encoding, mut own) = (0, None, None, HeaderMap::new());
+        let (mut size, mut patience, mut encoding, mut own) = (0, None, None, OwnHeaders::default());
         for (name, value) in headers {
             size += name.as_str().len() + value.len() + 32;
             match name.as_str() {
                 "grpc-timeout" => patience = patience.or(Some(value)),
                 "grpc-encoding" => encoding = encoding.or(Some(value)),
-                own_name if own_name.starts_with(OWN) => drop(own.append(name, value.clone())),
+                name if name.starts_with(OWN) => own.add(name, value),
                 _ => {}
             }
         }
@@ -93,6 +93,7 @@ fn timeout(value: &[u8]) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::headers::Own;
 
     #[test]
     fn a_timeout_is_read_in_every_unit() {
@@ -123,8 +124,8 @@ mod tests {
         let arrived = Instant::now();
         let call = Call::new(&headers, arrived, 1000).ok().unwrap();
         assert_eq!(call.deadline, Some(arrived + Duration::from_secs(1)));
-        assert_eq!(call.headers.len(), 2);
-        assert_eq!(call.headers.get_all("argosy-model").iter().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(call.headers.all(Own::Model).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(call.headers.all(Own::Version).next(), None);
     }
 
     #[test]

@@ -10,7 +10,6 @@ use std::task::{Context, Wake, Waker};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use http::HeaderValue;
 use tokio::sync::oneshot;
 
 use crate::batch::Batch;
@@ -20,6 +19,7 @@ use crate::error::ServingError;
 use crate::io::Io;
 use crate::queue::ModelQueue;
 use crate::sync::lock;
+use crate::told::Told;
 use crate::waiting::Ticket;
 
 /// What goes back to one caller.
@@ -28,28 +28,6 @@ pub struct Answer {
     pub outcome: Result<Bytes, ServingError>,
     /// What the trailers tell, where the request was admitted.
     pub told: Option<Told>,
-}
-
-/// What the trailers tell of one request.
-pub struct Told {
-    /// From its arrival to its leaving in a batch.
-    pub queue_us: u64,
-    /// The same for all of its batch.
-    pub batch: Arc<BatchTold>,
-    /// Of a model that has a cache: whether the answer was in it.
-    pub cache: Option<HeaderValue>,
-}
-
-/// What the trailers tell of a batch.
-pub struct BatchTold {
-    /// From its leaving to its last answer.
-    pub compute_us: HeaderValue,
-    /// Of all its requests.
-    pub rows: HeaderValue,
-    /// The model's.
-    pub version: HeaderValue,
-    /// Where it ran.
-    pub device: HeaderValue,
 }
 
 /// How an answer goes back.

@@ -1,6 +1,7 @@
 //! ModelInfer's answers: each request's rows of the outputs, encoded in its frame.
 //!
-//! An answer is raw where its request was. Fields stand in the order of their numbers, as protobuf writes them.
+//! An answer is raw where its request was, or where one of its outputs can be nothing else. Fields stand in the order
+//! of their numbers, as protobuf writes them.
 
 use bytes::Bytes;
 
@@ -8,6 +9,9 @@ use crate::frame::{put_frame_head, HEAD};
 use crate::infer::InferCall;
 use crate::proto::{bytes_field_length, put_bytes, put_head, put_varint, varint_length};
 use crate::tensors::Datatype;
+
+/// What an output's head mostly fits into: name, datatype and shape.
+const TENSOR_BYTES: usize = 64;
 
 /// One output of a batch.
 pub struct Output<'a> {
@@ -38,11 +42,13 @@ pub enum OutputData<'a> {
 pub fn encode_infer(call: &InferCall, head: &[u8], outputs: &[Output], start: usize) -> Bytes {
     let rows = call.rows as usize;
     let chosen = chosen(call, outputs);
-    let raw = || chosen.iter().filter(|output| is_raw(call, output));
-    let mut tensors = Vec::new();
-    chosen.iter().for_each(|output| put_tensor(&mut tensors, output, start, rows, is_raw(call, output)));
+    // All or none: whoever reads raw contents by an output's place would take those of another.
+    let is_raw = call.raw || chosen.iter().any(|output| output.datatype.contents_field().is_none());
+    let raw = if is_raw { &chosen[..] } else { &[] };
+    let mut tensors = Vec::with_capacity(TENSOR_BYTES * chosen.len());
+    chosen.iter().for_each(|output| put_tensor(&mut tensors, output, start, rows, is_raw));
     let id = if call.id.is_empty() { 0 } else { bytes_field_length(call.id.len()) };
-    let raw_bytes: usize = raw().map(|output| bytes_field_length(raw_length(output, start, rows))).sum();
+    let raw_bytes: usize = raw.iter().map(|output| bytes_field_length(raw_length(output, start, rows))).sum();
     let length = head.len() + id + tensors.len() + raw_bytes;
     let mut out = Vec::with_capacity(HEAD + length);
     put_frame_head(&mut out, length);
@@ -52,7 +58,7 @@ pub fn encode_infer(call: &InferCall, head: &[u8], outputs: &[Output], start: us
     }
     out.extend_from_slice(&tensors);
     // Straight into the frame: elements are most of an answer, and are copied once.
-    raw().for_each(|output| put_raw(&mut out, output, start, rows));
+    raw.iter().for_each(|output| put_raw(&mut out, output, start, rows));
     out.into()
 }
 
@@ -62,10 +68,6 @@ fn chosen<'a>(call: &InferCall, outputs: &'a [Output<'a>]) -> Vec<&'a Output<'a>
         Some(places) => places.iter().filter_map(|place| outputs.get(*place)).collect(),
         None => outputs.iter().collect(),
     }
-}
-
-fn is_raw(call: &InferCall, output: &Output) -> bool {
-    call.raw || output.datatype.contents_field().is_none()
 }
 
 /// The fields model_name and model_version, which all answers of a queue share.

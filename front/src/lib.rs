@@ -67,6 +67,7 @@ pub mod sync;
 pub mod table;
 pub mod tensors;
 pub mod tls;
+pub mod told;
 pub mod turns;
 pub mod waiting;
 pub mod watch;

@@ -11,22 +11,16 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::SendStream;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode};
 
-use crate::caller::{Answer, Told};
+use crate::caller::Answer;
 use crate::error::{answer_too_large, ServingError};
 use crate::frame::HEAD;
 use crate::refusals::Refusals;
-use crate::status::{put_status, STATUS};
+use crate::status::put_status;
+use crate::told::{plain_trailers, Told};
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-const OK: HeaderValue = HeaderValue::from_static("0");
-const QUEUE_US: HeaderName = HeaderName::from_static("argosy-queue-us");
-const COMPUTE_US: HeaderName = HeaderName::from_static("argosy-compute-us");
-const BATCH_ROWS: HeaderName = HeaderName::from_static("argosy-batch-rows");
-const MODEL_VERSION: HeaderName = HeaderName::from_static("argosy-model-version");
-const DEVICE: HeaderName = HeaderName::from_static("argosy-device");
-const CACHE: HeaderName = HeaderName::from_static("argosy-cache");
 
 /// Sends answers, counts errors, and keeps messages within the limit.
 pub struct Outgoing {
@@ -43,10 +37,7 @@ impl Outgoing {
             Ok(frame) => {
                 let Ok(mut stream) = to.send_response(head(), false) else { return };
                 let _ = stream.send_data(frame, false);
-                let mut trailers = HeaderMap::with_capacity(7);
-                trailers.insert(STATUS, OK);
-                put_told(&mut trailers, answer.told);
-                let _ = stream.send_trailers(trailers);
+                let _ = stream.send_trailers(answer.told.map_or_else(plain_trailers, Told::trailers));
             }
             Err(error) => self.refuse(to, &error, answer.told),
         }
@@ -56,8 +47,8 @@ impl Outgoing {
     pub fn refuse(&self, mut to: SendResponse<Bytes>, error: &ServingError, told: Option<Told>) {
         self.refusals.count(error);
         let mut response = head();
+        response.headers_mut().extend(told.map(Told::trailers).unwrap_or_default());
         put_status(response.headers_mut(), error);
-        put_told(response.headers_mut(), told);
         let _ = to.send_response(response, true);
     }
 
@@ -113,15 +104,10 @@ impl OutgoingStream {
 
     /// End the stream, with an error where there is one.
     pub fn end(mut self, error: Option<&ServingError>) {
-        let mut trailers = HeaderMap::with_capacity(3);
-        match error {
-            None => {
-                trailers.insert(STATUS, OK);
-            }
-            Some(error) => {
-                self.outgoing.refusals.count(error);
-                put_status(&mut trailers, error);
-            }
+        let mut trailers = plain_trailers();
+        if let Some(error) = error {
+            self.outgoing.refusals.count(error);
+            put_status(&mut trailers, error);
         }
         let _ = self.stream.send_trailers(trailers);
     }
@@ -131,24 +117,4 @@ fn head() -> Response<()> {
     let mut response = Response::new(());
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     response
-}
-
-/// A number that is another with each answer. HPACK's table would soon hold nothing else, and is searched from its
-/// oldest entry on.
-pub fn unindexed(number: u64) -> HeaderValue {
-    let mut value = HeaderValue::from(number);
-    value.set_sensitive(true);
-    value
-}
-
-fn put_told(trailers: &mut HeaderMap, told: Option<Told>) {
-    let Some(Told { queue_us, batch, cache }) = told else { return };
-    trailers.insert(QUEUE_US, unindexed(queue_us));
-    trailers.insert(COMPUTE_US, batch.compute_us.clone());
-    trailers.insert(BATCH_ROWS, batch.rows.clone());
-    trailers.insert(MODEL_VERSION, batch.version.clone());
-    trailers.insert(DEVICE, batch.device.clone());
-    if let Some(cache) = cache {
-        trailers.insert(CACHE, cache);
-    }
 }

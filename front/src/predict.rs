@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName};
 
 use crate::cache_key::Key;
 use crate::call_head::Call;
@@ -13,7 +12,7 @@ use crate::caller::{Answer, Caller, Way};
 use crate::error::{
     empty_request, invalid, message_too_large, shown, too_late, too_many_rows, unavailable, ServingError,
 };
-use crate::headers::{MODEL, VERSION};
+use crate::headers::{Own, OwnHeaders};
 use crate::infer::{parse_infer, InferCall};
 use crate::infer_contents::MODEL_INFER_REQUEST;
 use crate::priority::asked_priority;
@@ -70,7 +69,7 @@ pub struct Placed {
 }
 
 /// Read a request and find its queue: all of the work that grows with the message.
-pub fn place(server: &Server, route: &Route, message: &Bytes, headers: &HeaderMap) -> Result<Placed, ServingError> {
+pub fn place(server: &Server, route: &Route, message: &Bytes, headers: &OwnHeaders) -> Result<Placed, ServingError> {
     let limit = server.outgoing.limit;
     if message.len() > limit {
         return Err(message_too_large(limit, Some(message.len())));
@@ -195,27 +194,27 @@ fn kept(placed: &Placed, call: &Call) -> Result<Option<Answer>, ServingError> {
 
 /// The version asked for. A router sends and authorises by its own reading of the message, which it states in headers:
 /// it must have read what we read. For a message that names no version the router may choose one.
-fn checked_version<'a>(envelope: &Envelope<'a>, headers: &'a HeaderMap) -> Result<Cow<'a, str>, ServingError> {
-    for value in headers.get_all(&MODEL) {
-        check_routed(&MODEL, value.as_bytes(), envelope.model)?;
+fn checked_version<'a>(envelope: &Envelope<'a>, headers: &'a OwnHeaders) -> Result<Cow<'a, str>, ServingError> {
+    for value in headers.all(Own::Model) {
+        check_routed(Own::Model, value.as_bytes(), envelope.model)?;
     }
     let mut version = Cow::Borrowed(envelope.version);
-    for value in headers.get_all(&VERSION) {
+    for value in headers.all(Own::Version) {
         if version.is_empty() {
             version = String::from_utf8_lossy(value.as_bytes());
         }
-        check_routed(&VERSION, value.as_bytes(), &version)?;
+        check_routed(Own::Version, value.as_bytes(), &version)?;
     }
     Ok(version)
 }
 
-fn check_routed(header: &HeaderName, value: &[u8], own: &str) -> Result<(), ServingError> {
+fn check_routed(header: Own, value: &[u8], own: &str) -> Result<(), ServingError> {
     if value.is_empty() || value == own.as_bytes() {
         return Ok(());
     }
-    let said = shown(&String::from_utf8_lossy(value));
-    let text = format!("the header {header} says '{said}', the message says '{}'", shown(own));
-    Err(invalid("MODEL_MISMATCH", text, header.as_str()))
+    let (name, said) = (header.name(), shown(&String::from_utf8_lossy(value)));
+    let text = format!("the header {name} says '{said}', the message says '{}'", shown(own));
+    Err(invalid("MODEL_MISMATCH", text, name))
 }
 
 /// '/argosy.v1.TextService/Embed' -> 'argosy.v1.TextServiceEmbedRequest'.

@@ -3,17 +3,15 @@
 //! The message's parameter comes first, then the header `argosy-priority`: digits and nothing else, so that no two
 //! readers of a header take it for different numbers.
 
-use http::HeaderMap;
-
 use crate::error::{invalid, shown, ServingError};
-use crate::headers::PRIORITY;
+use crate::headers::{Own, OwnHeaders};
 
 /// As many as every whole number of 64 bits has room for.
 const MAX_DIGITS: usize = 19;
 
 /// The number that is asked for, 0 for none; `asked` is the message's.
-pub fn asked_priority(asked: u64, headers: &HeaderMap) -> Result<u64, ServingError> {
-    match headers.get(&PRIORITY) {
+pub fn asked_priority(asked: u64, headers: &OwnHeaders) -> Result<u64, ServingError> {
+    match headers.all(Own::Priority).next() {
         Some(value) if asked == 0 => {
             let said = String::from_utf8_lossy(value.as_bytes());
             whole_number(&said).ok_or_else(|| wrong_priority(&said))
@@ -28,22 +26,17 @@ fn whole_number(said: &str) -> Option<u64> {
 }
 
 fn wrong_priority(said: &str) -> ServingError {
-    let text = format!("the header {PRIORITY}: a whole number is needed, got '{}'", shown(said));
-    invalid("INVALID_INPUT", text, PRIORITY.as_str())
+    let name = Own::Priority.name();
+    let text = format!("the header {name}: a whole number is needed, got '{}'", shown(said));
+    invalid("INVALID_INPUT", text, name)
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
-    fn headers(priority: &str) -> HeaderMap {
-        HeaderMap::from_iter([(PRIORITY.clone(), HeaderValue::from_bytes(priority.as_bytes()).unwrap())])
-    }
-
     fn asked(header: &str) -> Result<u64, ServingError> {
-        asked_priority(0, &headers(header))
+        asked_priority(0, &OwnHeaders::one(Own::Priority, header))
     }
 
     #[test]
@@ -56,12 +49,12 @@ mod tests {
     #[test]
     fn anything_else_is_no_priority() {
         for header in ["", "+5", "-1", "1 ", "1.0", "00000000000000000003", "١"] {
-            assert_eq!(asked(header).unwrap_err().field, PRIORITY.as_str(), "{header}");
+            assert_eq!(asked(header).unwrap_err().field, Own::Priority.name(), "{header}");
         }
     }
 
     #[test]
     fn the_message_comes_before_the_header() {
-        assert_eq!(asked_priority(7, &headers("+5")), Ok(7));
+        assert_eq!(asked_priority(7, &OwnHeaders::one(Own::Priority, "+5")), Ok(7));
     }
 }

@@ -57,6 +57,10 @@ impl<'a> Reader<'a> {
 
     /// A varint of at most ten bytes; bits beyond the 64th are lost, as in every protobuf parser.
     pub fn varint(&mut self) -> Result<u64, Malformed> {
+        if let [byte @ ..0x80, rest @ ..] = self.bytes {
+            self.bytes = rest;
+            return Ok(u64::from(*byte));
+        }
         let mut value = 0;
         for (index, byte) in self.bytes.iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * index);

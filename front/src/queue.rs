@@ -5,18 +5,17 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::HeaderValue;
 
 use crate::batch::Batch;
-use crate::caller::{Answer, BatchTold, Caller, Told};
+use crate::caller::{Answer, Caller};
 use crate::counts::{us, QueueCounts};
 use crate::error::{deadline_exceeded, exhausted, ServingError};
 use crate::io::Io;
 use crate::line::{Line, Next};
-use crate::outgoing::unindexed;
 use crate::queue_spec::QueueSpec;
 use crate::request::Request;
 use crate::sync::{lock, wait};
+use crate::told::{BatchTold, Told};
 
 /// When what was displaced may try again: those that displaced it must have gone first.
 const DISPLACED_RETRY: Duration = Duration::from_millis(100);
@@ -69,7 +68,9 @@ impl ModelQueue {
         let displaced = state.line.push(request);
         state.counts.last_request_unix_ms = unix_ms();
         drop(state);
-        self.refuse(displaced, &self.displaced());
+        if !displaced.is_empty() {
+            self.refuse(displaced, &self.displaced());
+        }
         if !self.fed.swap(true, Ordering::AcqRel) {
             self.io.feed(self);
         }
@@ -190,12 +191,7 @@ impl ModelQueue {
     }
 
     fn told(&self, compute_us: u64, rows: u64) -> BatchTold {
-        BatchTold {
-            compute_us: unindexed(compute_us),
-            rows: HeaderValue::from(rows),
-            version: self.spec.version_told.clone(),
-            device: self.spec.device_told.clone(),
-        }
+        BatchTold::new(compute_us, rows, self.spec.version_told.clone(), self.spec.device_told.clone())
     }
 }
 

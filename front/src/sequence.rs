@@ -4,20 +4,18 @@
 //! reach an endpoint that keeps an older state of it, and would be answered wrongly; so both must say the same. What
 //! the parameter is in the header is that of `services/runtime/sequence_header.py`. Nothing here knows of states.
 
-use http::HeaderMap;
-
 use crate::error::{invalid, shown, ServingError};
-use crate::headers::SEQUENCE;
+use crate::headers::{Own, OwnHeaders};
 use crate::infer_message::{read_infer, Choice};
 
 const LONGEST: usize = 512;
 
 /// Refuse a ModelInferRequest whose `sequence_id` is another than that of the headers, where both are there.
-pub fn check_sequence(message: &[u8], headers: &HeaderMap) -> Result<(), ServingError> {
-    if !headers.contains_key(&SEQUENCE) {
+pub fn check_sequence(message: &[u8], headers: &OwnHeaders) -> Result<(), ServingError> {
+    if headers.all(Own::Sequence).next().is_none() {
         return Ok(());
     }
-    let values = headers.get_all(&SEQUENCE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let values = headers.all(Own::Sequence).map(|value| String::from_utf8_lossy(value.as_bytes()));
     // As HTTP joins a header that comes twice, which is no sequence's.
     let said = values.filter(|value| !value.is_empty()).collect::<Vec<_>>().join(",");
     // Never malformed: it was read before.
@@ -29,9 +27,9 @@ pub fn check_sequence(message: &[u8], headers: &HeaderMap) -> Result<(), Serving
 }
 
 fn mismatch(said: &str, own: &str) -> ServingError {
-    let (said, own) = (shown(said), shown(own));
-    let text = format!("the header {SEQUENCE} says '{said}', where the message's sequence_id makes it '{own}'");
-    invalid("SEQUENCE_MISMATCH", text, SEQUENCE.as_str())
+    let (name, said, own) = (Own::Sequence.name(), shown(said), shown(own));
+    let text = format!("the header {name} says '{said}', where the message's sequence_id makes it '{own}'");
+    invalid("SEQUENCE_MISMATCH", text, name)
 }
 
 /// A sequence's id percent-encoded; None of a parameter that is no id.

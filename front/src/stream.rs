@@ -18,7 +18,7 @@ use crate::caller::{Answer, Caller, Way};
 use crate::calls::with_message;
 use crate::error::{internal, unavailable, ServingError};
 use crate::frame::{framed, put_frame_head, Framed, HEAD};
-use crate::headers::SEQUENCE;
+use crate::headers::Own;
 use crate::incoming::{Broken, Incoming};
 use crate::infer_message::read_infer;
 use crate::infer_reply::encode_head;
@@ -110,7 +110,7 @@ async fn read(
         call.arrived = Instant::now();
         let element = begin(&server, &mut call, incoming.limit, next).await;
         // It says where the stream goes, by its first request; the sequences of later ones go there too.
-        call.headers.remove(&SEQUENCE);
+        call.headers.remove(Own::Sequence);
         if window.send(element).await.is_err() {
             return None;
         }

@@ -2,7 +2,8 @@
 
 A message is believed in nothing: names, datatypes, shapes and lengths are compared with the signature before a single
 element is read, and the sizes are multiplied as Python integers, so that no shape overflows or allocates. Contents are
-raw or typed; a reply is raw where its request was. BYTES elements are `bytes` in object arrays.
+raw or typed; a reply is raw where its request was, or where one of its outputs can be nothing else. BYTES elements are
+`bytes` in object arrays.
 
 Protocol: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol
 """
@@ -133,14 +134,16 @@ def gather(calls: Sequence[InferCall]) -> dict[str, Array]:
 def encode_infer(call: InferCall, model: str, version: str, outputs: Mapping[str, Array]) -> bytes:
     """The ModelInferResponse to one call from its own rows of the outputs."""
     response = ModelInferResponse(model_name=model, model_version=version, id=call.request_id)
-    for name in call.requested_outputs:
-        array = outputs[name]
-        datatype = datatype_of(array)
-        tensor = response.outputs.add(name=name, datatype=datatype, shape=array.shape)
-        if call.raw or datatype not in _CONTENTS_FIELD:
+    arrays = {name: outputs[name] for name in call.requested_outputs}
+    datatypes = {name: datatype_of(array) for name, array in arrays.items()}
+    # All or none: whoever reads raw contents by an output's place would take those of another.
+    raw = call.raw or not set(datatypes.values()) <= _CONTENTS_FIELD.keys()
+    for name, array in arrays.items():
+        tensor = response.outputs.add(name=name, datatype=datatypes[name], shape=array.shape)
+        if raw:
             response.raw_output_contents.append(to_raw(array))
         else:
-            _fill_contents(tensor.contents, datatype, array)
+            _fill_contents(tensor.contents, datatypes[name], array)
     return response.SerializeToString()
 
 

@@ -134,6 +134,18 @@ def test_an_output_of_a_kind_without_typed_contents_goes_raw(served: Served) -> 
     assert list(response.raw_output_contents) == [np.float16(1.5).tobytes()]
 
 
+def test_an_output_that_can_only_be_raw_makes_all_of_a_typed_answer_raw(served: Served) -> None:
+    outputs = (TensorSignature("y", "FP32", (-1,)), TensorSignature("z", "FP16", (-1,)))
+    queue = served.open(spec(signature=Signature((TensorSignature("x", "FP32", (-1,)),), outputs)))
+    call = served.infer(ModelInferRequest(model_name="m", inputs=[tensor("x", "FP32", (1,), fp32_contents=[1.0])]))
+    batch = queue.take()
+    assert batch is not None
+    batch.reply_tensors({"y": np.array([1.5], np.float32), "z": np.array([2.5], np.float16)})
+    response = ModelInferResponse.FromString(call.result())
+    assert [bytes(raw) for raw in response.raw_output_contents] == [b"\0\0\xc0\x3f", b"\0\x41"]
+    assert not any(output.HasField("contents") for output in response.outputs)
+
+
 def test_outputs_of_any_rank_are_split_by_rows(served: Served) -> None:
     queue = served.open()
     calls = [served.infer(raw_infer([[n]])) for n in range(2)]
