@@ -65,7 +65,7 @@ class Fronts:
         return self._line.next(now_s), late
 
     def finished(self, rows: int, taken_s: float, now_s: float) -> None:
-        self._line.finished(rows, taken_s, now_s)
+        self._line.finished(rows, taken_s, now_s - taken_s)
 
 
 class Bounded:

@@ -2,14 +2,15 @@
 //!
 //! Requests stand by their priority's level, and within a level oldest first; what stands behind the first and can run
 //! with it goes along. A request of more rows than a batch leaves in parts: after each, the rest goes to the end of its
-//! level, so that it holds up the others by one batch at a time. Room (`room`) decides who is let in. Time is an
-//! argument and nothing here blocks: the queue around it does.
+//! level, so that it holds up the others by one batch at a time. Time is an argument and nothing here blocks: the queue
+//! around it does.
+
+mod admission;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::error::{too_late, ServingError};
-use crate::room::{Ahead, Policy};
+use crate::room::Policy;
 use crate::service_time::ServiceTime;
 use crate::waiting::{Ticket, Waiting};
 
@@ -70,53 +71,6 @@ impl<T: Waiting> Line<T> {
     /// Let no more in; what waits still leaves.
     pub fn close(&mut self) {
         self.closed = true;
-    }
-
-    /// Why a request is not let in, if it is not: no room, or a deadline that cannot be met. `model` is for the text.
-    pub fn check(&self, model: &str, request: &T, now: Instant) -> Result<(), ServingError> {
-        let ahead = self.ahead(request.level(), now);
-        ahead.check_room(&self.policy, model, request.rows())?;
-        let Some(own) = request.deadline() else { return Ok(()) };
-        if own <= now {
-            return Err(too_late());
-        }
-        let first = self.first_deadline(request, own, ahead.rows);
-        ahead.check_deadline(&self.policy, request.rows(), first, now)
-    }
-
-    /// What leaves before a request of `level` that comes now, and what the workers do.
-    fn ahead(&self, level: u32, now: Instant) -> Ahead {
-        let behind = self.waiting.iter().rev().take_while(|(ticket, _)| ticket.level > level);
-        let behind_rows: u64 = behind.map(|(_, request)| self.standing(request)).sum();
-        let all_busy = self.running.len() >= self.policy.instances as usize;
-        let left_s = self
-            .running
-            .iter()
-            .map(|(taken, rows)| self.service_time.of(*rows) - now.saturating_duration_since(*taken).as_secs_f64());
-        Ahead {
-            rows: self.standing_rows - behind_rows,
-            busy: !self.running.is_empty(),
-            free_in_s: if all_busy { left_s.fold(f64::MAX, f64::min).max(0.0) } else { 0.0 },
-            service_time: self.service_time,
-        }
-    }
-
-    /// The first deadline of the batch that a request would join, which it makes longer for all of it. Those count that
-    /// are as patient as it is, give or take a batch: nobody is refused for who is in a hurry.
-    fn first_deadline(&self, request: &T, own: Instant, ahead_rows: u64) -> Instant {
-        let mut joined_rows = ahead_rows % self.policy.max_batch_rows;
-        let ahead = self.waiting.iter().rev().skip_while(|(ticket, _)| ticket.level > request.level());
-        let joined = ahead.take_while(|(_, other)| {
-            let is_joined = joined_rows > 0;
-            joined_rows = joined_rows.saturating_sub(self.standing(other));
-            is_joined
-        });
-        let a_batch_s = self.service_time.of(self.policy.max_batch_rows);
-        let least_s = patience_s(own, request.arrived()) - a_batch_s;
-        let deadlines = joined.filter_map(|(_, other)| {
-            other.deadline().filter(|deadline| patience_s(*deadline, other.arrived()) >= least_s)
-        });
-        deadlines.fold(own, Instant::min)
     }
 
     /// What a request takes up: of one that is larger than a batch, what leaves next.
@@ -193,13 +147,15 @@ impl<T: Waiting> Line<T> {
         Next::Batch(batch)
     }
 
-    /// How long a batch may still wait for company: as long as whoever came first may.
+    /// How long a batch may still wait for company: as long as whoever came first may, and everybody's deadline lets it.
     fn left_to_wait(&self, first: Instant, now: Instant) -> Duration {
         if self.policy.max_wait.is_zero() {
             return Duration::ZERO;
         }
         let oldest = self.waiting.iter().map(|(_, request)| request.arrived()).min().unwrap_or(first);
-        (oldest + self.policy.max_wait).saturating_duration_since(now)
+        let run = self.service_time.needed(self.waiting_rows.min(self.policy.max_batch_rows));
+        let latest = self.waiting.iter().filter_map(|(_, request)| latest_start(request, run));
+        latest.fold(oldest + self.policy.max_wait, Instant::min).saturating_duration_since(now)
     }
 
     /// Where those stand that run with the first, and whether nothing is gained by waiting for more.
@@ -255,15 +211,21 @@ impl<T: Waiting> Line<T> {
         Some(request)
     }
 
-    /// A batch of `rows` that left at `taken` was answered `compute` after it.
-    pub fn finished(&mut self, rows: u64, taken: Instant, compute: Duration) {
+    /// A batch of `rows` that left at `taken` runs no more. `compute`: how long it took; None of one that says nothing of
+    /// how long others take.
+    pub fn finished(&mut self, rows: u64, taken: Instant, compute: Option<Duration>) {
         if let Some(place) = self.running.iter().position(|running| *running == (taken, rows)) {
             self.running.swap_remove(place);
         }
-        self.service_time.add(rows, compute.as_secs_f64());
+        if let Some(compute) = compute {
+            self.service_time.add(rows, compute.as_secs_f64());
+        }
     }
 }
 
-fn patience_s(deadline: Instant, arrived: Instant) -> f64 {
-    deadline.saturating_duration_since(arrived).as_secs_f64()
+/// When a request has to leave for a run to end before its deadline; half of its time is a run's while none was measured.
+fn latest_start<T: Waiting>(request: &T, run: Option<Duration>) -> Option<Instant> {
+    let deadline = request.deadline()?;
+    let run = run.unwrap_or_else(|| deadline.saturating_duration_since(request.arrived()) / 2);
+    Some(deadline.checked_sub(run).unwrap_or_else(|| request.arrived()))
 }

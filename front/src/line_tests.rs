@@ -161,7 +161,7 @@ fn what_stands_in_a_lower_level_is_not_ahead() {
     let mut line = line(Duration::ZERO);
     line.push(request('a', 4, now));
     line.next(now);
-    line.finished(4, now, 100 * MS);
+    line.finished(4, now, Some(100 * MS));
     line.push(request('a', 4, now));
     let in_150_ms = |request| Request { deadline: Some(now + 150 * MS), ..request };
     assert!(line.check("m", &in_150_ms(request('a', 1, now)), now).is_err());
@@ -178,6 +178,36 @@ fn a_batch_waits_for_company_until_it_is_full_or_the_oldest_has_waited_enough() 
     assert_eq!(kinds(line.next(now + MS)), "aa");
     line.push(request('b', 1, now + MS));
     assert_eq!(kinds(line.next(now + 6 * MS)), "b");
+}
+
+#[test]
+fn nobody_waits_for_company_until_it_is_too_late() {
+    let now = Instant::now();
+    let mut line = line(50 * MS);
+    let hurried = |left| Request { deadline: Some(now + left), ..request('a', 1, now) };
+    line.push(hurried(40 * MS));
+    assert_eq!(line.next(now), Next::Wait(Some(20 * MS)), "none was measured");
+    assert_eq!(kinds(line.next(now + 20 * MS)), "a");
+    line.finished(1, now + 20 * MS, Some(5 * MS));
+    line.push(request('a', 1, now));
+    line.push(hurried(40 * MS));
+    assert_eq!(line.next(now), Next::Wait(Some(35 * MS)));
+    line.push(hurried(MS));
+    assert_eq!(kinds(line.next(now)), "aaa");
+}
+
+#[test]
+fn a_batch_that_says_nothing_of_others_is_not_remembered() {
+    let now = Instant::now();
+    let mut line = line(Duration::ZERO);
+    for compute in [Some(100 * MS), None] {
+        line.push(request('a', 4, now));
+        line.next(now);
+        line.finished(4, now, compute);
+    }
+    line.push(request('a', 4, now));
+    let error = line.check("m", &Request { deadline: Some(now + MS), ..request('a', 1, now) }, now).unwrap_err();
+    assert_eq!(error.message, "200 ms are needed behind what waits, 1 ms are left");
 }
 
 #[test]
@@ -206,7 +236,7 @@ fn a_deadline_that_cannot_be_met_is_refused_behind_what_waits() {
     let late = Request { deadline: Some(now + 50 * MS), ..request('a', 1, now) };
     line.push(request('a', 4, now));
     line.next(now);
-    line.finished(4, now, 100 * MS);
+    line.finished(4, now, Some(100 * MS));
     assert_eq!(line.check("m", &late, now), Ok(()), "nothing is ahead");
     line.push(request('a', 4, now));
     let error = line.check("m", &late, now).unwrap_err();
@@ -221,7 +251,7 @@ fn a_service_time_that_varies_leaves_less_to_chance() {
     for compute in [100 * MS, 200 * MS] {
         line.push(request('a', 4, now));
         line.next(now);
-        line.finished(4, now, compute);
+        line.finished(4, now, Some(compute));
     }
     line.push(request('a', 4, now));
     // The mean is 120 ms, the deviation 20 ms: one batch ahead, its own, and four deviations.

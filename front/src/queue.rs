@@ -133,13 +133,15 @@ impl ModelQueue {
     pub fn finish(&self, batch: &Batch, outcomes: Vec<Result<Bytes, ServingError>>) {
         let compute = batch.taken.elapsed();
         let told = Arc::new(self.told(us(compute), batch.rows));
+        // Of one that was ended, or refused as a whole, the time says nothing of those that run to their end.
+        let has_run = outcomes.iter().any(Result::is_ok);
         let requests = batch.requests.iter().zip(outcomes);
         let settled: Vec<Settled> = requests
             .filter_map(|(request, outcome)| self.settle(batch, request, outcome, &told, us(compute)))
             .collect();
         {
             let mut state = lock(&self.state);
-            state.line.finished(batch.rows, batch.taken, compute);
+            state.line.finished(batch.rows, batch.taken, has_run.then_some(compute));
             state.counts.add_batch(batch.rows, batch.requests.len() as u64);
             for one in &settled {
                 state.counts.add_request(one.told.queue_us, one.compute_us, one.outcome.is_ok());

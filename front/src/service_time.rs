@@ -4,6 +4,8 @@
 //! How far batches are from it on average is what a request must have to spare, four times over, as TCP has it of round
 //! trips (RFC 6298).
 
+use std::time::Duration;
+
 /// How much less than the next a batch weighs.
 const NEWEST: f64 = 0.2;
 const DEVIATIONS: f64 = 4.0;
@@ -35,6 +37,11 @@ impl ServiceTime {
     /// What a batch of so many rows takes.
     pub fn of(&self, rows: u64) -> f64 {
         (self.time_s + self.slope_s() * (rows as f64 - self.rows)).max(0.0)
+    }
+
+    /// What to leave a batch of so many rows to be in time; None until one has been measured.
+    pub fn needed(&self, rows: u64) -> Option<Duration> {
+        self.is_known.then(|| Duration::try_from_secs_f64(self.of(rows) + self.spare_s()).unwrap_or(Duration::MAX))
     }
 
     /// A batch has run.

@@ -130,11 +130,25 @@ class PortableLine:
         return batch
 
     def wait_s(self, now_s: float) -> float | None:
-        """How long a batch may still wait for company, as long as whoever came first may; None where nothing waits."""
+        """How long a batch may still wait for company: as long as whoever came first may, and everybody's deadline lets
+        it; None where nothing waits.
+        """
         if not self._waiting:
             return None
+        if not (max_wait_s := self._policy.max_wait_us / 1e6):
+            return 0.0
         oldest = min(request.arrived for request in self._waiting)
-        return max(0.0, oldest + self._policy.max_wait_us / 1e6 - now_s)
+        latest = [self._latest_start(request, request.deadline) for request in self._waiting if request.deadline]
+        return max(0.0, min([oldest + max_wait_s, *latest]) - now_s)
+
+    def _latest_start(self, request: Pending, deadline: float) -> float:
+        """When a request has to leave for a run to end before its deadline; half of its time is a run's while none was
+        measured.
+        """
+        if not self._service_time.is_known:
+            return (request.arrived + deadline) / 2
+        rows = min(self.waiting_rows, self._policy.max_batch_rows)
+        return deadline - self._service_time.of(rows) - self._service_time.spare_s
 
     def _company(self, now_s: float) -> list[Pending]:
         requests: list[Pending] = []
@@ -168,7 +182,10 @@ class PortableLine:
         """What still waits of a caller's request."""
         self._waiting = [request for request in self._waiting if request.caller is not caller]
 
-    def finished(self, rows: int, taken_s: float, now_s: float) -> None:
-        """A batch was answered that left at `taken_s`."""
+    def finished(self, rows: int, taken_s: float, compute_s: float | None) -> None:
+        """A batch that left at `taken_s` runs no more. `compute_s`: how long it took; None of one that says nothing of
+        how long others take.
+        """
         self._running.remove((taken_s, rows))
-        self._service_time.add(rows, now_s - taken_s)
+        if compute_s is not None:
+            self._service_time.add(rows, compute_s)

@@ -102,7 +102,9 @@ class PortableQueue:
         now_s = self._clock()
         answers: list[tuple[Pending, Answer]] = []
         with self._changed:
-            self._line.finished(batch.rows, batch.taken, now_s)
+            # Of one that was ended, or refused as a whole, the time says nothing of those that run to their end.
+            has_run = not all(isinstance(outcome, ServingError) for outcome in outcomes)
+            self._line.finished(batch.rows, batch.taken, now_s - batch.taken if has_run else None)
             self._counts.add_batch(batch.rows, len(batch.requests))
             for request, outcome in zip(batch.requests, outcomes, strict=True):
                 if (answer := self._answer(batch, request, outcome, now_s)) is not None:

@@ -2,6 +2,7 @@
 
 import grpc
 
+from services.runtime.errors import invalid_input
 from tests.contract.harness import Served, answer, embed, raw_infer, refused, spec
 
 
@@ -111,6 +112,25 @@ def test_a_request_that_cannot_meet_its_deadline_is_refused_on_arrival(served: S
     assert list(answer(queue.take()).messages) == [embed("patient")]
     assert running.result()
     assert patient.result()
+
+
+def test_what_fails_at_once_does_not_hide_how_long_a_batch_takes(served: Served) -> None:
+    queue = served.open(spec(max_batch_rows=1))
+    slow = served.send(embed("slow"), timeout_s=0.4)
+    batch = queue.take()
+    slow.exception()
+    answer(batch)
+    for _ in range(20):
+        wrong = served.send(embed("wrong"))
+        batch = queue.take()
+        assert batch is not None
+        batch.fail(0, invalid_input("wrong"))
+        assert refused(wrong).code is grpc.StatusCode.INVALID_ARGUMENT
+    running = served.send(embed("running"))
+    batch = queue.take()
+    assert refused(served.send(embed("hopeless"), timeout_s=0.3)).message.endswith("ms are left")
+    answer(batch)
+    assert running.result()
 
 
 def test_with_nothing_ahead_a_request_is_let_in_whatever_the_last_batch_took(served: Served) -> None:

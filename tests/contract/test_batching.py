@@ -59,6 +59,16 @@ def test_max_wait_ends_without_company(served: Served) -> None:
     assert int(dict(call.trailing_metadata())["argosy-queue-us"]) >= 19_000
 
 
+def test_max_wait_ends_in_time_for_the_first_deadline(served: Served) -> None:
+    queue = served.open(spec(max_wait_us=1_000_000))
+    measured = served.send(embed("measured"))
+    answer(queue.take())
+    assert measured.result()
+    call = served.send(embed("in a hurry"), timeout_s=0.5)
+    assert len(answer(queue.take()).messages) == 1
+    assert call.result()
+
+
 def test_typed_and_infer_requests_of_a_model_leave_oldest_first(served: Served) -> None:
     queue = served.open()
     calls = []
