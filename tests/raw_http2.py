@@ -59,6 +59,12 @@ class RawConnection:
         self._http2.send_headers(stream, headers)
         return stream
 
+    def send_unread(self, stream: int | None = None, data: bytes = b"") -> None:
+        """Send without a look at what has come: a call's data, whatever has become of the call, or what was begun."""
+        if stream is not None:
+            self._http2.send_data(stream, data)
+        self._tcp.sendall(self._http2.data_to_send())
+
     def send(self, stream: int, data: bytes, *, ends: bool = False) -> bytes:
         """As much of the data as the windows let through now; what is left."""
         while data and (window := self._http2.local_flow_control_window(stream)) > 0:

@@ -117,7 +117,8 @@ fn owned(elements: &Elements) -> Elements {
     match elements {
         Elements::Numbers(bytes) => Elements::Numbers(Bytes::copy_from_slice(bytes)),
         Elements::Strings(strings) => {
-            let mut rest = Bytes::from(strings.concat());
+            let (first, second) = strings.as_slices();
+            let mut rest = Bytes::from([first.concat(), second.concat()].concat());
             Elements::Strings(strings.iter().map(|string| rest.split_to(string.len())).collect())
         }
     }

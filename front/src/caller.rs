@@ -5,7 +5,7 @@
 //! then; the I/O thread looks what has happened. An answer can be given once; who has gone gets none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Wake, Waker};
 
 use bytes::Bytes;
@@ -43,7 +43,7 @@ pub struct Caller {
     way: Mutex<Option<Way>>,
     place: Mutex<Place>,
     waits: AtomicBool,
-    missed: OnceLock<(Arc<ResponseCache>, Key)>,
+    missed: Mutex<Option<(Arc<ResponseCache>, Key)>>,
     io: Arc<Io>,
 }
 
@@ -60,18 +60,18 @@ impl Caller {
     /// A caller who waits from now on.
     pub fn new(way: Way, io: Arc<Io>) -> Arc<Self> {
         let (way, place, waits) = (Mutex::new(Some(way)), Mutex::default(), AtomicBool::new(true));
-        Arc::new(Caller { way, place, waits, missed: OnceLock::new(), io })
+        Arc::new(Caller { way, place, waits, missed: Mutex::default(), io })
     }
 
-    /// The answer is for `cache` to keep.
-    pub fn missed(&self, cache: Arc<ResponseCache>, key: Key) {
-        let _ = self.missed.set((cache, key));
+    /// The answer is for that cache to keep, which is of the version that answers.
+    pub fn missed(&self, by: Option<(Arc<ResponseCache>, Key)>) {
+        *lock(&self.missed) = by;
     }
 
     /// Keep the answer where it was missed.
     pub fn keep(&self, answer: &mut Answer) {
-        let Some((cache, key)) = self.missed.get() else { return };
-        cache.keep(key, answer);
+        let Some((cache, key)) = lock(&self.missed).take() else { return };
+        cache.keep(&key, answer);
         if let Some(told) = &mut answer.told {
             told.cache = Some(MISS);
         }
@@ -133,6 +133,11 @@ impl Caller {
         if let Some(queue) = queue {
             queue.withdraw(self);
         }
+        self.waits_no_more();
+    }
+
+    /// Tell the batches that run the request, or parts of it.
+    pub fn waits_no_more(&self) {
         let batches = {
             let mut place = lock(&self.place);
             let last = std::mem::take(&mut place.batch);

@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{sleep, timeout};
 
 use crate::calls::accept;
+use crate::counted::{Counted, Received};
 use crate::race::{race, Either};
 use crate::server::{reached, Limits, Phase, Server};
 
@@ -29,6 +30,11 @@ const CALLS: u32 = 1024;
 const CONNECTION_WINDOW: u32 = CALLS * STREAM_WINDOW;
 /// What small frames that are not read may cost, each the less the more it has of 256 bytes: beyond it the connection ends.
 const SMALL_FRAMES: usize = 256 << 20;
+
+/// Calls that were refused before their message had come, whose late frames are passed over: by as many as may be open, a
+/// round trip's worth of each. What comes later counts against a connection, which ends at so many.
+const REFUSED: usize = 4 * CALLS as usize;
+const LATE_FRAMES: usize = 1 << 20;
 
 /// Above the limit on metadata: within this a call is refused with details, beyond it HTTP/2 itself refuses.
 const METADATA_SLACK: usize = 64 * 1024;
@@ -62,13 +68,14 @@ pub async fn in_time<T, E>(server: &Server, handshake: impl Future<Output = Resu
 
 /// Serve a connection until either side ends it.
 pub async fn serve<Socket: AsyncRead + AsyncWrite + Unpin>(socket: Socket, server: Arc<Server>) {
-    let handshake = builder(&server.limits).handshake::<_, Bytes>(socket);
+    let received = Received::default();
+    let handshake = builder(&server.limits).handshake::<_, Bytes>(Counted::new(socket, received.clone()));
     let Some(mut connection) = in_time(&server, handshake).await else { return };
     let pings = connection.ping_pong();
     let mut phase = server.phase.subscribe();
     let mut end = server.phase.subscribe();
     let mut leave = pin!(race(sleep(age(&server.limits)), reached(&mut phase, Phase::Draining)));
-    let mut die = pin!(race(silence(pings, &server.limits), reached(&mut end, Phase::Ended)));
+    let mut die = pin!(race(silence(pings, &received, &server.limits), reached(&mut end, Phase::Ended)));
     let mut leaving = false;
     poll_fn(|context| loop {
         if take_calls(&mut connection, &server, context).is_ready() || die.as_mut().poll(context).is_ready() {
@@ -107,17 +114,33 @@ fn builder(limits: &Limits) -> Builder {
         .max_frame_size(FRAME)
         .max_concurrent_streams(CALLS)
         .max_pending_accept_reset_streams(CALLS as usize)
+        .max_concurrent_reset_streams(REFUSED)
+        .max_local_error_reset_streams(Some(LATE_FRAMES))
         .max_header_list_size(u32::try_from(limits.max_metadata_bytes + METADATA_SLACK).unwrap_or(u32::MAX));
     builder
 }
 
-/// Ping the other side for as long as it answers in time.
-async fn silence(pings: Option<PingPong>, limits: &Limits) {
+/// Ping the other side for as long as it answers, or sends anything else: behind what it is sending an answer may take
+/// its time.
+async fn silence(pings: Option<PingPong>, received: &Received, limits: &Limits) {
     let Some(mut pings) = pings else { return std::future::pending().await };
     loop {
         sleep(limits.keepalive_interval).await;
-        if !matches!(timeout(limits.keepalive_timeout, pings.ping(Ping::opaque())).await, Ok(Ok(_))) {
+        if answered(&mut pings, received, limits.keepalive_timeout).await.is_none() {
             return;
+        }
+    }
+}
+
+/// None where for so long nothing came, or the connection has ended.
+async fn answered(pings: &mut PingPong, received: &Received, patience: Duration) -> Option<()> {
+    let mut pong = pin!(pings.ping(Ping::opaque()));
+    loop {
+        let before = received.bytes();
+        match timeout(patience, pong.as_mut()).await {
+            Ok(pong) => return pong.ok().map(|_| ()),
+            Err(_) if received.bytes() == before => return None,
+            Err(_) => {}
         }
     }
 }

@@ -4,6 +4,8 @@
 //! the shape, and the shape's rows with what the model takes, before a single one is kept: an element on the wire may
 //! be far smaller than one in memory. Typed contents are `infer_typed`'s.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 
 use crate::error::{invalid_input, shown, too_many_rows, ServingError};
@@ -18,8 +20,8 @@ pub const MODEL_INFER_REQUEST: &str = "inference.ModelInferRequest";
 pub enum Elements {
     /// Numbers and booleans, little-endian, in row-major order.
     Numbers(Bytes),
-    /// BYTES, in row-major order.
-    Strings(Vec<Bytes>),
+    /// BYTES, in row-major order; a part of a request takes the first of them.
+    Strings(VecDeque<Bytes>),
 }
 
 /// An error that names an input.
@@ -43,7 +45,7 @@ pub fn from_raw(
     max_rows: u64,
 ) -> Result<Elements, ServingError> {
     if datatype == Datatype::Bytes {
-        return strings_from_raw(message, tensor, raw, max_rows).map(Elements::Strings);
+        return strings_from_raw(message, tensor, raw, max_rows).map(|strings| Elements::Strings(strings.into()));
     }
     let shape = tensor.shape.dimensions();
     let needed = element_count(shape).saturating_mul(datatype.size() as u128);

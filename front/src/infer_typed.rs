@@ -34,7 +34,7 @@ pub fn from_contents(
     check_rows(tensor, max_rows)?;
     check_count(tensor, count, if datatype == Datatype::Bytes { MAX_STRINGS } else { MAX_TYPED_NUMBERS })?;
     match (datatype, found.packed) {
-        (Datatype::Bytes, _) => Ok(Elements::Strings(strings_from_contents(message, tensor, count))),
+        (Datatype::Bytes, _) => Ok(Elements::Strings(strings_from_contents(message, tensor, count).into())),
         (Datatype::Fp32 | Datatype::Fp64, Some(packed)) => Ok(Elements::Numbers(message.slice_ref(packed))),
         _ => numbers_from_contents(tensor, datatype, count).map(Elements::Numbers),
     }

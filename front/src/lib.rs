@@ -16,6 +16,7 @@ pub mod call_head;
 pub mod caller;
 pub mod calls;
 pub mod connection;
+pub mod counted;
 pub mod counts;
 pub mod error;
 pub mod frame;

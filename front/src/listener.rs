@@ -64,7 +64,7 @@ impl Bound {
                     let Ok((socket, _)) = taken else { continue };
                     begin(socket, &server, &tls);
                 }
-                drop(listener);
+                // While it still listens: whoever finds nobody there takes the path over, and it is theirs.
                 let _ = std::fs::remove_file(path);
             }
         }

@@ -156,9 +156,7 @@ fn admit_or_refuse(
     }
     for look in 1..=LOOKS {
         let queue = placed.queue;
-        if let (Some(cache), Some(key)) = (&queue.spec.cache, placed.key) {
-            caller.missed(cache.clone(), key);
-        }
+        caller.missed(queue.spec.cache.clone().zip(placed.key));
         let request = Request {
             caller: caller.clone(),
             method: placed.method,

@@ -166,11 +166,16 @@ impl Server {
     /// Send a caller its answer, if it still waits.
     pub fn send(&self, caller: &Caller, mut answer: Answer) {
         caller.keep(&mut answer);
+        // Of a request in parts others may still run.
+        let is_over = answer.outcome.is_err();
         match caller.answered() {
             Some(Way::Unary(to)) => self.outgoing.answer(to, answer),
             // Fails where the stream has ended, and with it the caller's wait.
             Some(Way::Element(to)) => drop(to.send(answer)),
             None => {}
+        }
+        if is_over {
+            caller.waits_no_more();
         }
     }
 

@@ -156,7 +156,7 @@ async fn answer(server: &Server, mut element: Element, out: &mut OutgoingStream)
         Either::First(Err(_)) => Err(internal("a worker left the request unanswered")),
         Either::Second(()) => return Err(Gone),
     };
-    let frame = match outcome.and_then(|frame| server.outgoing.sendable(frame)).and_then(reply_element) {
+    let frame = match outcome.and_then(reply_element).and_then(|frame| server.outgoing.sendable(frame)) {
         Ok(frame) => frame,
         Err(error) => {
             server.outgoing.refusals.count(&error);
@@ -202,13 +202,12 @@ fn check_message(message: &[u8]) -> Result<(), ServingError> {
     }
 }
 
-/// ModelStreamInferResponse with `error_message`, and whose request it was where that could be read.
+/// ModelStreamInferResponse with `error_message`; whose request it was, where that could be read, and that it is its last
+/// answer.
 fn error_element(head: &[u8], error: &ServingError) -> Vec<u8> {
     let mut out = Vec::new();
     put_bytes(&mut out, 1, bounded_message(&error.message).as_bytes());
-    if !head.is_empty() {
-        put_bytes(&mut out, 2, &[head, &FINAL_RESPONSE].concat());
-    }
+    put_bytes(&mut out, 2, &[head, &FINAL_RESPONSE].concat());
     out
 }
 

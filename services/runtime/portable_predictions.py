@@ -92,10 +92,13 @@ class Predictions:
             finally:
                 queued()
             try:
-                return queue, self._kept(queue, request, await request.answer)
+                answer = await request.answer
             except asyncio.CancelledError:
                 queue.withdraw(request)
                 raise
+            if isinstance(answer.outcome, ServingError):
+                queue.withdraw(request)  # other parts of it may still run
+            return queue, self._kept(queue, request, answer)
 
     def sendable(self, outcome: Outcome) -> Outcome:
         """The outcome, or the error in the place of an answer that is over the message limit."""

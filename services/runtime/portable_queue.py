@@ -70,7 +70,7 @@ class PortableQueue:
         return self
 
     def withdraw(self, request: Pending) -> None:
-        """The caller has gone: forget what still waits of the request, and tell the batches that run it."""
+        """The caller waits no more: forget what still waits of the request, and tell the batches that run it."""
         with self._changed:
             request.caller.gone = True
             self._line.remove([request])

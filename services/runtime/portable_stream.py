@@ -122,9 +122,11 @@ class InferStreams:
     async def _element(self, message: bytes, context: Context, routing: Routing, queued: asyncio.Event) -> bytes:
         try:
             _, answer = await self._predictions.predict(MODEL_INFER, message, context, routing, queued.set)
-            outcome = self._predictions.sendable(answer.outcome)
+            outcome = answer.outcome
             if not isinstance(outcome, ServingError):
-                return _wrapped(outcome)
+                outcome = self._predictions.sendable(_wrapped(outcome))
+            if not isinstance(outcome, ServingError):
+                return outcome
         except ServingError as error:
             outcome = without_frames(error)
         self._refusals.count(outcome)
@@ -140,10 +142,10 @@ def _wrapped(message: bytes) -> bytes:
 
 def _error_answer(message: bytes, error: ServingError) -> ModelStreamInferResponse:
     answer = ModelStreamInferResponse(error_message=bounded_message(error))
+    answer.infer_response.parameters[_FINAL_RESPONSE].bool_param = True
     with suppress(DecodeError):
         request = ModelInferRequest.FromString(message)
         answer.infer_response.id = request.id
         answer.infer_response.model_name = request.model_name
         answer.infer_response.model_version = request.model_version
-        answer.infer_response.parameters[_FINAL_RESPONSE].bool_param = True
     return answer

@@ -1,10 +1,12 @@
-"""What the native front alone bounds: the memory of large messages that come together, and windows of one connection.
+"""What the native front alone bounds: the memory of large messages that come together, and what callers who share a
+connection can do to each other.
 
 gRPC's own core, which the portable front stands on, unpacks whatever comes and shares one window among all streams.
 """
 
 import gzip
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,3 +182,35 @@ def test_streams_whose_callers_do_not_read_leave_their_connection_to_others(serv
         other = raw.begin(INFER)
         raw.send_all(other, large)
         raw.await_end(other)
+
+
+def test_calls_refused_by_the_thousand_leave_their_connection_to_others(served: Served, raw: RawConnection) -> None:
+    queue = served.open()
+    for refused in range(200, 2600, 200):
+        calls = [raw.begin("/no.Such/Method") for _ in range(200)]
+        raw.send_unread()
+        served.until(lambda refused=refused: served.front.stats().refusals.get("UNKNOWN_METHOD") == refused)
+        for call in calls:
+            raw.send_unread(call, framed(b"late"))
+        raw.await_end(calls[-1])
+    with working(queue):
+        other = raw.begin(INFER)
+        raw.send_all(other, framed(raw_infer([[1.0]])))
+        raw.await_end(other)
+    assert raw.answers[other]["grpc-status"] == OK
+
+
+def test_a_caller_who_sends_and_does_not_answer_pings_yet_is_alive(served: Served) -> None:
+    limits = Limits(keepalive_interval_s=0.1, keepalive_timeout_s=0.3)
+    front = FRONTS[NATIVE]("127.0.0.1:0", (EMBED,), limits=limits)
+    with RawConnection(front.address) as raw:
+        call = raw.begin(EMBED.method)
+        raw.send_unread()
+        for byte in framed(bytes(20)):
+            time.sleep(0.05)
+            raw.send_unread(call, bytes([byte]))
+        raw.reset(call)
+        time.sleep(0.7)
+        with pytest.raises(ConnectionError):
+            raw.await_end(raw.begin(EMBED.method))
+    front.drain(grace_s=0, notice_s=0)

@@ -1,5 +1,7 @@
 """A request of more rows than a batch: it runs in parts, its caller gets one answer, the others are hardly held up."""
 
+import threading
+
 import grpc
 import numpy as np
 
@@ -139,6 +141,20 @@ def test_the_first_part_that_fails_answers_the_request_and_the_rest_never_runs(s
     batch.fail(0, invalid_input("texts[1]: bad"))
     assert refused(large).message == "texts[1]: bad"
     served.until_waiting(rows=0)
+
+
+def test_the_first_part_that_fails_tells_those_that_still_run(served: Served) -> None:
+    queue = served.open(spec(max_batch_rows=2, instances=2))
+    call = served.send(embed("a", "b", "c", "d"))
+    first, second = queue.take(), queue.take()
+    assert first is not None
+    assert second is not None
+    abandoned = threading.Event()
+    second.on_abandoned(abandoned.set)
+    first.fail(0, invalid_input("texts: bad"))
+    assert refused(call).code is grpc.StatusCode.INVALID_ARGUMENT
+    assert abandoned.wait(timeout=10)
+    second.close()
 
 
 def test_what_is_left_of_a_request_goes_with_its_caller_and_the_part_that_runs_is_told(served: Served) -> None:

@@ -9,7 +9,7 @@ import grpc
 import numpy as np
 import pytest
 
-from inference.grpc_service_pb2 import ModelInferRequest, ModelStreamInferResponse
+from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 from services.runtime.errors import invalid_input
 from services.runtime.front import Queue
 from tests.contract.conftest import MAX_MESSAGE_BYTES
@@ -147,6 +147,18 @@ def test_an_answer_over_the_message_limit_is_an_error_and_does_not_end_the_strea
         assert stream.next().error_message.startswith(error)
 
 
+def test_the_message_limit_counts_what_the_stream_adds_to_an_answer(served: Served, stream: Stream) -> None:
+    queue = served.open()
+    stream.send(raw_infer())
+    batch = queue.take()
+    assert batch is not None
+    head = ModelInferResponse(id="1", raw_output_contents=[b""]).ByteSize()
+    answer = ModelInferResponse(id="1", raw_output_contents=[bytes(MAX_MESSAGE_BYTES - head - 3)])
+    batch.reply(0, answer.SerializeToString())
+    assert MAX_MESSAGE_BYTES - 10 < answer.ByteSize() <= MAX_MESSAGE_BYTES
+    assert stream.next().error_message.startswith("an answer has at most")
+
+
 def test_an_answer_that_is_no_message_is_internal_and_does_not_end_the_stream(served: Served, stream: Stream) -> None:
     queue = served.open()
     stream.send(raw_infer())
@@ -161,8 +173,11 @@ def test_an_answer_that_is_no_message_is_internal_and_does_not_end_the_stream(se
 
 def test_corrupt_bytes_are_answered_and_do_not_end_the_stream(served: Served, stream: Stream) -> None:
     queue = served.open()
-    stream.send(b"\x0a\xff")
-    assert stream.next().error_message.startswith("inference.ModelInferRequest: ")
+    for message, complaint in ((b"\x0a\xff", "inference.ModelInferRequest: "), (b"", "model: ")):
+        stream.send(message)
+        error = stream.next()
+        assert error.error_message.startswith(complaint)
+        assert error.infer_response.parameters["triton_final_response"].bool_param
     stream.send(raw_infer())
     answer_infer(queue.take())
     assert stream.next().error_message == ""
