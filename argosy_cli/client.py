@@ -1,6 +1,6 @@
 """Calls to the fleet, by the client package that every caller has, with errors as a person at a terminal needs them.
 
-The channel, the routing header, the timing trailers and the retries are argosy_client's. Here every error becomes one
+The channel, the routing headers, the timing trailers and the retries are argosy_client's. Here every error becomes one
 line that says what to do.
 """
 
@@ -15,10 +15,10 @@ from argosy.v1 import model_pb2
 from argosy.v1.manifest_pb2 import ModelManifest
 from argosy_cli.errors import CliError
 from argosy_client import ArgosyError, Options, Reply, Timing
-from argosy_client.connection import KEEPALIVE, MAX_MESSAGE_BYTES, MODEL_HEADER
+from argosy_client.connection import KEEPALIVE, MAX_MESSAGE_BYTES, routing_headers
 from argosy_client.methods import Method, Request, Response
 
-__all__ = ["CHANNEL_OPTIONS", "MODEL_HEADER", "Fleet", "Reply", "Timing", "connect"]
+__all__ = ["CHANNEL_OPTIONS", "Fleet", "Reply", "Timing", "connect", "routing_headers"]
 
 # For channels that wait for a fleet that is starting, which argosy_client has no need to do.
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (

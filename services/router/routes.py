@@ -2,11 +2,12 @@
 
 There are two trees. Where the caller sent the header `argosy-model`, it decides. Otherwise the key that the listener
 made of the message decides (`listener.py`). What is in neither tree, every method of the whole fleet, and a step
-of a sequence without the header that says which, is for the brain.
+of a sequence without the header that says which, is for the brain. So is a call whose headers name the model and no
+version, while it matters which one the message names.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from envoy.config.route.v3.route_components_pb2 import RetryPolicy, Route, RouteAction, RouteMatch, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -54,13 +55,13 @@ def message_key(model: str, version: str) -> str:
 
 
 def route_configuration(
-    versions: Mapping[str, Sequence[str]],
+    versions: Mapping[str, Mapping[str, tuple[str, ...]]],
     defaults: Mapping[str, str],
     stateful: Collection[tuple[str, str]] = (),
     name: str = ROUTES,
 ) -> RouteConfiguration:
-    """Routes for each version of each model, and for each model's default version. `stateful` are those that keep a
-    state.
+    """Routes for each version of each model, which `versions` gives with the addresses that have it ready, and for each
+    model's default version. `stateful` are those that keep a state.
     """
     by_message: dict[str, Matcher.OnMatch] = {}
     by_header: dict[str, Matcher.OnMatch] = {}
@@ -70,7 +71,10 @@ def route_configuration(
         default = to[defaults[model]](model, defaults[model], "") if model in defaults else _to_brain()
         by_message |= {message_key(model, version): route for version, route in explicit.items()}
         by_message[message_key(model, "")] = default
-        other = _nested(_unless_named(VERSION_HEADER, default))
+        keeps_state = any((model, version) in stateful for version in of_model)
+        unnamed = default if _are_alike(of_model, keeps_state) else _if_named(FORWARDED_HEADER, default, _to_brain())
+        # A version that is named and not in the tree is for the brain to tell of.
+        other = _if_named(VERSION_HEADER, _to_brain(), unnamed)
         by_header[model] = _nested(_tree(_header(VERSION_HEADER), explicit, other))
     host = VirtualHost(
         name="argosy",
@@ -80,6 +84,13 @@ def route_configuration(
         request_body_buffer_limit={"value": BUFFER_BYTES},
     )
     return RouteConfiguration(name=name, virtual_hosts=[host], validate_clusters={"value": False})
+
+
+def _are_alike(addresses: Mapping[str, tuple[str, ...]], keeps_state: bool) -> bool:
+    """Whether the default version's cluster will do for a message of any version: its endpoints have them all. Steps of
+    a sequence go by the hash of their own version's cluster, and are not tried again.
+    """
+    return len(addresses) == 1 or (not keeps_state and len(set(addresses.values())) == 1)
 
 
 def _by_path(by_header: Mapping[str, Matcher.OnMatch], by_message: Mapping[str, Matcher.OnMatch]) -> Matcher:
@@ -102,10 +113,10 @@ def _tree(on: TypedExtensionConfig, routes: Mapping[str, Matcher.OnMatch], other
     )
 
 
-def _unless_named(header: str, route: Matcher.OnMatch) -> Matcher:
-    """`route` where the header is not there; where it is, it names what is not in the tree."""
-    named = Matcher.MatcherList.FieldMatcher(predicate=header_matches(header, ".+"), on_match=_to_brain())
-    return Matcher(matcher_list=Matcher.MatcherList(matchers=[named]), on_no_match=route)
+def _if_named(header: str, route: Matcher.OnMatch, otherwise: Matcher.OnMatch) -> Matcher.OnMatch:
+    """`route` where the header is there."""
+    named = Matcher.MatcherList.FieldMatcher(predicate=header_matches(header, ".+"), on_match=route)
+    return _nested(Matcher(matcher_list=Matcher.MatcherList(matchers=[named]), on_no_match=otherwise))
 
 
 def _nested(matcher: Matcher) -> Matcher.OnMatch:
@@ -136,9 +147,7 @@ def _to_steps(model: str, version: str, asked_version: str) -> Matcher.OnMatch:
     # Never tried again: a step whose answer was lost may have counted, and no other endpoint has the state.
     action = _action(cluster_name(model, version))
     action.hash_policy.add(header=RouteAction.HashPolicy.Header(header_name=SEQUENCE_HEADER))
-    to_endpoint = _on_match(_routed(model, version, asked_version, action))
-    named = Matcher.MatcherList.FieldMatcher(predicate=header_matches(SEQUENCE_HEADER, ".+"), on_match=to_endpoint)
-    return _nested(Matcher(matcher_list=Matcher.MatcherList(matchers=[named]), on_no_match=_to_brain()))
+    return _if_named(SEQUENCE_HEADER, _on_match(_routed(model, version, asked_version, action)), _to_brain())
 
 
 def _to_model(model: str, version: str, asked_version: str) -> Matcher.OnMatch:

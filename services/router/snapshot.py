@@ -52,9 +52,9 @@ def snapshot(sockets: Sockets, inventory: Inventory) -> Snapshot:
     names = {clusters.cluster_name(*key): addresses for key, addresses in ready.items()}
     stateful = inventory.stateful_versions()
     with_state = {clusters.cluster_name(*key) for key in stateful}
-    versions: dict[str, list[str]] = {}
-    for model, version in ready:
-        versions.setdefault(model, []).append(version)
+    versions: dict[str, dict[str, tuple[str, ...]]] = {}
+    for (model, version), addresses in ready.items():
+        versions.setdefault(model, {})[version] = addresses
     messages = {
         CLUSTER_TYPE: {name: clusters.model_cluster(name, stateful=name in with_state) for name in names}
         | {BRAIN_CLUSTER: clusters.brain_cluster(sockets.brain_path)},

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 from grpc import aio
 
-from argosy_client.connection import MODEL_HEADER, Options
+from argosy_client.connection import Options, routing_headers
 from argosy_client.errors import ArgosyError, error_of
-from argosy_client.methods import Method, Request, Response
+from argosy_client.methods import Method, Request, Response, named_version
 from argosy_client.replies import Reply, timing_of
 from argosy_client.retry import pause_before_retry
 from argosy_client.trace import trace_injector
@@ -30,7 +30,9 @@ class AsyncCalls:
         deadline = begun + (self._options.timeout_s if timeout_s is None else timeout_s)
         refusals: list[ArgosyError] = []
         while True:
-            call = start(request, timeout=deadline - time.monotonic(), metadata=self.metadata(model))
+            call = start(
+                request, timeout=deadline - time.monotonic(), metadata=self.metadata(model, named_version(request))
+            )
             try:
                 message = await call
             except aio.AioRpcError as failure:
@@ -48,7 +50,7 @@ class AsyncCalls:
     ) -> AsyncIterator[Response]:
         """Answers until the caller stops or the fleet ends. Raises ArgosyError."""
         start = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        call = start(request, metadata=self.metadata(model))
+        call = start(request, metadata=self.metadata(model, named_version(request)))
         try:
             async for message in call:
                 yield message
@@ -58,11 +60,16 @@ class AsyncCalls:
             call.cancel()
 
     async def exchange(
-        self, method: Method[Request, Response], requests: AsyncIterator[Request], model: str, timeout_s: float
+        self,
+        method: Method[Request, Response],
+        requests: AsyncIterator[Request],
+        model: str,
+        version: str,
+        timeout_s: float,
     ) -> AsyncIterator[Response]:
-        """A stream each way. Raises ArgosyError."""
+        """A stream each way, all of it for one version. Raises ArgosyError."""
         start = self._channel.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        call = start(requests, timeout=timeout_s, metadata=self.metadata(model))
+        call = start(requests, timeout=timeout_s, metadata=self.metadata(model, version))
         try:
             async for message in call:
                 yield message
@@ -71,11 +78,10 @@ class AsyncCalls:
         finally:
             call.cancel()
 
-    def metadata(self, model: str) -> aio.Metadata:
+    def metadata(self, model: str, version: str) -> aio.Metadata:
         headers = dict(self._options.metadata)
         self._inject(headers)
-        if model:
-            headers[MODEL_HEADER] = model
+        headers |= routing_headers(model, version)
         return aio.Metadata(*((name.lower(), value) for name, value in headers.items()))
 
 

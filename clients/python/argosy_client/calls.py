@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import grpc
 
-from argosy_client.connection import MODEL_HEADER, Options
+from argosy_client.connection import Options, routing_headers
 from argosy_client.errors import ArgosyError, error_of
-from argosy_client.methods import Method, Request, Response
+from argosy_client.methods import Method, Request, Response, named_version
 from argosy_client.replies import Reply, timing_of
 from argosy_client.retry import pause_before_retry
 from argosy_client.trace import trace_injector
@@ -30,7 +30,9 @@ class Calls:
         refusals: list[ArgosyError] = []
         while True:
             try:
-                message, done = call.with_call(request, deadline - time.monotonic(), self.metadata(model))
+                message, done = call.with_call(
+                    request, deadline - time.monotonic(), self.metadata(model, named_version(request))
+                )
             except grpc.RpcError as failure:
                 refusals.append(error_of_call(failure))
                 self._pause(refusals[-1], deadline)
@@ -54,21 +56,20 @@ class Calls:
     def watch(self, method: Method[Request, Response], request: Request, model: str = "") -> Iterator[Response]:
         """Answers until the caller closes the iterator or the fleet ends. Raises ArgosyError."""
         call = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        return self.stream(lambda: call(request, metadata=self.metadata(model)))
+        return self.stream(lambda: call(request, metadata=self.metadata(model, named_version(request))))
 
     def exchange(
-        self, method: Method[Request, Response], requests: Iterable[Request], model: str, timeout_s: float
+        self, method: Method[Request, Response], requests: Iterable[Request], model: str, version: str, timeout_s: float
     ) -> Iterator[Response]:
-        """A stream each way. Raises ArgosyError."""
+        """A stream each way, all of it for one version. Raises ArgosyError."""
         call = self._channel.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        return self.stream(lambda: call(iter(requests), timeout_s, self.metadata(model)))
+        return self.stream(lambda: call(iter(requests), timeout_s, self.metadata(model, version)))
 
-    def metadata(self, model: str) -> tuple[tuple[str, str], ...]:
-        """The caller's own, the trace's, and the header that spares the router a look into the message."""
+    def metadata(self, model: str, version: str) -> tuple[tuple[str, str], ...]:
+        """The caller's own, the trace's, and the headers that spare the router a look into the message."""
         headers = dict(self._options.metadata)
         self._inject(headers)
-        if model:
-            headers[MODEL_HEADER] = model
+        headers |= routing_headers(model, version)
         return tuple((name.lower(), value) for name, value in headers.items())
 
     def _pause(self, error: ArgosyError, deadline: float) -> None:

@@ -12,6 +12,7 @@ from argosy_client.replies import Reply
 
 MAX_MESSAGE_BYTES = 64 << 20
 MODEL_HEADER = "argosy-model"
+VERSION_HEADER = "argosy-version"
 KEEPALIVE = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 2_000),
@@ -47,6 +48,13 @@ class Options:
             *KEEPALIVE,
         ]
         return [*arguments, *([("grpc.enable_http_proxy", 0)] if _is_loopback(address) else [])]
+
+
+def routing_headers(model: str, version: str) -> dict[str, str]:
+    """What spares the router a look into the message: what it names; '' for nothing."""
+    if not model:
+        return {}
+    return {MODEL_HEADER: model, VERSION_HEADER: version} if version else {MODEL_HEADER: model}
 
 
 def _is_loopback(address: str) -> bool:

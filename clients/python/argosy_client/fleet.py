@@ -209,5 +209,5 @@ class Tensors:
         """One answer a request, in order, over one stream, which `timeout_s` bounds as a whole."""
         requests = (infer_request(self._model, self._version, one) for one in inputs)
         timeout_s = self._options.timeout_s if timeout_s is None else timeout_s
-        for reply in self._calls.exchange(methods.STREAM_INFER, requests, self._model, timeout_s):
+        for reply in self._calls.exchange(methods.STREAM_INFER, requests, self._model, self._version, timeout_s):
             yield streamed(reply)

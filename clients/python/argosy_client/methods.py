@@ -22,6 +22,11 @@ class Method(Generic[Request, Response]):
     response: type[Response]
 
 
+def named_version(request: Message) -> str:
+    """The version that a request names; '' where it names none."""
+    return str(getattr(request, "version", "") or getattr(request, "model_version", ""))
+
+
 CLASSIFY_IMAGES = Method(
     "/argosy.v1.VisionService/Classify",
     vision_pb2.VisionServiceClassifyRequest,

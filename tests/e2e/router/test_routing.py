@@ -117,3 +117,15 @@ def test_the_endpoints_of_a_service_are_those_that_its_name_has(
     running = router({"text": {"dns": f"localhost:{port}"}})
     running.wait_until_models(lambda ready: ready.get(("small", "1")) == 1)
     assert running.inference().ModelInfer(infer("small"), wait_for_ready=True, timeout=10).id == "a"
+
+
+def test_the_header_changes_no_answer_where_replicas_have_different_versions(
+    replica: Start, router: Callable[..., RunningRouter]
+) -> None:
+    replicas = [replica("a", "small:1"), replica("b", "small:1"), replica("c", "small:2")]
+    running = router({"text": [one.address for one in replicas]})
+    running.wait_until_models(lambda ready: (ready.get(("small", "1")), ready.get(("small", "2"))) == (2, 1))
+    ask = running.inference().ModelInfer
+    for metadata in ((), (("argosy-model", "small"),)):
+        calls = {version: ask(infer("small", version), metadata=metadata, timeout=10) for version in ("", "1", "2")}
+        assert {version: reply.model_version for version, reply in calls.items()} == {"": "1", "1": "1", "2": "2"}

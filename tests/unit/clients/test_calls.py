@@ -5,9 +5,11 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from google.protobuf.message import Message
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
+from argosy.v1.model_pb2 import GetModelRequest
 from argosy_client import (
     ArgosyError,
     AsyncFleet,
@@ -23,21 +25,23 @@ from argosy_client import (
     UndecodableImageError,
     UnknownModelError,
 )
+from argosy_client.methods import named_version
+from inference.grpc_service_pb2 import ModelInferRequest, RepositoryModelLoadRequest
 from services.runtime.errors import ServingError, exhausted, invalid_input, unavailable, unknown_model
 from tests.unit.clients.conftest import Script
 
-Classify = Callable[[str, Options, list[str]], list[Classification]]
+Classify = Callable[..., list[Classification]]
 
 
-def classify_blocking(address: str, options: Options, texts: list[str]) -> list[Classification]:
+def classify_blocking(address: str, options: Options, texts: list[str], version: str = "") -> list[Classification]:
     with Fleet(address, options) as fleet:
-        return list(fleet.text("echo").classify_all(texts))
+        return list(fleet.text("echo", version).classify_all(texts))
 
 
-def classify_async(address: str, options: Options, texts: list[str]) -> list[Classification]:
+def classify_async(address: str, options: Options, texts: list[str], version: str = "") -> list[Classification]:
     async def classify() -> list[Classification]:
         async with AsyncFleet(address, options) as fleet:
-            return [answer async for answer in fleet.text("echo").classify_all(texts)]
+            return [answer async for answer in fleet.text("echo", version).classify_all(texts)]
 
     return asyncio.run(classify())
 
@@ -123,6 +127,26 @@ def test_every_call_names_its_model_and_carries_the_callers_metadata(
     classify(address, Options(metadata={"X-Api-Key": "secret"}), ["a"])
     assert script.metadata[0]["argosy-model"] == "echo"
     assert script.metadata[0]["x-api-key"] == "secret"
+
+
+def test_a_call_that_names_a_version_says_so_in_the_header_and_no_other_does(
+    classify: Classify, address: str, script: Script
+) -> None:
+    for version in ("2", ""):
+        classify(address, Options(), ["a"], version)
+    assert [metadata.get("argosy-version") for metadata in script.metadata] == ["2", None]
+
+
+@pytest.mark.parametrize(
+    ("request_", "version"),
+    [
+        (GetModelRequest(model="m", version="2"), "2"),
+        (ModelInferRequest(model_name="m", model_version="2"), "2"),
+        (RepositoryModelLoadRequest(model_name="m"), ""),
+    ],
+)
+def test_a_version_is_found_in_a_request_by_either_of_its_names(request_: Message, version: str) -> None:
+    assert named_version(request_) == version
 
 
 def test_the_trace_goes_with_the_call(classify: Classify, address: str, script: Script) -> None:

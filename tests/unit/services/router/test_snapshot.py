@@ -25,6 +25,7 @@ from tests.unit.services.router.builders import endpoint, inventory, version
 
 SOCKETS = Sockets("127.0.0.1:8500", "/run/inner.sock", "/run/brain.sock")
 TWO = inventory(endpoint("10.0.0.1:1", "small:1", "small:2*"), endpoint("10.0.0.2:1", "small:1*"))
+ALIKE = inventory(*(endpoint(f"10.0.0.{number}:1", "small:1", "small:2*") for number in (1, 2)))
 NOTHING = Inventory()
 
 
@@ -51,13 +52,18 @@ def by_message(of: Snapshot, model: str, version: str) -> Route:
     return route(keys.matcher_tree.exact_match_map.map.get(message_key(model, version), keys.on_no_match))
 
 
-def by_header(of: Snapshot, model: str, version: str) -> Route:
+def by_header(of: Snapshot, model: str, version: str, *, forwarded: bool = False) -> Route:
     versions = tree(of).matcher_tree.exact_match_map.map[model].matcher
     known = versions.matcher_tree.exact_match_map.map
     if version in known:
         return route(known[version])
-    other = versions.on_no_match.matcher
-    return route(other.matcher_list.matchers[0].on_match if version else other.on_no_match)
+    found = where_named(versions.on_no_match, there=bool(version))
+    return route(where_named(found, there=forwarded) if found.HasField("matcher") else found)
+
+
+def where_named(found: Matcher.OnMatch, *, there: bool) -> Matcher.OnMatch:
+    """Of a route that depends on a header, the one where it is there or is not."""
+    return found.matcher.matcher_list.matchers[0].on_match if there else found.matcher.on_no_match
 
 
 def test_a_model_version_is_a_cluster_of_the_endpoints_that_have_it_ready() -> None:
@@ -79,9 +85,25 @@ def test_a_request_is_routed_by_its_headers() -> None:
 
 
 def test_no_version_means_the_default_version() -> None:
-    now = snapshot(SOCKETS, TWO)
+    now = snapshot(SOCKETS, ALIKE)
     assert by_message(now, "small", "").route.cluster == "small/2"
     assert by_header(now, "small", "").route.cluster == "small/2"
+
+
+def test_where_endpoints_differ_in_their_versions_a_message_is_read_unless_the_header_names_one() -> None:
+    now = snapshot(SOCKETS, TWO)
+    assert by_header(now, "small", "2").route.cluster == "small/2"
+    assert by_header(now, "small", "").route.cluster == BRAIN_CLUSTER
+
+
+def test_what_the_brain_has_read_and_names_no_version_goes_to_the_default_one() -> None:
+    assert by_header(snapshot(SOCKETS, TWO), "small", "", forwarded=True).route.cluster == "small/2"
+
+
+def test_a_step_may_not_go_by_the_hash_of_another_version() -> None:
+    models = (replace(version("small:1"), stateful=True), "small:2*")
+    now = snapshot(SOCKETS, inventory(endpoint("10.0.0.1:1", *models), endpoint("10.0.0.2:1", *models)))
+    assert by_header(now, "small", "").route.cluster == BRAIN_CLUSTER
 
 
 def test_what_is_in_no_tree_goes_to_the_brain() -> None:
