@@ -6,7 +6,6 @@ only once it is loaded and warm; then the old one is closed and finishes what it
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -15,20 +14,20 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from argosy.v1.manifest_pb2 import ModelManifest, Task
 from argosy.v1.model_pb2 import ModelStatus
 from services.runtime.devices import Execution
-from services.runtime.disk import read_manifest, versions
-from services.runtime.entries import LOADING, READY, REFUSED, UNLOADED, UNLOADING, Entry
-from services.runtime.errors import DeviceFaultError, ServingError, device_lost, refused_load, unknown_model
+from services.runtime.disk import versions
+from services.runtime.entries import LOADING, REFUSED, UNLOADED, UNLOADING, Entry
+from services.runtime.errors import ServingError, unknown_model
 from services.runtime.front import Front
+from services.runtime.loader import Loader
 from services.runtime.model_table import ModelTable
-from services.runtime.own_method import own_file
 from services.runtime.own_models import OwnModels
 from services.runtime.residency import Residency, held_bytes
 from services.runtime.serving_config import ServingConfig, read_serving_config
 from services.runtime.stages import StageStats
 from services.runtime.trusted_keys import TrustedKeys
 from services.runtime.typed_method import TaskCode
-from services.runtime.version import LoadedVersion, load_version, queue_spec
-from services.runtime.workers import OnFault, start_instances
+from services.runtime.version import LoadedVersion
+from services.runtime.workers import OnFault
 
 _log = structlog.get_logger()
 
@@ -60,13 +59,10 @@ class ModelRepository:
     ) -> None:
         self._dir = models_dir
         self._own = OwnModels(models_dir, frozenset(tasks), frozenset(only))
-        self._task_code = task_code
         self._front = front
-        self._executions = executions
-        self._trusted = trusted
         self._hand_over_s = hand_over_s
-        self._on_fault = on_fault
         self._residency = Residency(memory_budget_bytes, held)
+        self._loader = Loader(models_dir, task_code, front, executions, trusted, self._residency, on_fault)
         self._table = ModelTable(front, on_change)
         self._changing = threading.Lock()
 
@@ -189,7 +185,7 @@ class ModelRepository:
         if not serving:
             self._table.put(model, version, Entry(LOADING))
         try:
-            entry = self._started(model, version, config)
+            entry = self._loader.started(model, version, config)
         except ServingError as error:
             _log.warning("version refused", model=model, version=version, reason=error.reason, detail=error.message)
             if not serving:
@@ -199,37 +195,6 @@ class ModelRepository:
         _log.info("version ready", model=model, version=version, provider=entry.provider)
         if before is not None and serving:
             self._release(before)
-
-    def _started(self, model: str, version: str, config: ServingConfig) -> Entry:
-        """The version in memory, with an open queue and workers."""
-        manifest = self._read(model, version)
-        resident = self._residency.add(manifest, lambda: self._read_and_load(model, version, config))
-        loaded = self._residency.use(resident)
-        workers = start_instances(
-            self._front.open_queue(queue_spec(loaded)),
-            f"{model}/{version}",
-            loaded.instances,
-            partial(self._residency.use, resident),
-            self._on_fault,
-            warm=bool(config.graph_rows),
-            in_place=loaded.in_place,
-        )
-        provider, own = loaded.session.provider, own_file(manifest)
-        return Entry(READY, "", manifest, resident, config, provider, tuple(workers), own)
-
-    def _read(self, model: str, version: str) -> ModelManifest:
-        if version not in versions(self._dir, model):
-            raise refused_load("VERSION_MISSING", f"version {version}: there is no such folder")
-        return read_manifest(self._dir, model, version, self._trusted)
-
-    def _read_and_load(self, model: str, version: str, config: ServingConfig) -> LoadedVersion:
-        folder, manifest = self._dir / model / version, self._read(model, version)
-        config = config.for_states() if manifest.states else config
-        try:
-            return load_version(folder, manifest, config, self._executions(model, config), self._task_code)
-        except DeviceFaultError as error:
-            self._on_fault(str(error))
-            raise device_lost() from None
 
     def _close(self, model: str, version: str) -> None:
         entry = self._table.entry(model, version)
