@@ -45,18 +45,26 @@ class ModelTable:
         self.tell_front(model)
 
     def forget_missing(self, model: str, on_disk: Sequence[str]) -> None:
-        """What was refused or unloaded and is no longer on disk."""
+        """What does not answer and is no longer on disk."""
         with self._lock:
-            for key in [key for key in self._entries if key[0] == model and key[1] not in on_disk]:
-                if self._entries[key].resident is None:
-                    del self._entries[key]
+            own = [(version, entry) for (name, version), entry in self._entries.items() if name == model]
+        self._forget(model, [version for version, entry in own if entry.resident is None and version not in on_disk])
+
+    def forget_loading(self, model: str) -> None:
+        """What was to be loaded, and is not to be any more."""
+        forgotten = self.loading_versions(model)
+        self._forget(model, forgotten)
+        if forgotten:
+            self.tell_front(model)
 
     def tell_front(self, model: str) -> None:
         """Pass on which version answers by default and whether the model serves at all."""
         with self._lock:
             default = self._defaults.get(model)
-            loading = any(entry.state == LOADING for (name, _), entry in self._entries.items() if name == model)
-        unready = None if default is not None else model_loading(model) if loading else model_not_ready(model)
+            states = {entry.state for (name, _), entry in self._entries.items() if name == model}
+        loading_or_not = model_loading(model) if LOADING in states else model_not_ready(model)
+        # Of a model that nothing is known of the front itself says that there is none.
+        unready = loading_or_not if default is None and states else None
         self._front.set_unready(model, "", unready)
         self._front.set_default_version(model, default)
         self._front.set_serving(model, default is not None)
@@ -99,12 +107,22 @@ class ModelTable:
         with self._lock:
             return self._ready_versions(model)
 
+    def loading_versions(self, model: str) -> list[str]:
+        with self._lock:
+            return [version for (name, version), e in self._entries.items() if name == model and e.state == LOADING]
+
     def statuses(self) -> list[ModelStatus]:
         """Every version that was tried, by name and version."""
         with self._lock:
             entries = sorted(self._entries.items(), key=lambda item: (item[0][0], int(item[0][1])))
             defaults = dict(self._defaults)
         return [entry.status(model, version, defaults.get(model) == version) for (model, version), entry in entries]
+
+    def _forget(self, model: str, forgotten: Sequence[str]) -> None:
+        for version in forgotten:
+            with self._lock:
+                del self._entries[model, version]
+            self._front.set_unready(model, version, None)
 
     def _ready_versions(self, model: str) -> list[str]:
         ready = [version for (name, version), entry in self._entries.items() if name == model and entry.state == READY]

@@ -16,7 +16,8 @@ from argosy.v1.model_pb2 import ModelStatus
 from services.runtime.devices import Execution
 from services.runtime.disk import versions
 from services.runtime.entries import LOADING, REFUSED, UNLOADED, UNLOADING, Entry
-from services.runtime.errors import ServingError, unknown_model
+from services.runtime.errors import Cause, ServingError, unknown_model
+from services.runtime.faults import foreseen
 from services.runtime.front import Front
 from services.runtime.loader import Loader
 from services.runtime.model_table import ModelTable
@@ -64,6 +65,7 @@ class ModelRepository:
         self._residency = Residency(memory_budget_bytes, held)
         self._loader = Loader(models_dir, task_code, front, executions, trusted, self._residency, on_fault)
         self._table = ModelTable(front, on_change)
+        self._unloaded: set[str] = set()  # by a caller, and not loaded by one since
         self._changing = threading.Lock()
 
     def announce(self) -> None:
@@ -73,33 +75,36 @@ class ModelRepository:
                 self._table.put(model, version, Entry(LOADING, "waiting to be loaded"))
 
     def load_all(self) -> None:
-        """Load every model that is this service's; what is refused is told of and does not stop the others."""
-        for model in self._own.names():
+        """Load every model that is this service's, but what a caller has unloaded by then; what is refused is told of
+        and does not stop the others. Raises ServingError (INTERNAL) for what nobody foresaw.
+        """
+        announced = {status.model for status in self.statuses()}  # of which one may have gone
+        for model in sorted({*self._own.names(), *announced}):
             try:
-                self.load(model)
+                with self._changing:
+                    if model not in self._unloaded:
+                        self._load(model)
             except ServingError as error:
+                if error.cause is Cause.INTERNAL:
+                    raise
                 _log.error("model refused", model=model, reason=error.reason, detail=error.message)
 
     def load(self, model: str) -> None:
         """Bring a model to what disk and operator say now. Raises ServingError: NOT_FOUND where there is no such model
-        here, REFUSED_LOAD where a version that is wanted must not be served; what was ready before stays ready.
+        here, REFUSED_LOAD where a version that is wanted must not be served, INTERNAL where its load fails as nobody
+        foresaw; what was ready before stays ready.
         """
         with self._changing:
-            wanted = self._own.wanted(model)
-            if not wanted:
-                raise unknown_model(model)
-            self._table.forget_missing(model, versions(self._dir, model))
-            config = self._config(model, wanted[0])
-            refusal = self._load_wanted(model, wanted, config)
-            if refusal is not None:
-                raise refusal
+            self._unloaded.discard(model)
+            self._load(model)
 
     def unload(self, model: str) -> None:
         """Take every version of a model out of service; what it has accepted is still answered. Raises NOT_FOUND."""
         with self._changing:
             if not self._table.knows(model):
                 raise unknown_model(model)
-            for version in self._table.ready_versions(model):
+            self._unloaded.add(model)
+            for version in (*self._table.ready_versions(model), *self._table.loading_versions(model)):
                 self._close(model, version)
             self._table.tell_front(model)
 
@@ -138,6 +143,19 @@ class ModelRepository:
     def ready_versions(self, model: str) -> list[str]:
         """Newest first."""
         return self._table.ready_versions(model)
+
+    def _load(self, model: str) -> None:
+        """Whatever comes of it, nothing is left that is only said to be loading."""
+        try:
+            wanted = self._own.wanted(model)
+            if not wanted:
+                raise unknown_model(model)
+            self._table.forget_missing(model, versions(self._dir, model))
+            refusal = self._load_wanted(model, wanted, self._config(model, wanted[0]))
+            if refusal is not None:
+                raise refusal
+        finally:
+            self._table.forget_loading(model)
 
     def _config(self, model: str, first: str) -> ServingConfig:
         """What the operator says of a model. Where that is wrong, so is its first version, unless it serves already."""
@@ -185,7 +203,8 @@ class ModelRepository:
         if not serving:
             self._table.put(model, version, Entry(LOADING))
         try:
-            entry = self._loader.started(model, version, config)
+            with foreseen(f"{model}/{version} failed to load"):
+                entry = self._loader.started(model, version, config)
         except ServingError as error:
             _log.warning("version refused", model=model, version=version, reason=error.reason, detail=error.message)
             if not serving:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import NoReturn
 
 import grpc
 import pytest
@@ -196,6 +197,70 @@ def test_a_model_is_unavailable_from_when_it_is_announced_until_it_is_loaded(ser
 
     served.repository.load_all()
     assert served.infer(ROW) == [[2, 4, 6]]
+
+
+@pytest.mark.parametrize("in_its_place", [False, True])
+def test_a_version_that_was_announced_and_is_not_loaded_is_not_loading_for_ever(
+    in_its_place: bool, serve: Serve
+) -> None:
+    served = serve()
+    folder = write_version(served.models, version="2")
+    served.repository.announce()
+    write_version(served.models, version="3", graph=scaling_graph(3))
+    if in_its_place:
+        folder.rename(served.models / "away")
+
+    served.repository.load_all()
+
+    assert served.states() == {"tiny/3": "READY*"}
+    assert code(lambda: served.infer(ROW, version="2")) is grpc.StatusCode.NOT_FOUND
+    served.repository.unload("tiny")
+    assert refusal(lambda: served.repository.loaded("tiny")) == "MODEL_NOT_READY"
+
+
+def test_a_model_that_was_announced_and_has_gone_is_not_found(serve: Serve) -> None:
+    served = serve()
+    write_version(served.models)
+    served.repository.announce()
+    (served.models / "tiny").rename(served.models.parent / "away")
+
+    served.repository.load_all()
+
+    assert served.states() == {}
+    for version in ("", "1"):
+        assert code(lambda version=version: served.infer(ROW, version=version)) is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_model_that_is_unloaded_before_its_turn_waits_for_somebody_to_load_it(serve: Serve) -> None:
+    served = serve()
+    write_version(served.models)
+    served.repository.announce()
+    served.repository.unload("tiny")
+    served.repository.load_all()
+    assert served.states() == {"tiny/1": "UNLOADED"}
+    assert refusal(lambda: served.repository.loaded("tiny")) == "MODEL_NOT_READY"
+
+    served.repository.load("tiny")
+    assert served.infer(ROW) == [[2, 4, 6]]
+
+
+def test_a_load_that_fails_as_nobody_foresaw_is_refused_by_the_id_that_its_caller_is_told(serve: Serve) -> None:
+    served = serve(executions=without_memory)
+    write_version(served.models)
+    with pytest.raises(ServingError, match="internal error") as raised:
+        served.repository.load("tiny")
+    [status] = served.repository.statuses()
+    assert (served.states(), status.reason) == ({"tiny/1": "REFUSED"}, raised.value.message)
+
+
+def test_what_nobody_foresaw_ends_the_loading_of_all_models(serve: Serve) -> None:
+    served = serve(executions=without_memory)
+    write_version(served.models)
+    assert refusal(served.repository.load_all) == "INTERNAL"
+
+
+def without_memory(_model: str, _config: object) -> NoReturn:
+    raise MemoryError
 
 
 def test_one_bad_model_does_not_keep_the_others_from_being_served(serve: Serve) -> None:
