@@ -81,7 +81,8 @@ class Residency:
             self._check_size(resident)
             give_memory_back()
             before_bytes = self._held_bytes()
-            self.use(resident)
+            self._bring_in(resident)
+            resident.last_use = next(self._uses)
             resident.size_bytes = max(resident.size_bytes, self._held_bytes() - before_bytes)
             try:
                 self._check_size(resident)
@@ -92,8 +93,8 @@ class Residency:
         return resident
 
     def use(self, resident: Resident) -> LoadedVersion:
-        """The version, from memory or loaded now. Raises ServingError where it cannot be loaded."""
-        loaded = resident.loaded or self._bring_in(resident)
+        """The version, from memory or loaded now. Raises ServingError (UNAVAILABLE) where it cannot be loaded again."""
+        loaded = resident.loaded or self._brought_back(resident)
         resident.last_use = next(self._uses)
         return loaded
 
@@ -110,6 +111,14 @@ class Residency:
         if self._budget_bytes is not None and resident.size_bytes > self._budget_bytes:
             needed, budget = resident.size_bytes / MEBIBYTE, self._budget_bytes / MEBIBYTE
             raise refused_load("OVER_MEMORY_BUDGET", f"it needs {needed:.1f} MiB, memory_budget_mb is {budget:g}")
+
+    def _brought_back(self, resident: Resident) -> LoadedVersion:
+        # What is wrong with the version is for whoever has it loaded, not for whoever asks it.
+        try:
+            return self._bring_in(resident)
+        except ServingError as error:
+            text = f"the model could not be loaded again: {error.message}"
+            raise unavailable("MODEL_NOT_IN_MEMORY", text) from None
 
     def _bring_in(self, resident: Resident) -> LoadedVersion:
         with self._loading:

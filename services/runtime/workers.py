@@ -11,13 +11,13 @@ from typing import TypeAlias
 
 import structlog
 
-from services.runtime.errors import DeviceFaultError, ServingError, device_lost, unavailable, without_frames
+from services.runtime.errors import DeviceFaultError, ServingError, device_lost, without_frames
 from services.runtime.faults import unforeseen
 from services.runtime.front import Batch, Queue
 from services.runtime.in_place import InPlace
 from services.runtime.instance import answer
 from services.runtime.stages import StageClock
-from services.runtime.version import Acquire, LoadedVersion
+from services.runtime.version import Acquire
 
 _log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, *, warm
     while (batch := queue.take()) is not None:
         batch_wait_ns = own.waited_ns(batch.longest_wait_us)
         try:
-            answer(batch, _brought_back(acquire).of_instance(index), StageClock(batch_wait_ns))
+            answer(batch, acquire().of_instance(index), StageClock(batch_wait_ns))
         except ServingError as error:
             _refuse_all(batch, without_frames(error))
         except DeviceFaultError as error:
@@ -78,13 +78,6 @@ def _warm(acquire: Acquire, index: int, on_fault: OnFault) -> None:
         _log.warning("worker not warmed", detail=error.message)
     except DeviceFaultError as error:
         on_fault(str(error))
-
-
-def _brought_back(acquire: Acquire) -> LoadedVersion:
-    try:
-        return acquire()
-    except ServingError as error:
-        raise unavailable("MODEL_NOT_IN_MEMORY", f"the model could not be loaded again: {error.message}") from None
 
 
 def _refuse_all(batch: Batch, error: ServingError) -> None:

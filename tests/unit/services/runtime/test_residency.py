@@ -6,6 +6,7 @@ from collections.abc import Callable
 import grpc
 import pytest
 
+from services.runtime.errors import Cause, ServingError
 from tests.unit.services.runtime.served import Served, code, refusal
 from tests.unit.services.runtime.tiny import scaling_graph, write_version
 
@@ -119,6 +120,15 @@ def test_what_cannot_be_brought_back_is_unavailable(serve: Serve) -> None:
     (served.models / "a" / "1" / "model.onnx").write_bytes(b"changed")
     assert code(lambda: served.infer(ROW, model="a")) is grpc.StatusCode.UNAVAILABLE
     assert served.infer(ROW, model="b") == [[2, 4, 6]]
+
+
+def test_whoever_asks_of_what_cannot_be_brought_back_is_told_what_a_request_is(serve: Serve) -> None:
+    served = serve_models(serve, "a", "b", room_for=1)
+    (served.models / "a" / "1" / "model.onnx").write_bytes(b"changed")
+    for _ in ("tried", "not tried again so soon"):
+        with pytest.raises(ServingError) as raised:
+            served.repository.loaded("a")
+        assert (raised.value.cause, raised.value.reason) == (Cause.UNAVAILABLE, "MODEL_NOT_IN_MEMORY")
 
 
 def test_what_cannot_be_brought_back_pushes_nobody_out_again_and_again(serve: Serve) -> None:
