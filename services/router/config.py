@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.runtime.addresses import Address
+from services.runtime.yaml_text import read_yaml
 
 DEFAULT_ADDRESS = "127.0.0.1:8500"
 DEFAULT_METRICS_ADDRESS = "127.0.0.1:8501"
@@ -54,7 +55,7 @@ class FleetConfig(BaseModel):
 def load_config(path: Path) -> FleetConfig:
     """Read and check `path`. Raises ConfigError."""
     try:
-        return FleetConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return FleetConfig.model_validate(read_yaml(path.read_bytes()))
     except FileNotFoundError:
         raise ConfigError(f"there is no {path}") from None
     except yaml.YAMLError as error:

@@ -17,6 +17,7 @@ from google.protobuf import json_format
 from argosy.v1.manifest_pb2 import FileDigest, ModelManifest
 from services.runtime.errors import refused_load
 from services.runtime.trusted_keys import TrustedKeys
+from services.runtime.yaml_text import read_yaml
 
 MANIFEST = "model.yaml"
 SIGNATURE = "model.yaml.sig"
@@ -33,15 +34,20 @@ def model_names(models_dir: Path) -> list[str]:
     """The folders that are named as models are, sorted; empty where there is no such directory."""
     if not models_dir.is_dir():
         return []
-    return sorted(entry.name for entry in models_dir.iterdir() if _NAME.fullmatch(entry.name) and entry.is_dir())
+    return sorted(entry.name for entry in models_dir.iterdir() if _NAME.fullmatch(entry.name) and _is_folder(entry))
 
 
 def versions(models_dir: Path, model: str) -> list[str]:
-    """The versions of a model, newest first; empty where there is none."""
+    """The versions of a model, newest first; empty where there is none. Raises ServingError (REFUSED_LOAD) where its
+    folder cannot be read.
+    """
     folder = models_dir / model
-    if not _NAME.fullmatch(model) or not folder.is_dir():
+    if not _NAME.fullmatch(model) or not _is_folder(folder):
         return []
-    found = (entry.name for entry in folder.iterdir() if _VERSION.fullmatch(entry.name) and entry.is_dir())
+    try:
+        found = [entry.name for entry in folder.iterdir() if _VERSION.fullmatch(entry.name) and _is_folder(entry)]
+    except OSError:
+        raise refused_load("MODEL_UNREADABLE", f"model '{model}': its folder cannot be read") from None
     return sorted(found, key=int, reverse=True)
 
 
@@ -54,8 +60,8 @@ def read_manifest(models_dir: Path, model: str, version: str, trusted: TrustedKe
         content = path.read_bytes()
         if trusted is not None:
             trusted.check(content, path.with_name(SIGNATURE))
-        manifest = json_format.ParseDict(yaml.safe_load(content.decode()), ModelManifest())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, json_format.ParseError, AttributeError, TypeError):
+        manifest = json_format.ParseDict(read_yaml(content), ModelManifest())
+    except (OSError, yaml.YAMLError, json_format.ParseError, AttributeError, TypeError, OverflowError):
         raise refused_load("MANIFEST_UNREADABLE", f"{MANIFEST}: missing, cut short, or no model manifest") from None
     if (manifest.name, manifest.version) != (model, version):
         named = f"'{manifest.name}' version '{manifest.version}'"
@@ -77,14 +83,21 @@ def check_version(folder: Path, manifest: ModelManifest) -> None:
             raise refused_load("FILE_NOT_LISTED", f"{GRAPH}: reads an external file that the manifest does not list")
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # whoever reads it is told
+        return True
+
+
 def _check_file(folder: Path, digest: FileDigest) -> None:
     relative = PurePosixPath(digest.path)
     if relative.is_absolute() or ".." in relative.parts or not relative.parts:
         raise refused_load("FILE_OUTSIDE", f"{MANIFEST}: lists a file outside the version's folder")
     path = folder / relative
-    if any(part.is_symlink() for part in (path, *path.parents) if folder in part.parents):
-        raise refused_load("FILE_IS_LINK", f"{relative}: is a link; a version holds plain files only")
     try:
+        if any(part.is_symlink() for part in (path, *path.parents) if folder in part.parents):
+            raise refused_load("FILE_IS_LINK", f"{relative}: is a link; a version holds plain files only")
         size = path.stat().st_size
         with path.open("rb") as file:
             actual = hashlib.file_digest(file, "sha256").hexdigest()

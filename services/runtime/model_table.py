@@ -114,7 +114,7 @@ class ModelTable:
     def statuses(self) -> list[ModelStatus]:
         """Every version that was tried, by name and version."""
         with self._lock:
-            entries = sorted(self._entries.items(), key=lambda item: (item[0][0], int(item[0][1])))
+            entries = sorted(self._entries.items(), key=lambda item: (item[0][0], int(item[0][1] or 0)))
             defaults = dict(self._defaults)
         return [entry.status(model, version, defaults.get(model) == version) for (model, version), entry in entries]
 

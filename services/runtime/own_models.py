@@ -5,6 +5,7 @@ named: then whoever named it is told what is wrong.
 """
 
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,9 @@ class OwnModels:
         return [name for name in model_names(self.models_dir) if self._is_own(name)]
 
     def wanted(self, model: str) -> list[str]:
-        """The versions to try, in order: the operator's, or from the newest down; none of what is not to be served."""
+        """The versions to try, in order: the operator's, or from the newest down; none of what is not to be served.
+        Raises ServingError (REFUSED_LOAD) where the model's folder cannot be read.
+        """
         if not self._is_own(model):
             return []
         try:
@@ -39,9 +42,8 @@ class OwnModels:
     def _is_own(self, model: str) -> bool:
         if self.only and model not in self.only:
             return False
-        for version in versions(self.models_dir, model):
-            try:
-                return bool(self.tasks & set(read_manifest(self.models_dir, model, version).tasks))
-            except ServingError:
-                continue
+        with suppress(ServingError):
+            for version in versions(self.models_dir, model):
+                with suppress(ServingError):
+                    return bool(self.tasks & set(read_manifest(self.models_dir, model, version).tasks))
         return model in self.only

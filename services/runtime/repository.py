@@ -6,6 +6,7 @@ only once it is loaded and warm; then the old one is closed and finishes what it
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -71,8 +72,9 @@ class ModelRepository:
     def announce(self) -> None:
         """Tell of every model that `load_all` is to load: a request for one of them is too early, not wrong."""
         for model in self._own.names():
-            for version in self._own.wanted(model)[:1]:
-                self._table.put(model, version, Entry(LOADING, "waiting to be loaded"))
+            with suppress(ServingError):  # which `load_all` tells of
+                for version in self._own.wanted(model)[:1]:
+                    self._table.put(model, version, Entry(LOADING, "waiting to be loaded"))
 
     def load_all(self) -> None:
         """Load every model that is this service's, but what a caller has unloaded by then; what is refused is told of
@@ -147,25 +149,27 @@ class ModelRepository:
     def _load(self, model: str) -> None:
         """Whatever comes of it, nothing is left that is only said to be loading."""
         try:
-            wanted = self._own.wanted(model)
-            if not wanted:
-                raise unknown_model(model)
-            self._table.forget_missing(model, versions(self._dir, model))
-            refusal = self._load_wanted(model, wanted, self._config(model, wanted[0]))
+            refusal = self._load_wanted(model, *self._wanted(model))
             if refusal is not None:
                 raise refusal
         finally:
             self._table.forget_loading(model)
 
-    def _config(self, model: str, first: str) -> ServingConfig:
-        """What the operator says of a model. Where that is wrong, so is its first version, unless it serves already."""
+    def _wanted(self, model: str) -> tuple[list[str], ServingConfig]:
+        """The versions to try, and what the operator says of them. Where that is wrong, so is the first version, unless
+        the model serves already; '' is the version of a folder that cannot be read.
+        """
+        wanted = [""]
         try:
-            return read_serving_config(self._dir, model)
+            wanted = self._own.wanted(model)
+            if wanted:
+                self._table.forget_missing(model, versions(self._dir, model))
+                return wanted, read_serving_config(self._dir, model)
         except ServingError as error:
             if not self._table.ready_versions(model):
-                self._table.put(model, first, Entry(REFUSED, error.message))
-                self._table.tell_front(model)
+                self._table.put(model, wanted[0], Entry(REFUSED, error.message))
             raise
+        raise unknown_model(model)
 
     def _load_wanted(self, model: str, wanted: list[str], config: ServingConfig) -> ServingError | None:
         """Load what is wanted and close what is not. The refusal, if any, of a version that should have been ready."""

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.runtime.errors import refused_load
+from services.runtime.yaml_text import read_yaml
 
 SERVING = "serving.yaml"
 
@@ -87,13 +88,13 @@ class ServingConfig(BaseModel):
 def read_serving_config(models_dir: Path, model: str) -> ServingConfig:
     """The operator's settings of a model. Raises ServingError (REFUSED_LOAD) that names the key at fault."""
     path = models_dir / model / SERVING
-    if not path.exists():
-        return ServingConfig()
     try:
-        return ServingConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return ServingConfig.model_validate(read_yaml(path.read_bytes()))
+    except FileNotFoundError:
+        return ServingConfig()
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise refused_load("SERVING_CONFIG_WRONG", f"{SERVING}: {key}: {first['msg']}") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        raise refused_load("SERVING_CONFIG_WRONG", f"{SERVING}: cannot be read as YAML") from None
+    except (OSError, yaml.YAMLError):
+        raise refused_load("SERVING_CONFIG_WRONG", f"{SERVING}: cannot be read as a YAML mapping") from None

@@ -31,6 +31,7 @@ def test_the_defaults_are_the_fleets_ports(tmp_path: Path) -> None:
         ("services: {text: ['h:99999']}", "host:port"),
         ("services: {text: ['h:1']}\nport: 1", "port"),
         ("services: [", "no YAML"),
+        ("services: 2024-02-30", "no YAML"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, text: str, says: str) -> None:

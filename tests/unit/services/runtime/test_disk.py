@@ -8,6 +8,7 @@ import pytest
 from argosy.v1 import manifest_pb2 as pb
 from services.runtime.disk import check_version, model_names, read_manifest, versions
 from services.runtime.errors import Cause, ServingError
+from tests.unit.services.runtime.odd_files import ODD_YAML, not_allowed
 from tests.unit.services.runtime.tiny import digest, write_version
 
 
@@ -37,12 +38,39 @@ def test_a_right_version_is_believed(tmp_path: Path) -> None:
     check_version(folder, read_manifest(tmp_path, "tiny", "1"))
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "name: [", "nosuch: 1", "name: 7\nversion: {}", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2]", "name: [", "nosuch: 1", "name: 7\nversion: {}", "\x00", "tasks: [.inf]", *ODD_YAML]
+)
 def test_a_manifest_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     folder = write_version(tmp_path)
     (folder / "model.yaml").write_text(text)
     error = refusal(lambda: read_manifest(tmp_path, "tiny", "1"))
     assert error.reason in ("MANIFEST_UNREADABLE", "MANIFEST_MISPLACED")
+
+
+def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_version(tmp_path).parent
+    not_allowed(monkeypatch, "iterdir", folder)
+    assert refusal(lambda: versions(tmp_path, "tiny")).reason == "MODEL_UNREADABLE"
+
+
+@pytest.mark.parametrize("depth", [0, 1], ids=["a link to a place that is not ours", "no access inside"])
+def test_what_may_not_even_be_looked_at_is_refused_once_it_is_read(
+    depth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = write_version(tmp_path)
+    not_allowed(monkeypatch, "is_dir", [version.parent, version][depth])
+    not_allowed(monkeypatch, "read_bytes", version / "model.yaml")
+    assert model_names(tmp_path) == ["tiny"]
+    assert versions(tmp_path, "tiny") == ["1"]
+    assert refusal(lambda: read_manifest(tmp_path, "tiny", "1")).reason == "MANIFEST_UNREADABLE"
+
+
+def test_a_file_in_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_version(tmp_path)
+    manifest = read_manifest(tmp_path, "tiny", "1")
+    not_allowed(monkeypatch, "is_symlink", folder / "model.onnx")
+    assert refusal(lambda: check_version(folder, manifest)).reason == "FILE_MISSING"
 
 
 def test_a_manifest_of_another_version_is_refused(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from services.runtime.errors import ServingError
+from tests.unit.services.runtime.odd_files import ODD_YAML, not_allowed
 from tests.unit.services.runtime.served import Served, code, refusal
 from tests.unit.services.runtime.tiny import scaling_graph, write_version
 
@@ -269,6 +270,46 @@ def test_one_bad_model_does_not_keep_the_others_from_being_served(serve: Serve) 
     write_version(served.models, "good")
     served.repository.load_all()
     assert served.states() == {"bad/1": "REFUSED", "good/1": "READY*"}
+
+
+@pytest.mark.parametrize(("name", "text"), [("1/model.yaml", ODD_YAML[0]), ("serving.yaml", ODD_YAML[-1])])
+def test_a_file_that_is_odd_yaml_refuses_its_model_and_the_others_are_served(
+    name: str, text: str, serve: Serve
+) -> None:
+    served = serve(only=["bad", "good"])
+    for model in ("bad", "good"):
+        write_version(served.models, model)
+    (served.models / "bad" / name).write_text(text)
+    served.repository.announce()
+    served.repository.load_all()
+    assert served.states() == {"bad/1": "REFUSED", "good/1": "READY*"}
+
+
+def test_a_folder_that_cannot_be_read_refuses_its_model_and_the_others_are_served(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve(only=["bad", "good"])
+    for model in ("bad", "good"):
+        write_version(served.models, model)
+    with monkeypatch.context() as patch:
+        not_allowed(patch, "iterdir", served.models / "bad")
+        served.repository.announce()
+        served.repository.load_all()
+    # Which versions there are nobody could see.
+    assert served.states() == {"bad/": "REFUSED", "good/1": "READY*"}
+    assert code(lambda: served.infer(ROW, model="bad")) is grpc.StatusCode.UNAVAILABLE
+
+    served.repository.load("bad")
+    assert served.states() == {"bad/1": "READY*", "good/1": "READY*"}
+
+
+def test_a_folder_that_cannot_be_read_any_more_changes_nothing(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = serve(only=["tiny"])
+    write_version(served.models)
+    served.repository.load_all()
+    not_allowed(monkeypatch, "iterdir", served.models / "tiny")
+    assert refusal(lambda: served.repository.load("tiny")) == "MODEL_UNREADABLE"
+    assert served.states() == {"tiny/1": "READY*"}
 
 
 def test_every_change_is_told(serve: Serve) -> None:

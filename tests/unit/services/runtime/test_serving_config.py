@@ -6,6 +6,7 @@ import pytest
 
 from services.runtime.errors import ServingError
 from services.runtime.serving_config import read_serving_config
+from tests.unit.services.runtime.odd_files import ODD_YAML, not_allowed
 
 
 @pytest.mark.parametrize(("text", "instances"), [("", 1), ("instances: 1", 1), ("instances: 3", 3)])
@@ -66,9 +67,19 @@ def test_versions_may_be_written_as_numbers(tmp_path: Path) -> None:
         ("cuda_graphs: true", "cuda_graphs: needs preferred_batch_rows, the sizes to capture"),
         ("[1, 2]", "serving.yaml"),
         ("instances: [", "serving.yaml"),
+        *((text, "serving.yaml: cannot be read as a YAML mapping") for text in ODD_YAML),
     ],
 )
 def test_what_is_not_understood_is_refused_by_name(text: str, key: str, tmp_path: Path) -> None:
     with pytest.raises(ServingError, match=key) as raised:
         read_serving_config(config(tmp_path, text), "tiny")
+    assert raised.value.reason == "SERVING_CONFIG_WRONG"
+
+
+def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = config(tmp_path, "") / "tiny" / "serving.yaml"
+    for method in ("read_bytes", "stat"):
+        not_allowed(monkeypatch, method, file)
+    with pytest.raises(ServingError, match=r"serving.yaml: cannot be read") as raised:
+        read_serving_config(tmp_path, "tiny")
     assert raised.value.reason == "SERVING_CONFIG_WRONG"
