@@ -117,7 +117,7 @@ def _of_photo() -> Case:
 
 
 def _requests(method: str, model: str, *messages: bytes) -> Requests:
-    return Requests(method, messages, (("argosy-model", model),))
+    return Requests(method, messages, (("argosy-model", model), ("argosy-version", "")))
 
 
 def _as_alone(graph: Path, rows: Sequence[Mapping[str, Array]]) -> Callable[[int, bytes], str]:

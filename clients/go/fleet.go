@@ -62,10 +62,10 @@ func dial(r *run) (*grpc.ClientConn, error) {
 	return grpc.NewClient(r.address, options...)
 }
 
-// call is the context of one call: its deadline, and the header that spares the router a look into the message.
+// call is the context of one call: its deadline, and the headers that spare the router a look into the message.
 func (f *fleet) call(ctx context.Context, model string) (context.Context, context.CancelFunc) {
 	if model != "" {
-		ctx = metadata.AppendToOutgoingContext(ctx, "argosy-model", model)
+		ctx = metadata.AppendToOutgoingContext(ctx, "argosy-model", model, "argosy-version", "")
 	}
 	return context.WithTimeout(ctx, f.run.timeout)
 }

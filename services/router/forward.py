@@ -1,6 +1,6 @@
 """What Envoy could not place: parsed in full, answered or sent on. Slow and right.
 
-It comes here for one of four reasons: no ready endpoint has the model; the message is compressed and has no header;
+It comes here for one of four reasons: no ready endpoint has the model; the message is compressed and has no headers;
 its model could not be read by Envoy; or the model keeps a state and no header says whose step it is. The brain looks at
 the whole first message, as a service would, and where the model is ready it sends the call to Envoy's inner listener
 with the model, and the sequence where there is one, in headers: balancing, retries and ejection are Envoy's there as

@@ -1,9 +1,9 @@
 """Envoy's listeners: the fleet's address, and an inner one on a Unix socket for what the brain forwards.
 
-On the fleet's address the model of a request is found in one of two ways. A caller that sends the header
-`argosy-model` has its message streamed through untouched. For the others the message's fields 1 and 2 are read, which
-holds the whole message, and become a key that the routes look up. A compressed message without the header is not
-held: the brain takes it.
+On the fleet's address the model of a request is found in one of two ways. A caller that sends the headers
+`argosy-model` and `argosy-version`, the latter empty for the default one, has its message streamed through untouched.
+For the others the message's fields 1 and 2 are read, which holds the whole message, and become a key that the routes
+look up. A compressed message is not held: without the headers the brain takes it.
 """
 
 import re
@@ -38,6 +38,7 @@ from services.router.xds_types import (
     BUFFER_BYTES,
     MODEL_HEADER,
     ROUTES,
+    VERSION_HEADER,
     connection_age,
     from_ads,
     http2_options,
@@ -110,13 +111,12 @@ def _web_where_known() -> ExtensionWithMatcher:
 
 
 def _extraction_where_needed() -> ExtensionWithMatcher:
-    """The extraction filter, skipped where the header says the model or the message is compressed."""
-    needless = Matcher.MatcherList.Predicate(
-        or_matcher=Matcher.MatcherList.Predicate.PredicateList(
-            # 'identity' is the one encoding that is none.
-            predicate=[header_matches(MODEL_HEADER, ".+"), header_matches("grpc-encoding", "[^i].*")]
-        )
-    )
+    """The extraction filter, skipped where headers say model and version or the message is compressed."""
+    either = Matcher.MatcherList.Predicate
+    named = [header_matches(MODEL_HEADER, ".+"), header_matches(VERSION_HEADER, ".*")]
+    said = either(and_matcher=either.PredicateList(predicate=named))
+    packed_message = header_matches("grpc-encoding", "[^i].*")  # 'identity' is the one encoding that is none
+    needless = either(or_matcher=either.PredicateList(predicate=[said, packed_message]))
     return _skipped_where(needless, TypedExtensionConfig(name=_EXTRACTION, typed_config=packed(_extraction())))
 
 

@@ -1,9 +1,9 @@
 """Envoy's route table: from the model and version of a request to a cluster, in one look-up whatever their number.
 
-There are two trees. Where the caller sent the header `argosy-model`, it decides. Otherwise the key that the listener
-made of the message decides (`listener.py`). What is in neither tree, every method of the whole fleet, and a step
-of a sequence without the header that says which, is for the brain. So is a call whose headers name the model and no
-version, while it matters which one the message names.
+There are two trees. Where the caller sent the header `argosy-model`, it decides, with `argosy-version`, of which an
+empty one means the default. Otherwise the key that the listener made of the message decides (`listener.py`), and so it
+does where the headers say no version and it matters which one the message names. What is in neither tree, every method
+of the whole fleet, and a step of a sequence without the header that says which, is for the brain.
 """
 
 import re
@@ -69,13 +69,16 @@ def route_configuration(
         to = {version: _to_steps if (model, version) in stateful else _to_model for version in of_model}
         explicit = {version: to[version](model, version, version) for version in of_model}
         default = to[defaults[model]](model, defaults[model], "") if model in defaults else _to_brain()
-        by_message |= {message_key(model, version): route for version, route in explicit.items()}
-        by_message[message_key(model, "")] = default
-        keeps_state = any((model, version) in stateful for version in of_model)
-        unnamed = default if _are_alike(of_model, keeps_state) else _if_named(FORWARDED_HEADER, default, _to_brain())
+        own = {message_key(model, version): route for version, route in {**explicit, "": default}.items()}
+        by_message |= own
+        if _are_alike(of_model, keeps_state=any((model, version) in stateful for version in of_model)):
+            unnamed = default
+        else:
+            unread = _if_named(FORWARDED_HEADER, default, _to_brain())
+            unnamed = _nested(_tree(_message_key_input(), own, unread))
         # A version that is named and not in the tree is for the brain to tell of.
         other = _if_named(VERSION_HEADER, _to_brain(), unnamed)
-        by_header[model] = _nested(_tree(_header(VERSION_HEADER), explicit, other))
+        by_header[model] = _nested(_tree(_header(VERSION_HEADER), {**explicit, "": default}, other))
     host = VirtualHost(
         name="argosy",
         domains=["*"],
@@ -86,7 +89,7 @@ def route_configuration(
     return RouteConfiguration(name=name, virtual_hosts=[host], validate_clusters={"value": False})
 
 
-def _are_alike(addresses: Mapping[str, tuple[str, ...]], keeps_state: bool) -> bool:
+def _are_alike(addresses: Mapping[str, tuple[str, ...]], *, keeps_state: bool) -> bool:
     """Whether the default version's cluster will do for a message of any version: its endpoints have them all. Steps of
     a sequence go by the hash of their own version's cluster, and are not tried again.
     """
@@ -102,7 +105,8 @@ def _by_model(by_header: Mapping[str, Matcher.OnMatch], by_message: Mapping[str,
     if not by_header:
         return Matcher(on_no_match=_to_brain())
     from_message = _tree(_message_key_input(), by_message, _to_brain())
-    return _tree(_header(MODEL_HEADER), by_header, _nested(from_message))
+    # A model that is named and not in the tree is for the brain to tell of.
+    return _tree(_header(MODEL_HEADER), by_header, _if_named(MODEL_HEADER, _to_brain(), _nested(from_message)))
 
 
 def _tree(on: TypedExtensionConfig, routes: Mapping[str, Matcher.OnMatch], otherwise: Matcher.OnMatch) -> Matcher:

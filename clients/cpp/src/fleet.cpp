@@ -51,6 +51,7 @@ Fleet::Fleet(const Flags& flags)
 grpc::Status Fleet::finish(grpc::ClientContext& context, const Asked& asked, const std::function<void(Done)>& start) {
   if (!asked.model.empty()) {
     context.AddMetadata("argosy-model", asked.model);
+    context.AddMetadata("argosy-version", "");
   }
   // Shared, for this side may be gone before set_value has returned on the other.
   const auto done = std::make_shared<std::promise<grpc::Status>>();

@@ -51,10 +51,8 @@ class Options:
 
 
 def routing_headers(model: str, version: str) -> dict[str, str]:
-    """What spares the router a look into the message: what it names; '' for nothing."""
-    if not model:
-        return {}
-    return {MODEL_HEADER: model, VERSION_HEADER: version} if version else {MODEL_HEADER: model}
+    """What spares the router a look into the message: model and version as it names them, '' for the default one."""
+    return {MODEL_HEADER: model, VERSION_HEADER: version} if model else {}
 
 
 def _is_loopback(address: str) -> bool:

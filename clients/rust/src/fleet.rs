@@ -107,6 +107,7 @@ impl Fleet {
             let name = AsciiMetadataValue::try_from(model)
                 .map_err(|_| Failure::new(Code::InvalidArgument, "--model: not a name that a header holds"))?;
             request.metadata_mut().insert("argosy-model", name);
+            request.metadata_mut().insert("argosy-version", AsciiMetadataValue::from_static(""));
         }
         match timeout_at(deadline, send(request)).await {
             Ok(result) => result.map_err(Failure::from),

@@ -105,8 +105,11 @@ function attempt<Request, Response>(
 ): Promise<{ message: Response; trailers: Metadata }> {
   return new Promise((resolve, reject) => {
     const metadata = new Metadata();
-    // Spares the router a look into the message.
-    if (model) metadata.set("argosy-model", model);
+    // Spares the router a look into the message, which names no version.
+    if (model) {
+      metadata.set("argosy-model", model);
+      metadata.set("argosy-version", "");
+    }
     let message: Response;
     const call = method(request, metadata, { deadline }, (error, response) => {
       if (error) reject(error);

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import product
 
 import grpc
 import pytest
@@ -26,8 +27,9 @@ def test_the_model_is_read_from_a_request_that_calls_it_name(fleet: SteadyFleet)
     assert fleet.inference.ModelReady(oip.ModelReadyRequest(name="big"), timeout=10).ready
 
 
-def test_the_header_routes_without_reading_the_message(fleet: SteadyFleet) -> None:
-    assert fleet.inference.ModelInfer(infer("big"), metadata=[("argosy-model", "big")], timeout=10).id == "a"
+@pytest.mark.parametrize("headers", [{"argosy-model": "big"}, {"argosy-model": "big", "argosy-version": ""}])
+def test_headers_route_too(fleet: SteadyFleet, headers: dict[str, str]) -> None:
+    assert fleet.inference.ModelInfer(infer("big"), metadata=headers.items(), timeout=10).id == "a"
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
@@ -126,6 +128,9 @@ def test_the_header_changes_no_answer_where_replicas_have_different_versions(
     running = router({"text": [one.address for one in replicas]})
     running.wait_until_models(lambda ready: (ready.get(("small", "1")), ready.get(("small", "2"))) == (2, 1))
     ask = running.inference().ModelInfer
-    for metadata in ((), (("argosy-model", "small"),)):
-        calls = {version: ask(infer("small", version), metadata=metadata, timeout=10) for version in ("", "1", "2")}
-        assert {version: reply.model_version for version, reply in calls.items()} == {"": "1", "1": "1", "2": "2"}
+    packings = (grpc.Compression.NoCompression, grpc.Compression.Gzip)
+    for (version, answers), packing in product({"": "1", "1": "1", "2": "2"}.items(), packings):
+        model, named = ("argosy-model", "small"), ("argosy-version", version)
+        for headers in ((), (model,), (named,), (model, named)):
+            reply = ask(infer("small", version), metadata=headers, compression=packing, timeout=10)
+            assert reply.model_version == answers, (version, packing, headers)

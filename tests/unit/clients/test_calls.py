@@ -129,12 +129,12 @@ def test_every_call_names_its_model_and_carries_the_callers_metadata(
     assert script.metadata[0]["x-api-key"] == "secret"
 
 
-def test_a_call_that_names_a_version_says_so_in_the_header_and_no_other_does(
+def test_every_call_says_its_version_in_the_header_or_that_it_names_none(
     classify: Classify, address: str, script: Script
 ) -> None:
     for version in ("2", ""):
         classify(address, Options(), ["a"], version)
-    assert [metadata.get("argosy-version") for metadata in script.metadata] == ["2", None]
+    assert [metadata.get("argosy-version") for metadata in script.metadata] == ["2", ""]
 
 
 @pytest.mark.parametrize(

@@ -48,17 +48,21 @@ def route(found: Matcher.OnMatch) -> Route:
 
 
 def by_message(of: Snapshot, model: str, version: str) -> Route:
-    keys = tree(of).on_no_match.matcher
+    keys = where_named(tree(of).on_no_match, there=False).matcher
     return route(keys.matcher_tree.exact_match_map.map.get(message_key(model, version), keys.on_no_match))
 
 
-def by_header(of: Snapshot, model: str, version: str, *, forwarded: bool = False) -> Route:
+def by_header(of: Snapshot, model: str, version: str | None, *, read: str = "", forwarded: bool = False) -> Route:
+    """`version`: None for no such header; `read`: the key that Envoy made of the message, if it read it."""
     versions = tree(of).matcher_tree.exact_match_map.map[model].matcher
     known = versions.matcher_tree.exact_match_map.map
-    if version in known:
+    if version is not None and version in known:
         return route(known[version])
-    found = where_named(versions.on_no_match, there=bool(version))
-    return route(where_named(found, there=forwarded) if found.HasField("matcher") else found)
+    unnamed = where_named(versions.on_no_match, there=version is not None)
+    if not unnamed.HasField("matcher"):
+        return route(unnamed)
+    keys = unnamed.matcher
+    return route(keys.matcher_tree.exact_match_map.map.get(read) or where_named(keys.on_no_match, there=forwarded))
 
 
 def where_named(found: Matcher.OnMatch, *, there: bool) -> Matcher.OnMatch:
@@ -87,23 +91,25 @@ def test_a_request_is_routed_by_its_headers() -> None:
 def test_no_version_means_the_default_version() -> None:
     now = snapshot(SOCKETS, ALIKE)
     assert by_message(now, "small", "").route.cluster == "small/2"
-    assert by_header(now, "small", "").route.cluster == "small/2"
+    assert by_header(now, "small", None).route.cluster == "small/2"
 
 
-def test_where_endpoints_differ_in_their_versions_a_message_is_read_unless_the_header_names_one() -> None:
+def test_where_endpoints_differ_in_their_versions_a_message_is_read_unless_the_headers_say_one() -> None:
     now = snapshot(SOCKETS, TWO)
-    assert by_header(now, "small", "2").route.cluster == "small/2"
-    assert by_header(now, "small", "").route.cluster == BRAIN_CLUSTER
+    for named, expected in {"1": "small/1", "2": "small/2", "": "small/2"}.items():
+        assert by_header(now, "small", named).route.cluster == expected
+        assert by_header(now, "small", None, read=message_key("small", named)).route.cluster == expected
+    assert by_header(now, "small", None).route.cluster == BRAIN_CLUSTER
 
 
 def test_what_the_brain_has_read_and_names_no_version_goes_to_the_default_one() -> None:
-    assert by_header(snapshot(SOCKETS, TWO), "small", "", forwarded=True).route.cluster == "small/2"
+    assert by_header(snapshot(SOCKETS, TWO), "small", None, forwarded=True).route.cluster == "small/2"
 
 
 def test_a_step_may_not_go_by_the_hash_of_another_version() -> None:
     models = (replace(version("small:1"), stateful=True), "small:2*")
     now = snapshot(SOCKETS, inventory(endpoint("10.0.0.1:1", *models), endpoint("10.0.0.2:1", *models)))
-    assert by_header(now, "small", "").route.cluster == BRAIN_CLUSTER
+    assert by_header(now, "small", None).route.cluster == BRAIN_CLUSTER
 
 
 def test_what_is_in_no_tree_goes_to_the_brain() -> None:

@@ -40,6 +40,8 @@ import java.util.function.Function;
 final class Fleet implements AutoCloseable {
   private static final Metadata.Key<String> MODEL =
       Metadata.Key.of("argosy-model", Metadata.ASCII_STRING_MARSHALLER);
+  private static final Metadata.Key<String> VERSION =
+      Metadata.Key.of("argosy-version", Metadata.ASCII_STRING_MARSHALLER);
 
   private final ManagedChannel channel;
   private final Duration timeout;
@@ -105,6 +107,7 @@ final class Fleet implements AutoCloseable {
     Metadata header = new Metadata();
     if (!model.isEmpty()) {
       header.put(MODEL, model);
+      header.put(VERSION, "");
     }
     AtomicReference<Metadata> headers = new AtomicReference<>();
     AtomicReference<Metadata> trailers = new AtomicReference<>();
