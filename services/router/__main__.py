@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import importlib.resources
 import signal
-import sys
 import tempfile
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from services.router.admin import EnvoyError
 from services.router.config import ConfigError, FleetConfig, load_config
 from services.router.router import Router
 from services.runtime.cpus import usable_cpus
-from services.runtime.logs import configure_logs
+from services.runtime.ending import end_process
+from services.runtime.logs import Log, configure_logs
 
 _log = structlog.get_logger("services.router")
 
@@ -26,7 +26,7 @@ _log = structlog.get_logger("services.router")
 def main(arguments: list[str] | None = None) -> int:
     """The exit code: 0 once drained, 2 for a configuration that cannot be used, 1 for anything else."""
     options = _parser().parse_args(arguments)
-    configure_logs("router")
+    log = configure_logs("router")
     try:
         config = _with_options(load_config(options.config), options)
     except ConfigError as error:
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     failures: list[str] = []
     with tempfile.TemporaryDirectory(prefix="argosy-router-") as folder:
         try:
-            asyncio.run(_serve(config, Path(folder), options.envoy))
+            asyncio.run(_serve(config, Path(folder), options.envoy, log))
         except* (OSError, EnvoyError) as errors:
             failures = [str(error) for error in errors.exceptions]
     for failure in failures:
@@ -43,13 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-async def _serve(config: FleetConfig, folder: Path, envoy_path: Path) -> None:
+async def _serve(config: FleetConfig, folder: Path, envoy_path: Path, log: Log) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     worker_threads = config.worker_threads or usable_cpus()
-    await Router(config, folder, envoy_path, worker_threads).run(stop, _announce)
+    await Router(config, folder, envoy_path, worker_threads, log).run(stop, _announce)
 
 
 def _announce(address: str, metrics_address: str) -> None:
@@ -77,4 +77,4 @@ def _packaged_envoy() -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main())

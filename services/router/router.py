@@ -34,6 +34,7 @@ from services.router.reflection import FleetReflection
 from services.router.server_wide import ServerWide
 from services.router.snapshot import Sockets, snapshot
 from services.router.watch import ServiceWatch
+from services.runtime.logs import Log
 
 _log = structlog.get_logger(__name__)
 
@@ -46,15 +47,18 @@ Announce = Callable[[str, str], None]
 
 
 class Router:
-    """One router. `folder` holds its sockets and Envoy's bootstrap; `worker_threads` are Envoy's."""
+    """One router. `folder` holds its sockets and Envoy's bootstrap; `worker_threads` are Envoy's; of `log` it tells
+    what could not be written.
+    """
 
-    def __init__(self, config: FleetConfig, folder: Path, envoy_path: Path, worker_threads: int) -> None:
+    def __init__(self, config: FleetConfig, folder: Path, envoy_path: Path, worker_threads: int, log: Log) -> None:
         self._config = config
         self._sockets = Sockets(config.address, str(folder / "inner.sock"), str(folder / "brain.sock"))
         self._ads_path = folder / "ads.sock"
         self._bootstrap_path = folder / "envoy.json"
         self._fleet = Fleet()
         self._metrics = RouterMetrics()
+        self._metrics.registry.register(log)
         self._channels = Channels()
         # Otherwise the authority is the socket's path, escaped, which strict servers refuse: Envoy passes it on.
         options = (*OPTIONS, ("grpc.default_authority", "argosy"))

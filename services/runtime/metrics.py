@@ -70,10 +70,11 @@ class ServiceMetrics(Collector):
         yield memory
 
 
-def serve_metrics(address: str, collector: Collector) -> str:
+def serve_metrics(address: str, *collectors: Collector) -> str:
     """Serve /metrics over HTTP; the address with the port that was given for 0. Raises OSError."""
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)

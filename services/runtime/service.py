@@ -19,7 +19,7 @@ from argosy.v1.manifest_pb2 import Task
 from services.runtime.device_memory import DeviceMemoryError
 from services.runtime.front import MEBIBYTE, Limits, Tls, TypedRoute
 from services.runtime.fronts import choose_front
-from services.runtime.logs import configure_logs
+from services.runtime.logs import Log, configure_logs
 from services.runtime.metrics import ServiceMetrics, serve_metrics
 from services.runtime.model_executions import ModelExecutions
 from services.runtime.model_service import MODEL_SERVICE, WATCH_MODELS, ModelAnswers
@@ -63,12 +63,12 @@ def main(kind: ServiceKind, arguments: Sequence[str], environment: Mapping[str, 
     except SettingsError as error:
         print(f"argosy {kind.name}: {error}", file=sys.stderr)
         return 2
-    configure_logs(kind.name)
+    log = configure_logs(kind.name)
     stop, faulted = threading.Event(), threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        service = Service(kind, settings, on_fault=lambda text: _end(text, faulted, stop))
+        service = Service(kind, settings, log, on_fault=lambda text: _end(text, faulted, stop))
     except (OSError, UnusableKeyError, DeviceMemoryError) as error:
         print(f"argosy {kind.name}: {error}", file=sys.stderr)
         return 2 if isinstance(error, DeviceMemoryError) else 1
@@ -102,7 +102,7 @@ class Service:
     DeviceMemoryError where the models' shares of a card do not fit.
     """
 
-    def __init__(self, kind: ServiceKind, settings: ServiceSettings, on_fault: OnFault) -> None:
+    def __init__(self, kind: ServiceKind, settings: ServiceSettings, log: Log, on_fault: OnFault) -> None:
         trusted = trusted_keys(settings.require_signature)
         self._settings = settings
         inference_names = (kind.descriptor.full_name, OIP_SERVICE)
@@ -136,7 +136,7 @@ class Service:
         self._repository.announce()
         sessions.check()
         metrics = ServiceMetrics(self._front.stats, self._repository, front_name)
-        metrics_address = serve_metrics(settings.metrics_address, metrics)
+        metrics_address = serve_metrics(settings.metrics_address, metrics, log)
         _log.info("serving", address=self._front.address, metrics_address=metrics_address, front=front_name)
 
     def load(self) -> None:
