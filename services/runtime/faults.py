@@ -4,6 +4,7 @@ This is the seam where a foreign exception becomes ours; its text never goes fur
 what to do with the ServingError is the business of whoever holds the request.
 """
 
+import asyncio
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _log: "FilteringBoundLogger" = structlog.get_logger("argosy")
 
+# What ends a thread, a generator or a task on purpose. Whatever else is raised is a fault; a panic of a library in Rust
+# is one too, though it is no Exception.
+ENDINGS = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
+
 
 def unforeseen(event: str, error: BaseException | None = None) -> ServingError:
     """Log `event` with the error's traceback under a new id; INTERNAL with that id is what the caller is told."""
@@ -28,10 +33,10 @@ def unforeseen(event: str, error: BaseException | None = None) -> ServingError:
 
 @contextmanager
 def foreseen(event: str) -> Iterator[None]:
-    """Let nothing but a ServingError (or a cancellation) out of the block."""
+    """Let nothing but a ServingError (or one of ENDINGS) out of the block."""
     try:
         yield
-    except ServingError:
+    except (ServingError, *ENDINGS):
         raise
-    except Exception as error:  # noqa: BLE001  the seam: whatever it is, it is logged and becomes INTERNAL
+    except BaseException as error:  # noqa: BLE001  the seam: whatever it is, it is logged and becomes INTERNAL
         raise unforeseen(event, error) from None

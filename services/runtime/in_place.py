@@ -12,6 +12,7 @@ from time import perf_counter_ns
 import structlog
 
 from services.runtime.batch_buffers import BatchInPlace, BufferedRows
+from services.runtime.faults import ENDINGS
 from services.runtime.session import run_options
 from services.runtime.version import Acquire
 
@@ -54,7 +55,9 @@ class InPlace:
                 self._free_ns = self._clock()
                 spent_ns = (waited_ns, ready_ns - begun_ns, run_ns - ready_ns, self._free_ns - run_ns)
                 version.stages.add(rows.row_count, request_count, spent_ns)
-        except Exception as error:  # noqa: BLE001 - whatever it is happens again where it is told
+        except ENDINGS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is happens again where it is told
             self._renew()
             if answered:
                 _log.error("a batch that was answered is not counted", exc_info=error)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from services.runtime.errors import Cause, DeviceFaultError, ServingError
-from services.runtime.faults import unforeseen
+from services.runtime.faults import ENDINGS, unforeseen
 from services.runtime.front import MODEL_INFER, Array, Batch
 from services.runtime.places import in_request
 from services.runtime.sequence_steps import StepRunner
@@ -64,13 +64,15 @@ def _answer_typed(
             decoded.append((index, method.decode(message)))
         except ServingError as error:
             batch.fail(index, in_request(error, batch.first_rows[index]))
-        except Exception as error:  # noqa: BLE001 - a bug that one request meets must not reach its neighbours
+        except ENDINGS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a bug that one request meets must not reach its neighbours
             batch.fail(index, _unforeseen(batch, error))
     try:
         _run_together(batch, decoded, method, _by_length(run, version), clock)
-    except DeviceFaultError:
+    except (DeviceFaultError, *ENDINGS):
         raise
-    except Exception:
+    except BaseException:
         clock.end(COMPUTE)
         if run.terminated or len(decoded) < 2:
             raise
@@ -110,9 +112,9 @@ def _run_alone(
             _run_together(batch, [(index, request)], method, _by_length(version.session.start(), version), clock)
         except ServingError as error:
             batch.fail(index, in_request(error, batch.first_rows[index]))
-        except DeviceFaultError:
+        except (DeviceFaultError, *ENDINGS):
             raise
-        except Exception as error:  # noqa: BLE001 - this request's own failure
+        except BaseException as error:  # noqa: BLE001 - this request's own failure
             batch.fail(index, _unforeseen(batch, error))
 
 
@@ -241,5 +243,5 @@ def _shaped(run: Run, version: LoadedVersion) -> RunOnce:
 # ---- failures
 
 
-def _unforeseen(batch: Batch, error: Exception) -> ServingError:
+def _unforeseen(batch: Batch, error: BaseException) -> ServingError:
     return unforeseen(f"{batch.method} failed", error)

@@ -91,7 +91,7 @@ def _load(service: "Service", broken: threading.Event, stop: threading.Event) ->
     """A process that cannot load for a reason that nobody foresaw ends, rather than be NOT_SERVING for ever."""
     try:
         service.load()
-    except Exception:
+    except BaseException:  # a panic of a library in Rust is no Exception
         broken.set()
         stop.set()
         raise

@@ -15,6 +15,7 @@ from services.runtime.cpus import usable_cpus
 from services.runtime.devices import Execution, device_name
 from services.runtime.disk import GRAPH, check_version
 from services.runtime.errors import DeviceFaultError, ServingError, refused_load
+from services.runtime.faults import ENDINGS
 from services.runtime.front import QueuePolicy, QueueSpec, Signature, TensorSignature
 from services.runtime.sequences import Sequences
 from services.runtime.serving_config import ServingConfig
@@ -116,9 +117,9 @@ def _made(
         # A typed request has no sequence to be a step of.
         methods = () if manifest.states else tuple(task_code.typed_methods(manifest, folder))
         return methods, task_code.tensor_checks(manifest)
-    except ServingError:
+    except (ServingError, *ENDINGS):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise refused_load(
             "MODEL_UNLOADABLE", f"the manifest's preprocessing cannot be set up: {type(error).__name__}"
         ) from error

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import structlog
 
 from services.runtime.errors import DeviceFaultError, ServingError, device_lost, without_frames
-from services.runtime.faults import unforeseen
+from services.runtime.faults import ENDINGS, unforeseen
 from services.runtime.front import Batch, Queue
 from services.runtime.in_place import InPlace
 from services.runtime.instance import answer
@@ -64,7 +64,9 @@ def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, *, warm
         except DeviceFaultError as error:
             _refuse_all(batch, device_lost())
             on_fault(str(error))
-        except Exception as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
+        except ENDINGS:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the one place where what nobody foresaw ends
             _refuse_all(batch, unforeseen(f"{batch.method} failed", error))
         batch.close()
         del batch  # it must not outlive its answers while this worker waits for the next

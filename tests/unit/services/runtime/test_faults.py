@@ -1,14 +1,20 @@
 """What nobody foresaw is in the log under the id that the caller gets."""
 
+import asyncio
+
 import pytest
 
 from services.runtime.errors import Cause, ServingError, invalid_input
 from services.runtime.faults import foreseen, unforeseen
 
 
-@pytest.mark.parametrize("foreign", [ValueError, StopIteration, OSError])
+class Panic(BaseException):
+    """As a library in Rust raises it: it is no Exception."""
+
+
+@pytest.mark.parametrize("foreign", [ValueError, StopIteration, OSError, Panic])
 def test_a_foreign_exception_becomes_internal_and_its_text_stays_in_the_log(
-    foreign: type[Exception], capsys: pytest.CaptureFixture[str]
+    foreign: type[BaseException], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ServingError) as caught, foreseen("it failed"):
         raise foreign("/secret/path")
@@ -27,9 +33,10 @@ def test_an_error_of_ours_passes_as_it_is() -> None:
     assert caught.value is error
 
 
-def test_a_cancellation_passes_as_it_is() -> None:
-    with pytest.raises(KeyboardInterrupt), foreseen("it failed"):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError])
+def test_what_ends_a_task_or_a_thread_passes_as_it_is(ending: type[BaseException]) -> None:
+    with pytest.raises(ending), foreseen("it failed"):
+        raise ending
 
 
 def test_no_two_faults_share_an_id() -> None:
