@@ -79,6 +79,8 @@ class Residency:
         resident = Resident(manifest, load, sum(file.size_bytes for file in manifest.files))
         with self._loading:  # so that nobody else's load is measured with it
             self._check_size(resident)
+            # Before the process is measured: what leaves would else be taken from what it grows by.
+            self._make_room(resident.size_bytes, keep=resident)
             give_memory_back()
             before_bytes = self._held_bytes()
             self._bring_in(resident)

@@ -2,11 +2,16 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from weakref import WeakSet
 
 import grpc
 import pytest
 
+from argosy.v1.manifest_pb2 import FileDigest, ModelManifest
 from services.runtime.errors import Cause, ServingError
+from services.runtime.residency import Residency, Resident
+from services.runtime.stages import StageCounts
 from tests.unit.services.runtime.served import Served, code, refusal
 from tests.unit.services.runtime.tiny import scaling_graph, write_version
 
@@ -105,6 +110,31 @@ def test_a_model_is_charged_with_what_the_process_grew_by(serve: Serve) -> None:
     write_version(served.models)
     served.repository.load_all()
     assert served.repository.memory() == [("tiny", "1", 5 * GRAPH_BYTES)]
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What a load leaves in memory, for as long as somebody has it."""
+
+    size_bytes: int
+    memory: "WeakSet[Network]"
+    stages: StageCounts = field(default_factory=StageCounts)
+    sequences: None = None
+
+    def __post_init__(self) -> None:
+        self.memory.add(self)
+
+
+def test_a_model_that_pushes_another_out_is_charged_with_all_that_is_its_own() -> None:
+    memory: WeakSet[Network] = WeakSet()
+    residency = Residency(700, lambda: sum(network.size_bytes for network in memory))
+
+    def added(size_bytes: int) -> Resident:
+        manifest = ModelManifest(files=[FileDigest(size_bytes=200)])
+        return residency.add(manifest, lambda: Network(size_bytes, memory))
+
+    first, second = added(600), added(650)
+    assert (first.loaded, first.size_bytes, second.size_bytes) == (None, 600, 650)
 
 
 def test_a_model_that_turns_out_larger_than_the_budget_is_refused(serve: Serve) -> None:
