@@ -1,7 +1,7 @@
 """From the process's settings and a model's serving.yaml to the sessions that the model is run by.
 
-The memory of a card is divided among all models of the process, so each load looks at every model's serving.yaml as it
-is then. On the CPU nothing is divided and nothing else is read.
+The memory of a card is divided among all models of the process, so each load looks at every other model's serving.yaml
+as it is then. On the CPU nothing is divided and nothing else is read.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,18 +40,21 @@ class ModelExecutions:
             settings.threads or max(1, usable_cpus() // config.instances),
             config.instances,
             settings.device_id,
-            0 if provider == "cpu" else self._share_mb(model),
+            0 if provider == "cpu" else self._share_mb(model, config),
             config.provider_options,
             config.graph_rows,
             settings.engine_cache_dir,
         )
         return executions(wanted, self._gate)
 
-    def _share_mb(self, model: str) -> int:
-        """What is free now has had loads before it, so it is not asked again."""
+    def _share_mb(self, model: str, config: ServingConfig) -> int:
+        """What is free now has had loads before it, so it is not asked again. The model itself is served by `config`,
+        whatever its serving.yaml says since.
+        """
+        others = [demand for demand in self._demands() if demand.model != model]
         limit_mb = self._settings.device_memory_mb
         try:
-            return shares(self._demands(), self._settings.device_id, limit_mb, lambda _: None)[model]
+            return shares([*others, _demand(model, config)], self._settings.device_id, limit_mb, lambda _: None)[model]
         except DeviceMemoryError as error:
             raise refused_load("DEVICE_MEMORY", str(error)) from None
 
@@ -64,8 +67,12 @@ class ModelExecutions:
             except ServingError:
                 continue
             if self._provider(config) != "cpu":
-                found.append(Demand(model, config.device_memory_mb, config.instances, max(1, len(config.versions))))
+                found.append(_demand(model, config))
         return found
 
     def _provider(self, config: ServingConfig) -> str:
         return config.provider or self._settings.provider
+
+
+def _demand(model: str, config: ServingConfig) -> Demand:
+    return Demand(model, config.device_memory_mb, config.instances, max(1, len(config.versions)))

@@ -23,6 +23,7 @@ import structlog
 
 from argosy.v1.manifest_pb2 import ModelManifest
 from services.runtime.errors import ServingError, refused_load, unavailable, without_frames
+from services.runtime.faults import foreseen
 from services.runtime.front import MEBIBYTE
 from services.runtime.sequences import Sequences
 from services.runtime.stages import StageCounts
@@ -36,7 +37,7 @@ _RETRY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A load that failed, and when, by the monotonic clock."""
+    """What a version did not come back for, and when, by the monotonic clock."""
 
     error: ServingError
     at_s: float
@@ -54,7 +55,7 @@ class Resident:
     stages: StageCounts = field(default_factory=StageCounts)
     sequences: Sequences | None = None  # their states outlive its leaving too
     removed: bool = False  # it does not answer any more
-    failure: Failure | None = None  # of its loads, the newest
+    failure: Failure | None = None  # of its coming back, the newest
 
     @property
     def name(self) -> str:
@@ -84,7 +85,6 @@ class Residency:
             give_memory_back()
             before_bytes = self._held_bytes()
             self._bring_in(resident)
-            resident.last_use = next(self._uses)
             resident.size_bytes = max(resident.size_bytes, self._held_bytes() - before_bytes)
             try:
                 self._check_size(resident)
@@ -115,26 +115,18 @@ class Residency:
             raise refused_load("OVER_MEMORY_BUDGET", f"it needs {needed:.1f} MiB, memory_budget_mb is {budget:g}")
 
     def _brought_back(self, resident: Resident) -> LoadedVersion:
-        # What is wrong with the version is for whoever has it loaded, not for whoever asks it.
-        try:
-            return self._bring_in(resident)
-        except ServingError as error:
-            text = f"the model could not be loaded again: {error.message}"
-            raise unavailable("MODEL_NOT_IN_MEMORY", text) from None
-
-    def _bring_in(self, resident: Resident) -> LoadedVersion:
         with self._loading:
             if resident.loaded is not None:  # by who was here first
                 return resident.loaded
             self._check_worth_trying(resident)
-            self._make_room(resident.size_bytes, keep=resident)
-            loaded = self._load(resident)
-            resident.sequences = resident.sequences or loaded.sequences
-            loaded = replace(loaded, stages=resident.stages, sequences=resident.sequences)
-            resident.loaded, resident.failure = loaded, None
-            self._residents.append(resident)
-        _log.info("in memory", version=resident.name, size_bytes=resident.size_bytes)
-        return loaded
+            try:
+                with foreseen(f"{resident.name} could not be loaded again"):
+                    return self._bring_in(resident)
+            except ServingError as error:
+                # What is wrong with the version is for whoever has it loaded, not for whoever asks it.
+                told = unavailable("MODEL_NOT_IN_MEMORY", f"the model could not be loaded again: {error.message}")
+                resident.failure = Failure(told, time.monotonic())
+                raise without_frames(told) from None
 
     def _check_worth_trying(self, resident: Resident) -> None:
         if resident.removed:
@@ -143,12 +135,16 @@ class Residency:
         if failure is not None and time.monotonic() - failure.at_s < _RETRY_S:
             raise without_frames(failure.error)
 
-    def _load(self, resident: Resident) -> LoadedVersion:
-        try:
-            return resident.load()
-        except ServingError as error:
-            resident.failure = Failure(without_frames(error), time.monotonic())
-            raise
+    def _bring_in(self, resident: Resident) -> LoadedVersion:
+        self._make_room(resident.size_bytes, keep=resident)
+        loaded = resident.load()
+        resident.sequences = resident.sequences or loaded.sequences
+        loaded = replace(loaded, stages=resident.stages, sequences=resident.sequences)
+        resident.loaded, resident.failure = loaded, None
+        resident.last_use = next(self._uses)
+        self._residents.append(resident)
+        _log.info("in memory", version=resident.name, size_bytes=resident.size_bytes)
+        return loaded
 
     def _make_room(self, size_bytes: int, keep: Resident) -> None:
         if self._budget_bytes is None:

@@ -65,6 +65,16 @@ def test_a_model_whose_serving_yaml_is_wrong_is_not_counted(tmp_path: Path) -> N
     of(tmp_path, provider="cuda", device_memory_mb=8000).check()
 
 
+@pytest.mark.parametrize("later", ["device_memory_mb: lots", "provider: cpu", ""], ids=["wrong", "cpu", "unnamed"])
+def test_a_model_that_comes_back_has_the_share_that_it_is_served_with(tmp_path: Path, later: str) -> None:
+    write(tmp_path, a="device_memory_mb: 5000", b="device_memory_mb: 1000")
+    sessions = of(tmp_path, provider="cuda", device_memory_mb=8000)
+    served = read_serving_config(tmp_path, "a")
+    (tmp_path / "a" / "serving.yaml").write_text(later)
+    found = sessions.of("a", served)
+    assert [execution.options["gpu_mem_limit"] for execution in found] == [str(2500 << 20)] * 2
+
+
 def test_on_the_cpu_nothing_is_held_against_a_card(tmp_path: Path) -> None:
     write(tmp_path, a="device_memory_mb: 5000")
     of(tmp_path, free_mb=1, provider="cpu", device_memory_mb=1).check()

@@ -9,8 +9,10 @@ import grpc
 import pytest
 
 from argosy.v1.manifest_pb2 import FileDigest, ModelManifest
+from services.runtime.devices import Execution
 from services.runtime.errors import Cause, ServingError
 from services.runtime.residency import Residency, Resident
+from services.runtime.serving_config import ServingConfig
 from services.runtime.stages import StageCounts
 from tests.unit.services.runtime.served import Served, code, refusal
 from tests.unit.services.runtime.tiny import scaling_graph, write_version
@@ -168,6 +170,33 @@ def test_what_cannot_be_brought_back_pushes_nobody_out_again_and_again(serve: Se
     assert served.infer(ROW, model="b") == [[2, 4, 6]]
     assert code(lambda: served.infer(ROW, model="a")) is grpc.StatusCode.UNAVAILABLE
     assert in_memory(served) == {"b"}
+
+
+@pytest.mark.parametrize("failure", [KeyError, BaseException], ids=["an error", "a panic"])
+def test_a_load_that_fails_in_a_way_nobody_foresaw_is_tried_once_and_pushes_nobody_out_again(
+    serve: Serve, failure: type[BaseException]
+) -> None:
+    tries: list[str] = []
+
+    def executions(model: str, config: ServingConfig) -> tuple[Execution, ...]:
+        tries.append(model)
+        if model == "a" and tries.count("a") > 1:
+            raise failure("/secret/path")
+        return (Execution("cpu"),)
+
+    served = serve(memory_budget_bytes=GRAPH_BYTES, held=lambda: 0, executions=executions)
+    for model in ("a", "b"):
+        write_version(served.models, model)
+        (served.models / model / "serving.yaml").write_text("instances: 1")
+    served.repository.load("a")
+    assert served.infer(ROW, model="a")  # from the next on a batch may be tried in place first
+    served.repository.load("b")
+    for _ in range(2):
+        with pytest.raises(grpc.RpcError, match=r"could not be loaded again: internal error [0-9a-f]{12}") as raised:
+            served.infer(ROW, model="a")
+        assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert served.infer(ROW, model="b")
+    assert tries == ["a", "b", "a", "b"]
 
 
 def test_a_manifest_is_told_without_bringing_the_version_back(serve: Serve) -> None:
