@@ -11,11 +11,12 @@ from typing import TypeAlias
 
 import structlog
 
-from services.runtime.errors import DeviceFaultError, ServingError, device_lost, without_frames
+from services.runtime.errors import DeviceFaultError, ServingError, device_lost
 from services.runtime.faults import ENDINGS, unforeseen
 from services.runtime.front import Batch, Queue
 from services.runtime.in_place import InPlace
 from services.runtime.instance import answer
+from services.runtime.places import in_request
 from services.runtime.stages import StageClock
 from services.runtime.version import Acquire
 
@@ -60,7 +61,7 @@ def _work(queue: Queue, index: int, acquire: Acquire, on_fault: OnFault, *, warm
         try:
             answer(batch, acquire().of_instance(index), StageClock(batch_wait_ns))
         except ServingError as error:
-            _refuse_all(batch, without_frames(error))
+            _refuse_all(batch, error)
         except DeviceFaultError as error:
             _refuse_all(batch, device_lost())
             on_fault(str(error))
@@ -83,5 +84,5 @@ def _warm(acquire: Acquire, index: int, on_fault: OnFault) -> None:
 
 
 def _refuse_all(batch: Batch, error: ServingError) -> None:
-    for index in range(batch.request_count):
-        batch.fail(index, error)
+    for index, first_row in enumerate(batch.first_rows):
+        batch.fail(index, in_request(error, first_row))

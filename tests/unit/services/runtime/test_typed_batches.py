@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from argosy.v1.text_pb2 import TextServiceEmbedRequest
+from services.runtime.errors import invalid_input
 from services.runtime.front import Array, TypedRoute
 from services.runtime.typed_method import TaskCode
-from tests.contract.harness import EMBED, embed
+from tests.contract.harness import EMBED, embed, refusal_of
 from tests.unit.services.runtime.served import Served, code
 from tests.unit.services.runtime.tiny import write_version
 
@@ -25,7 +26,9 @@ class Panic(BaseException):
 
 
 class Doubled:
-    """Twice each text's number. The text that is a method's name makes that method panic."""
+    """Twice each text's number; one that is none is found when the batch is put together. The text that is a method's
+    name makes that method panic.
+    """
 
     route: TypedRoute = EMBED
 
@@ -37,6 +40,9 @@ class Doubled:
     def collate(self, requests: Sequence[list[str]]) -> dict[str, Array]:
         texts = [text for request in requests for text in request]
         panic_at("collate", texts)
+        for row, text in enumerate(texts):
+            if text == "none":
+                raise invalid_input(f"texts[{row}]: no number", f"texts[{row}]")
         return {"x": np.array([[float(text) if text.isdigit() else 0.0] * 3 for text in texts], np.float32)}
 
     def row_lengths(self, requests: Sequence[list[str]]) -> Sequence[int]:
@@ -65,6 +71,15 @@ def ask(served: Served, *texts: str) -> bytes:
     """One request. Raises grpc.RpcError."""
     answer: bytes = served.channel.unary_unary(EMBED.method)(embed(*texts, model="tiny"), 20)
     return answer
+
+
+@pytest.mark.parametrize("bad", [0, 4, 9])
+def test_a_row_is_named_as_the_caller_of_a_request_in_parts_counts(served: Served, bad: int) -> None:
+    texts = ["none" if row == bad else "1" for row in range(10)]
+    with pytest.raises(grpc.RpcError) as raised:
+        ask(served, *texts)
+    refusal = refusal_of(raised.value)
+    assert (refusal.message, refusal.field) == (f"texts[{bad}]: no number", f"texts[{bad}]")
 
 
 @pytest.mark.parametrize("step", ["decode", "collate", "encode"])
