@@ -27,6 +27,8 @@ MAX_PIXELS = 50_000_000
 # a pixel. A progressive photo has about ten.
 MAX_SCANNED_PIXELS = 3_000_000_000
 _SCAN = b"\xff\xda"
+# Of a BMP, reads of the file: the runs of RLE are read in Python, two reads each, at a microsecond a read.
+MAX_BMP_PIECES = 2_000_000
 
 # What Pillow's decoders raise at a file that breaks its format.
 _BROKEN = (
@@ -73,8 +75,12 @@ class _Format:
     open: Callable[[BytesIO], ImageFile.ImageFile]
 
 
+class _TooManyPiecesError(OSError):
+    """Its text is for the caller."""
+
+
 class _Metered(BytesIO):
-    """A file that is read in so many pieces and no more.
+    """A file that is read in at most `max_pieces` pieces.
 
     Pillow walks a header in Python, piece by piece: a message full of empty segments would hold the service for half a
     minute. Encoders write pieces of some kilobytes; a header has some hundred.
@@ -82,12 +88,13 @@ class _Metered(BytesIO):
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
-        self._reads_left = 4096 + len(data) // 256
+        self.max_pieces = 4096 + len(data) // 256
+        self._pieces = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self._reads_left -= 1
-        if self._reads_left < 0:
-            raise OSError("too many pieces")
+        self._pieces += 1
+        if self._pieces > self.max_pieces:
+            raise _TooManyPiecesError(f"is in too many pieces to be read, expected at most {self.max_pieces}")
         return super().read(size)
 
 
@@ -103,19 +110,23 @@ def decode(data: bytes, mode: str, field: str, least_side: int = 0) -> Picture:
     if file_format.name == "WebP":  # Its decoder makes a canvas as soon as it is opened.
         check_pixels(*_webp_size(data), field)
     try:
-        image: Image.Image = file_format.open(_Metered(data))
+        file = _Metered(data)
+        image: Image.Image = file_format.open(file)
         sent = image.size
         check_pixels(*sent, field)
         if isinstance(image, JpegImageFile):
             _check_scans(data, *sent, field)
             if least_side:
                 image.draft(None, (least_side, least_side))
+        if isinstance(image, BmpImageFile):
+            file.max_pieces = MAX_BMP_PIECES
         image.load()
         orientation = _orientation(image)
         upright = image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
         return Picture(_in_mode(upright, mode), *(reversed(sent) if orientation in _ON_ITS_SIDE else sent))
-    except _BROKEN:
-        message = f"{field}: the {file_format.name} file of {len(data)} bytes is broken or ends too early"
+    except _BROKEN as error:
+        fault = str(error) if isinstance(error, _TooManyPiecesError) else "is broken or ends too early"
+        message = f"{field}: the {file_format.name} file of {len(data)} bytes {fault}"
         raise invalid_input(message, field, "IMAGE_UNDECODABLE") from None
 
 

@@ -1,5 +1,6 @@
 """Bytes to pictures: what is read, how, and what is refused before it costs anything."""
 
+import itertools
 import random
 import struct
 import time
@@ -14,7 +15,7 @@ from PIL import Image, ImageOps
 
 from services.runtime.errors import Cause, ServingError
 from services.vision import images
-from services.vision.images import MAX_PIXELS
+from services.vision.images import MAX_BMP_PIECES, MAX_PIXELS
 
 FORMATS = ["JPEG", "PNG", "WEBP", "BMP"]
 
@@ -238,6 +239,39 @@ def test_a_header_of_a_million_pieces_does_not_hold_the_service(flood: bytes) ->
     began = time.perf_counter()
     assert refusal(data).reason == "IMAGE_UNDECODABLE"
     assert time.perf_counter() - began < 1
+
+
+def grey_bmp(side: int, compression: int, pixels: bytes) -> bytes:
+    """A square BMP of 256 greys, its rows from the lowest."""
+    greys = b"".join(bytes((grey, grey, grey, 0)) for grey in range(256))
+    sizes = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, compression, len(pixels), 0, 0, 256, 0)
+    begins = 14 + len(sizes) + len(greys)
+    return b"BM" + struct.pack("<IHHI", begins + len(pixels), 0, 0, begins) + sizes + greys + pixels
+
+
+def run_lengths(row: bytes) -> bytes:
+    """A row as RLE8 has it: how many and which, and the end of the line."""
+    runs = (bytes((len(list(run)), grey)) for grey, run in itertools.groupby(row))
+    return b"".join([*runs, b"\0\0"])
+
+
+def test_a_bmp_in_runs_is_the_picture_that_it_is_without() -> None:
+    side = 200
+    drawn = skimage.data.camera()[:side, :side] // 16 * 16
+    rows = [row.tobytes() for row in drawn[::-1]]
+    plain = grey_bmp(side, 0, b"".join(rows))
+    in_runs = grey_bmp(side, 1, b"".join([*map(run_lengths, rows), b"\0\1"]))
+    assert len(in_runs) > 4096
+    assert np.array_equal(np.asarray(decode(plain, "L", "images[0]")), drawn)
+    assert np.array_equal(np.asarray(decode(in_runs, "L", "images[0]")), drawn)
+
+
+def test_a_bmp_of_runs_without_end_is_refused_whatever_its_length() -> None:
+    began = time.perf_counter()
+    error = refusal(grey_bmp(100, 1, b"\0\0" * (8 << 20)))  # 16 MiB
+    assert error.reason == "IMAGE_UNDECODABLE"
+    assert str(error).endswith(f"is in too many pieces to be read, expected at most {MAX_BMP_PIECES}")
+    assert time.perf_counter() - began < 8
 
 
 def test_a_jpeg_of_very_many_scans_is_refused_before_they_are_decoded() -> None:
