@@ -59,6 +59,11 @@ class RawConnection:
         self._http2.send_headers(stream, headers)
         return stream
 
+    def end(self, stream: int, data: bytes = b"") -> None:
+        """The last that a call sends."""
+        self._http2.send_data(stream, data, end_stream=True)
+        self._turn(wait=False)
+
     def send_unread(self, stream: int | None = None, data: bytes = b"") -> None:
         """Send without a look at what has come: a call's data, whatever has become of the call, or what was begun."""
         if stream is not None:

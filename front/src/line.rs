@@ -223,9 +223,9 @@ impl<T: Waiting> Line<T> {
     }
 }
 
-/// When a request has to leave for a run to end before its deadline; half of its time is a run's while none was measured.
-fn latest_start<T: Waiting>(request: &T, run: Option<Duration>) -> Option<Instant> {
-    let deadline = request.deadline()?;
-    let run = run.unwrap_or_else(|| deadline.saturating_duration_since(request.arrived()) / 2);
-    Some(deadline.checked_sub(run).unwrap_or_else(|| request.arrived()))
+/// When a request has to leave for its deadline: half of its time is for what comes after, or more where a run takes more.
+fn latest_start<T: Waiting>(request: &T, run: Duration) -> Option<Instant> {
+    let (arrived, deadline) = (request.arrived(), request.deadline()?);
+    let half = deadline.saturating_duration_since(arrived) / 2;
+    Some(deadline.checked_sub(run.max(half)).unwrap_or(arrived))
 }

@@ -186,12 +186,12 @@ fn nobody_waits_for_company_until_it_is_too_late() {
     let mut line = line(50 * MS);
     let hurried = |left| Request { deadline: Some(now + left), ..request('a', 1, now) };
     line.push(hurried(40 * MS));
-    assert_eq!(line.next(now), Next::Wait(Some(20 * MS)), "none was measured");
+    assert_eq!(line.next(now), Next::Wait(Some(20 * MS)), "half of its time");
     assert_eq!(kinds(line.next(now + 20 * MS)), "a");
-    line.finished(1, now + 20 * MS, Some(5 * MS));
+    line.finished(1, now + 20 * MS, Some(30 * MS));
     line.push(request('a', 1, now));
     line.push(hurried(40 * MS));
-    assert_eq!(line.next(now), Next::Wait(Some(35 * MS)));
+    assert_eq!(line.next(now), Next::Wait(Some(10 * MS)), "what a run takes");
     line.push(hurried(MS));
     assert_eq!(kinds(line.next(now)), "aaa");
 }

@@ -39,9 +39,9 @@ impl ServiceTime {
         (self.time_s + self.slope_s() * (rows as f64 - self.rows)).max(0.0)
     }
 
-    /// What to leave a batch of so many rows to be in time; None until one has been measured.
-    pub fn needed(&self, rows: u64) -> Option<Duration> {
-        self.is_known.then(|| Duration::try_from_secs_f64(self.of(rows) + self.spare_s()).unwrap_or(Duration::MAX))
+    /// What to leave a batch of so many rows to be in time.
+    pub fn needed(&self, rows: u64) -> Duration {
+        Duration::try_from_secs_f64(self.of(rows) + self.spare_s()).unwrap_or(Duration::MAX)
     }
 
     /// A batch has run.

@@ -6,7 +6,7 @@ threads of their own (`portable_batch.py`), and the answers of a batch come back
 deliberately has no tuning: the native front is the fast one.
 
 Three refusals are grpcio's own, made before any Python runs, and so without ErrorInfo: RESOURCE_EXHAUSTED for a
-message that is more than 64 KiB over the limit, packed or unpacked, and for metadata over its limit, and
+message that is more than 64 KiB over the limit, packed or unpacked, and for metadata that comes over its limit, and
 UNIMPLEMENTED for a method that nobody answers.
 """
 
@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import grpc
 from grpc import aio
@@ -24,6 +24,7 @@ from services.runtime.errors import ServingError
 from services.runtime.front import Limits, QueueSpec, Tls, TypedRoute, UnaryAnswer
 from services.runtime.front_stats import FrontStats
 from services.runtime.portable_batch import Answer, Pending
+from services.runtime.portable_calls import Calls, MethodHandler
 from services.runtime.portable_predictions import Predictions
 from services.runtime.portable_queue import PortableQueue
 from services.runtime.portable_refusals import AsyncAnswer, Refusals, outcome
@@ -40,8 +41,6 @@ from services.runtime.portable_watch import (
 from services.runtime.rpc_errors import Context
 
 Result = TypeVar("Result")
-MethodHandler: TypeAlias = "grpc.RpcMethodHandler[bytes, bytes]"  # generic in the stubs alone
-
 # How far above the limit a message may be and still get our error rather than grpcio's own, which has no details; and
 # what a stream may wrap around an answer.
 _LIMIT_SLACK_BYTES = 64 * 1024
@@ -65,6 +64,7 @@ class PortableFront:
         self._limits = limits = limits or Limits()
         self._clock = clock
         self._table, self._refusals, self._health = QueueTable(), Refusals(), Health()
+        self._calls = Calls(limits.max_metadata_bytes, self._refusals)
         self._predictions = Predictions(typed_routes, self._table, limits, self._refusals, clock)
         self._streams = InferStreams(self._predictions, self._refusals, limits.max_message_bytes)
         self._rare = RareMethods(limits)
@@ -109,12 +109,12 @@ class PortableFront:
     def answer_stream(self, method: str, answer: UnaryAnswer) -> None:
         each = AnswerEach(partial(self._rare.answer, answer), self._refusals)
         self._streams_of_rare.append(each)
-        self._methods[method] = grpc.stream_stream_rpc_method_handler(each.answer)
+        self._methods[method] = self._calls.stream(each.answer)
 
     def answer_watch(self, method: str, answer: UnaryAnswer) -> Callable[[], None]:
         watch = Watch(partial(self._rare.answer, answer), self._refusals)
         self._streams_of_rare.append(watch)
-        self._methods[method] = grpc.unary_stream_rpc_method_handler(watch.answer)
+        self._methods[method] = self._calls.watch(watch.answer)
         return lambda: self._call_soon(watch.notify)
 
     def stats(self) -> FrontStats:
@@ -134,13 +134,13 @@ class PortableFront:
 
     def _own_methods(self) -> dict[str, MethodHandler]:
         methods = {method: self._prediction(method) for method in self._predictions.methods}
-        methods[MODEL_STREAM_INFER] = grpc.stream_stream_rpc_method_handler(self._streams.answer)
+        methods[MODEL_STREAM_INFER] = self._calls.stream(self._streams.answer)
         methods[HEALTH_CHECK] = self._unary(self._health.check)
-        methods[HEALTH_WATCH] = grpc.unary_stream_rpc_method_handler(self._health_watch.answer)
+        methods[HEALTH_WATCH] = self._calls.watch(self._health_watch.answer)
         return methods
 
     def _prediction(self, method: str) -> MethodHandler:
-        return grpc.unary_unary_rpc_method_handler(partial(self._predictions.answer, method))
+        return self._calls.unary(partial(self._predictions.answer, method))
 
     def _handler(self, method: str) -> "MethodHandler | None":
         if method in self._methods or not self._predictions.is_open(method):
@@ -155,7 +155,7 @@ class PortableFront:
                 return await self._refusals.abort(context, answered)
             return answered
 
-        return grpc.unary_unary_rpc_method_handler(answer_or_abort)
+        return self._calls.unary(answer_or_abort)
 
     async def _start(self, address: str, tls: Tls | None, limits: Limits) -> str:
         self._server = aio.server(options=_options(limits))

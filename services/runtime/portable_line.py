@@ -142,13 +142,11 @@ class PortableLine:
         return max(0.0, min([oldest + max_wait_s, *latest]) - now_s)
 
     def _latest_start(self, request: Pending, deadline: float) -> float:
-        """When a request has to leave for a run to end before its deadline; half of its time is a run's while none was
-        measured.
+        """When a request has to leave for its deadline: half of its time is for what comes after, or more where a run
+        takes more.
         """
-        if not self._service_time.is_known:
-            return (request.arrived + deadline) / 2
-        rows = min(self.waiting_rows, self._policy.max_batch_rows)
-        return deadline - self._service_time.of(rows) - self._service_time.spare_s
+        run_s = self._service_time.of(min(self.waiting_rows, self._policy.max_batch_rows)) + self._service_time.spare_s
+        return deadline - max(run_s, (deadline - request.arrived) / 2)
 
     def _company(self, now_s: float) -> list[Pending]:
         requests: list[Pending] = []

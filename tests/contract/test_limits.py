@@ -8,9 +8,21 @@ import grpc
 import pytest
 
 from inference.grpc_service_pb2 import ModelInferRequest
-from services.runtime.front import Signature, TensorSignature
+from services.runtime.front import Limits, Signature, TensorSignature
+from services.runtime.portable_watch import HEALTH_CHECK, HEALTH_WATCH
 from tests.contract.conftest import MAX_MESSAGE_BYTES
-from tests.contract.harness import EMBED, Served, answer, embed, refused, spec, tensor
+from tests.contract.harness import (
+    EMBED,
+    INFER,
+    STREAM_INFER,
+    Served,
+    answer,
+    embed,
+    refused,
+    spec,
+    tensor,
+)
+from tests.raw_http2 import RawConnection, framed
 
 
 def embed_of(size: int) -> bytes:
@@ -105,3 +117,24 @@ def test_metadata_over_the_limit_is_refused_and_the_connection_goes_on(served: S
     call = served.send(embed("text"), metadata=[("x-small", "x" * 1000)])
     answer(queue.take())
     assert call.result()
+
+
+@pytest.mark.parametrize("sent", [b"", b"\0\0\0", framed(b"half of it")[:-5]], ids=["nothing", "half a head", "half"])
+@pytest.mark.parametrize("method", [EMBED.method, INFER, HEALTH_CHECK, HEALTH_WATCH])
+def test_a_call_that_ends_without_a_whole_message_is_told(served: Served, method: str, sent: bytes) -> None:
+    served.open()
+    with RawConnection(served.front.address) as raw:
+        call = raw.begin(method)
+        raw.end(call, sent)
+        raw.await_end(call)
+        assert raw.answers[call]["grpc-status"] == str(grpc.StatusCode.INVALID_ARGUMENT.value[0])
+
+
+@pytest.mark.parametrize("method", [EMBED.method, STREAM_INFER, HEALTH_WATCH])
+def test_metadata_is_counted_as_it_reads_however_it_was_packed(served: Served, method: str) -> None:
+    with RawConnection(served.front.address) as raw:
+        call = raw.begin(method, [("x", "a" * Limits().max_metadata_bytes)])
+        raw.send_all(call, framed(b""))
+        raw.await_end(call)
+        assert raw.answers[call]["grpc-status"] == str(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
+    assert served.front.stats().refusals == {"METADATA_TOO_LARGE": 1}
