@@ -13,7 +13,6 @@ from functools import partial
 from services.runtime.errors import (
     ServingError,
     empty_request,
-    exhausted,
     invalid_input,
     shown,
     too_late,
@@ -24,9 +23,11 @@ from services.runtime.faults import foreseen
 from services.runtime.front import MODEL_INFER, Limits, QueueSpec, TypedRoute
 from services.runtime.portable_batch import Answer, Pending
 from services.runtime.portable_cache import key_of
+from services.runtime.portable_checks import check_parts, check_rows, check_size
 from services.runtime.portable_parts import Outcome, answer_too_large
 from services.runtime.portable_queue import PortableQueue
 from services.runtime.portable_refusals import Refusals
+from services.runtime.portable_room import Room
 from services.runtime.portable_routing import Routing, routing_of
 from services.runtime.portable_table import QueueTable
 from services.runtime.rpc_errors import Context, Trailers
@@ -51,6 +52,8 @@ class Predictions:
         self._routes = {route.method: route for route in routes if not _is_open(route)}
         self._open_routes = [route for route in routes if _is_open(route)]
         self._table, self._limits, self._refusals, self._clock = table, limits, refusals, clock
+        self._room = Room(limits.max_message_bytes)
+        self._room = Room(limits.max_message_bytes)
         self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="front-reader")
 
     @property
@@ -88,17 +91,12 @@ class Predictions:
         """Check, admit, say so, and wait. Raises ServingError where the request was not admitted."""
         with foreseen("the front failed on a request"):
             try:
-                queue, request = await self._admit(method, message, context, routing)
+                async with self._room.held(len(message)):
+                    queue, request = await self._admit(method, message, context, routing)
+                    queued()
+                    return queue, self._kept(queue, request, await _answer_to(queue, request))
             finally:
-                queued()
-            try:
-                answer = await request.answer
-            except asyncio.CancelledError:
-                queue.withdraw(request)
-                raise
-            if isinstance(answer.outcome, ServingError):
-                queue.withdraw(request)  # other parts of it may still run
-            return queue, self._kept(queue, request, answer)
+                queued()  # also where it is not
 
     def sendable(self, outcome: Outcome) -> Outcome:
         """The outcome, or the error in the place of an answer that is over the message limit."""
@@ -163,9 +161,9 @@ class Predictions:
         else:
             request.rows_field = route.rows_field
         request.level = queue.spec.policy.level(priority or routing.asked_priority())
-        _check_rows(request.rows, queue.spec, "inputs" if route is None else route.rows_name)
+        check_rows(request.rows, queue.spec, "inputs" if route is None else route.rows_name)
         if route is not None:
-            _check_parts(envelope, queue.spec, self._limits.max_message_bytes)
+            check_parts(envelope, queue.spec, self._limits.max_message_bytes)
         if queue.cache is not None:
             request.key = key_of(method, message, request.call)
         return queue, request
@@ -196,26 +194,15 @@ class Predictions:
         return None if left_s is None else self._clock() + left_s
 
 
-def check_size(message: bytes, limit: int) -> None:
-    """Raise ServingError (EXHAUSTED) for a message over the limit."""
-    if len(message) > limit:
-        raise exhausted("MESSAGE_TOO_LARGE", f"a message of at most {limit} bytes is taken, got {len(message)}")
-
-
-def _check_parts(envelope: Envelope, spec: QueueSpec, limit: int) -> None:
-    """Refuse a typed request whose parts, each with all that is not rows, would come to more than a message may."""
-    rows, other = spec.policy.max_batch_rows, envelope.other_bytes
-    parts = -(-envelope.row_count // rows)
-    if parts > 1 and parts * other > limit:
-        raise invalid_input(
-            f"{other} bytes that are not rows in each of {parts} parts of {rows} rows are over {limit} bytes",
-            reason="TOO_LARGE_FOR_PARTS",
-        )
-
-
-def _check_rows(rows: int, spec: QueueSpec, field: str) -> None:
-    if rows > (limit := spec.policy.max_request_rows):
-        raise invalid_input(f"{field}: at most {limit} rows a request, got {rows}", field, "TOO_MANY_ROWS")
+async def _answer_to(queue: PortableQueue, request: Pending) -> Answer:
+    try:
+        answer = await request.answer
+    except asyncio.CancelledError:
+        queue.withdraw(request)
+        raise
+    if isinstance(answer.outcome, ServingError):
+        queue.withdraw(request)  # other parts of it may still run
+    return answer
 
 
 def _trailers(queue: PortableQueue, answer: Answer) -> Trailers:

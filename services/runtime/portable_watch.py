@@ -17,7 +17,7 @@ from services.runtime.errors import Cause, ServingError, shown
 from services.runtime.faults import foreseen
 from services.runtime.front import Limits, UnaryAnswer
 from services.runtime.messages import parse
-from services.runtime.portable_predictions import check_size
+from services.runtime.portable_checks import check_size
 from services.runtime.portable_refusals import AsyncAnswer, Refusals, outcome
 from services.runtime.rpc_errors import Context
 

@@ -10,7 +10,7 @@ import pytest
 from inference.grpc_service_pb2 import ModelInferRequest
 from services.runtime.front import Limits, Signature, TensorSignature
 from services.runtime.portable_watch import HEALTH_CHECK, HEALTH_WATCH
-from tests.contract.conftest import MAX_MESSAGE_BYTES
+from tests.contract.conftest import MAX_MESSAGE_BYTES, MakeFront
 from tests.contract.harness import (
     EMBED,
     INFER,
@@ -138,3 +138,21 @@ def test_metadata_is_counted_as_it_reads_however_it_was_packed(served: Served, m
         raw.await_end(call)
         assert raw.answers[call]["grpc-status"] == str(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])
     assert served.front.stats().refusals == {"METADATA_TOO_LARGE": 1}
+
+
+def test_large_messages_that_wait_take_the_memory_of_a_few(make_front: MakeFront) -> None:
+    front = make_front(limits=Limits(max_message_bytes=4 * MAX_MESSAGE_BYTES))
+    with grpc.insecure_channel(front.address) as channel:
+        served = Served(front, channel)
+        queue = served.open(spec(max_batch_rows=1))
+        large = embed_of(4 * MAX_MESSAGE_BYTES)
+        calls = [served.send(large, timeout_s=30) for _ in range(4)]
+        served.until_waiting(rows=4)
+        error = refused(served.send(large, timeout_s=30))
+        assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "NO_ROOM")
+        calls.append(served.send(large, timeout_s=30))
+        answer(queue.take())
+        served.until_waiting(rows=4)
+        for _ in range(4):
+            answer(queue.take())
+        assert [call.exception() for call in calls] == [None] * 5
