@@ -1,13 +1,13 @@
 """A caller frame by frame, for what no gRPC library would do: not read an answer, or be late before it has asked."""
 
 import socket
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from select import POLLIN, poll
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
 from h2.settings import SettingCodes, Settings
 
 TIMEOUT_S = 20.0
@@ -21,8 +21,8 @@ def framed(message: bytes) -> bytes:
 
 
 class RawConnection:
-    """One connection, on which no answer's message is taken until `await_end`. `answers`: the headers and trailers of
-    the answers so far, by stream.
+    """One connection, on which no answer's message is taken until `await_end`. By stream, so far: `answers`, headers
+    and trailers, and `received`, bytes of the answer's message.
     """
 
     def __init__(self, address: str) -> None:
@@ -35,6 +35,7 @@ class RawConnection:
         self._http2.local_settings = Settings(initial_values={SettingCodes.INITIAL_WINDOW_SIZE: 0})
         self._http2.initiate_connection()
         self.answers: defaultdict[int, dict[str, str]] = defaultdict(dict)
+        self.received: Counter[int] = Counter()
         self._ended: set[int] = set()
         self._turn()
 
@@ -85,12 +86,13 @@ class RawConnection:
             if not self._http2.local_flow_control_window(stream):
                 self._turn()
 
-    def await_end(self, stream: int) -> None:
-        """Take the answer of one call."""
+    def await_end(self, stream: int, *, takes: bool = True) -> None:
+        """Take the answer of one call, or wait for the end of one that is not taken."""
         if stream in self._ended:
             return
-        self._http2.increment_flow_control_window(1 << 24)
-        self._http2.increment_flow_control_window(1 << 24, stream)
+        if takes:
+            self._http2.increment_flow_control_window(1 << 24)
+            self._http2.increment_flow_control_window(1 << 24, stream)
         while stream not in self._ended:
             self._turn()
 
@@ -109,6 +111,8 @@ class RawConnection:
         for event in self._http2.receive_data(received):
             if isinstance(event, StreamEnded | StreamReset):
                 self._ended.add(event.stream_id)
+            if isinstance(event, DataReceived):
+                self.received[event.stream_id] += len(event.data)
             if isinstance(event, ResponseReceived | TrailersReceived):
                 self.answers[event.stream_id].update(dict(event.headers))
         self._tcp.sendall(self._http2.data_to_send())

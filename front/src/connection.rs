@@ -36,6 +36,9 @@ const SMALL_FRAMES: usize = 256 << 20;
 const REFUSED: usize = 4 * CALLS as usize;
 const LATE_FRAMES: usize = 1 << 20;
 
+/// An answer to a ping stands behind what the other side was sending before it read the ping.
+const MOST_PATIENCES: usize = 60;
+
 /// Above the limit on metadata: within this a call is refused with details, beyond it HTTP/2 itself refuses.
 const METADATA_SLACK: usize = 64 * 1024;
 
@@ -132,10 +135,10 @@ async fn silence(pings: Option<PingPong>, received: &Received, limits: &Limits) 
     }
 }
 
-/// None where for so long nothing came, or the connection has ended.
+/// None where for so long nothing came, or no answer in many times as long, or the connection has ended.
 async fn answered(pings: &mut PingPong, received: &Received, patience: Duration) -> Option<()> {
     let mut pong = pin!(pings.ping(Ping::opaque()));
-    loop {
+    for _ in 0..MOST_PATIENCES {
         let before = received.bytes();
         match timeout(patience, pong.as_mut()).await {
             Ok(pong) => return pong.ok().map(|_| ()),
@@ -143,6 +146,7 @@ async fn answered(pings: &mut PingPong, received: &Received, patience: Duration)
             Err(_) => {}
         }
     }
+    None
 }
 
 /// The greatest age of a connection, 10 % more or less, so that not all are made anew at once.

@@ -23,9 +23,8 @@ pub enum Broken {
     Refused(ServingError),
 }
 
-/// How long a message that has taken room, which others want, may take to come: so long, and a second for each of so
-/// many bytes.
-const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// Any message has so long, and a second more for each of so many bytes.
+const SHORTEST: Duration = Duration::from_secs(20);
 const SLOWEST_BYTES: usize = 1 << 20;
 
 /// The messages of one call.
@@ -146,6 +145,11 @@ impl Incoming {
     }
 }
 
+/// What a message of so many bytes has, to come or to be taken, while it holds room that others want.
+pub fn longest(bytes: usize) -> Duration {
+    SHORTEST + Duration::from_secs((bytes / SLOWEST_BYTES) as u64)
+}
+
 async fn whole_in_time<T>(
     held: &Held,
     head: Option<Head>,
@@ -155,7 +159,7 @@ async fn whole_in_time<T>(
         return reading.await;
     }
     let length = head.map_or(0, |head| head.length);
-    let longest = READ_TIMEOUT + Duration::from_secs((length / SLOWEST_BYTES) as u64);
+    let longest = longest(length);
     timeout(longest, reading).await.unwrap_or_else(|_| {
         let text = format!("a message of {length} bytes has {} s to come", longest.as_secs());
         Err(Broken::Refused(deadline_exceeded(text)))

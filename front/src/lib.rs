@@ -70,6 +70,7 @@ pub mod tensors;
 pub mod tls;
 pub mod told;
 pub mod turns;
+pub mod unread;
 pub mod waiting;
 pub mod watch;
 pub mod wire;

@@ -43,7 +43,15 @@ impl MessageMemory {
 
     /// Wait for room for so many bytes, in turn, but not for long. What is small needs none.
     pub async fn hold(&self, bytes: usize) -> Result<Held, ServingError> {
-        timeout(self.longest_wait, self.hold_at_last(bytes)).await.map_err(|_| {
+        if bytes <= SMALL_BYTES {
+            return Ok(Held::default());
+        }
+        self.hold_any(bytes).await
+    }
+
+    /// As `hold`, of what is small too.
+    pub async fn hold_any(&self, bytes: usize) -> Result<Held, ServingError> {
+        timeout(self.longest_wait, self.acquire(bytes)).await.map_err(|_| {
             let waited = self.longest_wait.as_secs();
             let text = format!("there was no room for a message of up to {bytes} bytes within {waited} s");
             exhausted("NO_ROOM", text).retry(Duration::from_secs(1))
@@ -55,6 +63,10 @@ impl MessageMemory {
         if bytes <= SMALL_BYTES {
             return Held::default();
         }
+        self.acquire(bytes).await
+    }
+
+    async fn acquire(&self, bytes: usize) -> Held {
         let wanted = units(bytes).min(self.units);
         // An error means that it was closed, which nobody does.
         Held(self.free.clone().acquire_many_owned(wanted).await.ok().map(Arc::new))

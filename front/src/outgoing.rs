@@ -1,7 +1,7 @@
 //! Answers as HTTP/2 carries them: a unary one whole, those of a stream one by one.
 //!
-//! A unary answer is handed to HTTP/2 at once, which sends it as the caller's window allows; it is in memory anyway.
-//! A stream waits until the caller has taken what was sent before.
+//! A unary answer is handed to HTTP/2 at once, where the caller's window takes it (`unread`). A stream waits until the
+//! caller has taken what was sent before.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -16,9 +16,11 @@ use http::{HeaderValue, Response, StatusCode};
 use crate::caller::Answer;
 use crate::error::{answer_too_large, ServingError};
 use crate::frame::HEAD;
+use crate::memory::MessageMemory;
 use crate::refusals::Refusals;
 use crate::status::put_status;
 use crate::told::{plain_trailers, Told};
+use crate::unread::{is_taken, poll_taken, send_as_taken, Gone};
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
@@ -28,16 +30,22 @@ pub struct Outgoing {
     pub limit: usize,
     /// Where errors are counted.
     pub refusals: Refusals,
+    /// For answers that their callers do not take at once.
+    pub room: MessageMemory,
 }
 
 impl Outgoing {
     /// Answer a unary call. A caller who has gone meanwhile is no error.
-    pub fn answer(&self, mut to: SendResponse<Bytes>, answer: Answer) {
+    pub fn answer(self: &Arc<Self>, mut to: SendResponse<Bytes>, answer: Answer) {
         match answer.outcome.and_then(|frame| self.sendable(frame)) {
             Ok(frame) => {
+                let trailers = answer.told.map_or_else(plain_trailers, Told::trailers);
                 let Ok(mut stream) = to.send_response(head(), false) else { return };
+                if !is_taken(&mut stream, frame.len()) {
+                    return drop(tokio::spawn(send_as_taken(stream, frame, trailers, self.clone())));
+                }
                 let _ = stream.send_data(frame, false);
-                let _ = stream.send_trailers(answer.told.map_or_else(plain_trailers, Told::trailers));
+                let _ = stream.send_trailers(trailers);
             }
             Err(error) => self.refuse(to, &error, answer.told),
         }
@@ -75,9 +83,6 @@ pub fn refuse_http(mut to: SendResponse<Bytes>, status: StatusCode) {
     let _ = to.send_response(response, true);
 }
 
-/// The caller has gone.
-pub struct Gone;
-
 /// The answers of one stream.
 pub struct OutgoingStream {
     stream: SendStream<Bytes>,
@@ -88,12 +93,7 @@ impl OutgoingStream {
     /// Send a framed message once the caller has taken the one before.
     pub async fn send(&mut self, frame: Bytes) -> Result<(), Gone> {
         self.stream.reserve_capacity(frame.len());
-        poll_fn(|context| match self.stream.poll_capacity(context) {
-            Poll::Ready(Some(Ok(0))) | Poll::Pending => self.poll_gone(context).map(|()| Err(Gone)),
-            Poll::Ready(Some(Ok(_))) => Poll::Ready(Ok(())),
-            Poll::Ready(Some(Err(_)) | None) => Poll::Ready(Err(Gone)),
-        })
-        .await?;
+        poll_fn(|context| poll_taken(&mut self.stream, context)).await?;
         self.stream.send_data(frame, false).map_err(|_| Gone)
     }
 

@@ -124,7 +124,11 @@ impl Server {
         methods.insert(MODEL_STREAM_INFER_PATH.to_owned(), Method::StreamInfer);
         methods.insert(HEALTH_CHECK_PATH.to_owned(), Method::HealthCheck);
         methods.insert(HEALTH_WATCH_PATH.to_owned(), Method::Watch(Watched::Health, health_changes.clone()));
-        let outgoing = Arc::new(Outgoing { limit: limits.max_message_bytes, refusals: Refusals::default() });
+        let outgoing = Arc::new(Outgoing {
+            limit: limits.max_message_bytes,
+            refusals: Refusals::default(),
+            room: MessageMemory::new(limits.max_message_bytes),
+        });
         Arc::new(Server {
             infer: Arc::new(infer),
             message_memory: MessageMemory::new(limits.max_message_bytes),

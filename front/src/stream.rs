@@ -23,12 +23,13 @@ use crate::incoming::{Broken, Incoming};
 use crate::infer_message::read_infer;
 use crate::infer_reply::encode_head;
 use crate::memory::Held;
-use crate::outgoing::{Gone, OutgoingStream};
+use crate::outgoing::OutgoingStream;
 use crate::predict::{admit, place};
 use crate::proto::{bytes_field_length, put_bytes, put_head, put_number, Malformed, Reader};
 use crate::race::{race, Either};
 use crate::server::{reached, Phase, Server};
 use crate::status::bounded_message;
+use crate::unread::Gone;
 use crate::wire::read_envelope;
 
 const WINDOW: usize = 64;

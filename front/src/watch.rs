@@ -12,9 +12,10 @@ use tokio::sync::watch;
 use crate::error::ServingError;
 use crate::frame::framed;
 use crate::memory::Held;
-use crate::outgoing::{Gone, OutgoingStream};
+use crate::outgoing::OutgoingStream;
 use crate::race::{race, Either};
 use crate::server::{reached, Phase, Server, Watched};
+use crate::unread::Gone;
 
 /// Tell a caller who sent `message` of a state until it goes or the front drains.
 pub async fn tell(

@@ -170,6 +170,24 @@ def test_a_call_whose_deadline_passes_while_it_waits_for_room_is_told(served: Se
     assert raw.answers[late]["grpc-status"] == DEADLINE_EXCEEDED
 
 
+def test_answers_that_nobody_takes_have_the_room_of_a_few(served: Served, raw: RawConnection) -> None:
+    queue = served.open()
+    large = bytes(LIMIT_BYTES)
+    calls = []
+    for _ in range(AT_ONCE + 1):
+        calls.append(raw.begin(EMBED.method))
+        raw.send_all(calls[-1], framed(embed("text")))
+        batch = queue.take()
+        assert batch is not None
+        batch.reply(0, large)
+    raw.await_end(calls[-1], takes=False)
+    assert raw.answers[calls[-1]]["grpc-status"] == RESOURCE_EXHAUSTED
+    assert served.front.stats().refusals == {"NO_ROOM": 1}
+    for call in calls[:-1]:
+        raw.await_end(call)
+        assert (raw.answers[call]["grpc-status"], raw.received[call]) == (OK, len(framed(large)))
+
+
 @pytest.mark.parametrize("served", [1 << 20], indirect=True)
 def test_streams_whose_callers_do_not_read_leave_their_connection_to_others(served: Served, raw: RawConnection) -> None:
     queue = served.open()
