@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use crate::error::{exhausted, ServingError};
+use crate::error::{exhausted, invalid, shown, ServingError};
 use crate::frame::Encoding;
 use crate::headers::{OwnHeaders, OWN};
 use crate::memory::Held;
+
+const TIMEOUT: &str = "grpc-timeout";
 
 /// A call, as its headers have it.
 pub struct Call {
@@ -31,7 +33,7 @@ impl Call {
         for (name, value) in headers {
             size += name.as_str().len() + value.len() + 32;
             match name.as_str() {
-                "grpc-timeout" => patience = patience.or(Some(value)),
+                TIMEOUT => patience = patience.or(Some(value)),
                 "grpc-encoding" => encoding = encoding.or(Some(value)),
                 name if name.starts_with(OWN) => own.add(name, value),
                 _ => {}
@@ -43,7 +45,7 @@ impl Call {
                 format!("metadata of at most {limit} bytes is taken, got {size}"),
             ));
         }
-        let patience = patience.and_then(|value| timeout(value.as_bytes()));
+        let patience = patience.map(|value| timeout(value.as_bytes()).ok_or_else(|| no_timeout(value))).transpose()?;
         Ok(Call {
             headers: own,
             arrived,
@@ -70,6 +72,12 @@ pub fn http_refusal(method: &Method, headers: &HeaderMap) -> Option<StatusCode> 
 fn is_grpc(content_type: &[u8]) -> bool {
     let rest = content_type.strip_prefix(b"application/grpc");
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+fn no_timeout(value: &HeaderValue) -> ServingError {
+    let said = String::from_utf8_lossy(value.as_bytes());
+    let text = format!("the header {TIMEOUT}: at most eight digits and a unit are needed, got '{}'", shown(&said));
+    invalid("INVALID_INPUT", text, TIMEOUT)
 }
 
 /// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>: at most eight digits and a unit.
@@ -103,6 +111,14 @@ mod tests {
         for bad in [&b""[..], b"S", b"1", b"1x", b"-1S", b"123456789S"] {
             assert_eq!(timeout(bad), None);
         }
+    }
+
+    #[test]
+    fn a_timeout_that_is_none_is_refused_and_not_passed_over() {
+        let headers = HeaderMap::from_iter([("grpc-timeout".parse().unwrap(), "-1S".parse().unwrap())]);
+        let refused = Call::new(&headers, Instant::now(), 1000).err().unwrap();
+        let text = "the header grpc-timeout: at most eight digits and a unit are needed, got '-1S'";
+        assert_eq!((&*refused.message, &*refused.field), (text, "grpc-timeout"));
     }
 
     #[test]

@@ -7,9 +7,9 @@
 use std::io::Read;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use flate2::read::{GzDecoder, ZlibDecoder};
+use flate2::bufread::{GzDecoder, ZlibDecoder};
 
-use crate::error::{malformed, message_too_large, Cause, ServingError};
+use crate::error::{invalid, malformed, message_too_large, Cause, ServingError};
 
 /// Bytes before each message: a flag and a length.
 pub const HEAD: usize = 5;
@@ -66,11 +66,21 @@ impl Framed {
         if !self.packed {
             return Ok(self.bytes.clone());
         }
-        let source = self.bytes.clone().reader();
-        match encoding {
-            Encoding::Gzip => inflate(GzDecoder::new(source), said_length(&self.bytes), limit),
-            Encoding::Deflate => inflate(ZlibDecoder::new(source), 0, limit),
-            Encoding::Identity | Encoding::Unknown => Err(unknown_encoding()),
+        let (message, rest) = match encoding {
+            Encoding::Gzip => {
+                let mut source = GzDecoder::new(&self.bytes[..]);
+                (inflate(&mut source, said_length(&self.bytes), limit)?, source.into_inner())
+            }
+            Encoding::Deflate => {
+                let mut source = ZlibDecoder::new(&self.bytes[..]);
+                (inflate(&mut source, 0, limit)?, source.into_inner())
+            }
+            Encoding::Identity | Encoding::Unknown => return Err(unknown_encoding()),
+        };
+        if rest.is_empty() {
+            Ok(message)
+        } else {
+            Err(badly_packed())
         }
     }
 }
@@ -170,8 +180,13 @@ fn inflate(source: impl Read, said_length: usize, limit: usize) -> Result<Bytes,
     match source.take(limit as u64 + 1).read_to_end(&mut out) {
         Ok(size) if size > limit => Err(message_too_large(limit, None)),
         Ok(_) => Ok(out.into()),
-        Err(_) => Err(malformed("packed message")),
+        Err(_) => Err(badly_packed()),
     }
+}
+
+fn badly_packed() -> ServingError {
+    let text = "a packed message is one whole gzip or deflate stream, and nothing behind it".to_owned();
+    invalid("MALFORMED_MESSAGE", text, "")
 }
 
 fn unknown_encoding() -> ServingError {
@@ -229,6 +244,24 @@ mod tests {
         let error = bomb.unpack(Encoding::Gzip, 1 << 20).unwrap_err();
         assert_eq!((error.cause, &*error.reason), (Cause::Exhausted, "MESSAGE_TOO_LARGE"));
         assert_eq!(bomb.unpack(Encoding::Gzip, 10 << 20).unwrap().len(), 10 << 20);
+    }
+
+    #[test]
+    fn what_stands_behind_a_packed_message_is_no_part_of_one() {
+        let packed = |parts: &[&[u8]]| {
+            let mut bytes = Vec::new();
+            for part in parts {
+                let mut gzip = flate2::write::GzEncoder::new(bytes, flate2::Compression::fast());
+                gzip.write_all(part).unwrap();
+                bytes = gzip.finish().unwrap();
+            }
+            bytes
+        };
+        let unpacked = |bytes: Vec<u8>| Framed { packed: true, bytes: bytes.into() }.unpack(Encoding::Gzip, 99);
+        assert_eq!(unpacked(packed(&[b"one"])).unwrap(), &b"one"[..]);
+        for wrong in [packed(&[b"one", b"two"]), [packed(&[b"one"]), b"junk".to_vec()].concat()] {
+            assert_eq!(unpacked(wrong).unwrap_err().reason, "MALFORMED_MESSAGE");
+        }
     }
 
     #[test]
