@@ -21,8 +21,8 @@ from exporter.steps import Steps
 _EPILOG = """
 examples:
   argosy optimise digits --int8 --calibrate some.npz --samples test.npz --target digit \\
-      --absolute-tolerance 0.05 --other-labels 20
-  argosy optimise minilm --int8 --absolute-tolerance 0.2
+      --absolute-tolerance 0.8 --other-labels 50
+  argosy optimise minilm --int8 --absolute-tolerance 0.7
   argosy optimise mobilenet --optimise
 """
 
@@ -45,7 +45,7 @@ def add_steps(parser: argparse.ArgumentParser) -> None:
     """The flags that `argosy export` has as well."""
     add = parser.add_argument
     add("--fp16", action="store_true", help="weights and computation in 16 bits; inputs and outputs stay as they are")
-    add("--int8", action="store_true", help="weights in 8 bits; with --calibrate the numbers in between as well")
+    add("--int8", action="store_true", help="matrix products in 8 bits, row by row; with --calibrate convolutions too")
     add("--calibrate", type=Path, metavar="FILE.npz", help="rows that int8 is calibrated on: not those it is judged by")
     add("--opset", type=int, default=0, metavar="N", help="bring the graph to this version of ONNX's operators")
     add("--optimise", action="store_true", help="ONNX Runtime's offline optimisation of the graph")

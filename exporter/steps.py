@@ -1,9 +1,10 @@
 """Steps that make a graph smaller or faster, and so change its numbers a little: what comes out has to be proven anew.
 
-fp16 keeps inputs and outputs as they are, so that no caller notices. int8 without calibration quantises the weights of
-matrix products, LSTMs and look-ups; convolutions it leaves alone, because ONNX Runtime has no kernel on the CPU for
-what would come out: for these, calibration rows say how large the numbers in between are. ONNX Runtime's own
-optimisation stops before layouts that hold for one kind of processor alone.
+fp16 keeps inputs and outputs as they are, so that no caller notices. int8 without calibration quantises matrix
+products, row by row (`row_scales.py`), and the weights of look-ups. LSTMs it leaves alone, because ONNX Runtime scales
+what comes in between by the whole batch; convolutions too, because there is no kernel on the CPU for what would come
+out: for these, calibration rows say how large the numbers in between are. ONNX Runtime's own optimisation stops before
+layouts that hold for one kind of processor alone.
 
 A step that changes nothing is refused: a version that is the old one under another name helps nobody.
 """
@@ -20,12 +21,11 @@ from onnxruntime import quantization
 from onnxruntime.transformers.float16 import convert_float_to_float16
 from onnxruntime.transformers.onnx_model import OnnxModel
 
+from exporter import row_scales
 from exporter.arrays import Array, Rows
 from exporter.errors import GraphError
 from exporter.foreign import told
 from exporter.graph import check, opset_of, parse
-
-_DYNAMIC_OPERATORS = ["MatMul", "Gemm", "LSTM", "Gather", "Attention"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Steps:
 
     def names(self) -> list[str]:
         """As the manifest and a person name them."""
-        int8 = "int8, dynamic" if self.calibration is None else f"int8, static on {_rows_of(self.calibration)} rows"
+        int8 = "int8, row by row" if self.calibration is None else f"int8, static on {_rows_of(self.calibration)} rows"
         chosen = {
             f"opset {self.opset}": bool(self.opset),
             f"ONNX Runtime {onnxruntime.__version__} optimisation": self.optimise,
@@ -113,11 +113,11 @@ def _int8(model: onnx.ModelProto, calibration: Rows | None) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder:
         before, after = str(Path(folder) / "before.onnx"), str(Path(folder) / "after.onnx")
         onnx.save(model, before)
-        if calibration is None:
-            quantization.quantize_dynamic(before, after, op_types_to_quantize=_DYNAMIC_OPERATORS)
-        else:
+        if calibration is not None:
             quantization.quantize_static(before, after, CalibrationRows(calibration), per_channel=True)
-        return onnx.load(after)
+            return onnx.load(after)
+        quantization.quantize_dynamic(before, after, op_types_to_quantize=["Gather"])  # and Gemm is MatMul in it
+        return row_scales.quantised(onnx.load(after))
 
 
 class CalibrationRows:

@@ -4,7 +4,8 @@ Converters fail silently: a valid graph with wrong numbers is the common case. S
 rows that the model has not seen, in batches of several sizes (a batch that was frozen at export shows here), and every
 element of every output is held against the source's own answer. The outcome is a report: the publisher decides.
 
-What cannot be reported as a number (an output that is missing, another shape, a graph that does not run) is raised.
+What cannot be reported as a number (an output that is missing, another shape, a graph that does not run, a row whose
+answer depends on the rows beside it) is raised.
 """
 
 from collections.abc import Collection, Iterator
@@ -14,6 +15,7 @@ import onnxruntime
 from argosy.v1.manifest_pb2 import ParityReport
 from exporter.arrays import Array, Rows
 from exporter.errors import ParityError
+from exporter.independence import require_independent, with_company
 from exporter.parity import DEFAULT_TOLERANCE, Tolerance, WorstError
 from exporter.run_graph import WHOLE_BATCH_ROWS, batches, open_session, row_count_of, run_graph
 
@@ -36,7 +38,7 @@ def compare(
     """Run `graph` on `rows` (input -> [N, ...]) and hold it against `reference` (output -> [N, ...]).
 
     `described` says what the reference is; `class_outputs` are those whose last axis is over classes. Raises GraphError
-    where the graph does not run, ParityError where an output is missing or has another shape.
+    where the graph does not run, ParityError where an output is missing, has another shape or depends on the batch.
     """
     session = open_session(graph)
     row_count = row_count_of(rows)
@@ -44,11 +46,17 @@ def compare(
     if missing:
         raise ParityError(f"output '{missing[0]}' has no reference to be compared with")
     parities = {name: WorstError(name, tolerance, name in class_outputs) for name in reference}
+    whole_batch: dict[str, Array] = {}
     for asked, answers in _answers(session, rows, row_count):
         for name, worst in parities.items():
             if name not in answers:
                 raise ParityError(f"the graph has no output '{name}': it has {', '.join(sorted(answers))}")
             worst.add(asked, answers[name], reference[name])
+        whole_batch = whole_batch or answers
+        require_independent(whole_batch, asked, answers)
+    if row_count == 1 and not _takes_one_row(session):
+        [(_, among)] = batches(session, with_company(rows), 2, 2)
+        require_independent(among, range(1), whole_batch)
     return ParityReport(
         passed=all(worst.within for worst in parities.values()),
         row_count=row_count,

@@ -15,6 +15,9 @@ from exporter.manifest import from_yaml
 from exporter.optimise import latency_ratio
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.publish import publish
+from exporter.run_graph import run_graph
+from exporter.signature import finish
+from exporter.steps import Steps, taken
 
 # What `tiny` loses in 8 bits, the rows beyond the calibrated range too.
 ROOM = ("--absolute-tolerance", "0.4", "--other-labels", "3")
@@ -68,7 +71,7 @@ def test_over_the_tolerance_nothing_is_published_and_the_line_says_how_far(
     assert versions(folder) == ["1"]
 
 
-@pytest.mark.parametrize("calibrated", [False, True], ids=["dynamic", "static"])
+@pytest.mark.parametrize("calibrated", [False, True], ids=["row by row", "static"])
 def test_int8_is_judged_beside_the_version_that_it_is_from(folder: Path, calibrated: bool) -> None:
     calibration = ("--calibrate", str(folder / "calibration.npz")) if calibrated else ()
     assert optimised(folder, "--int8", *calibration, *ROOM, *labelled(folder)) == 0
@@ -80,7 +83,23 @@ def test_int8_is_judged_beside_the_version_that_it_is_from(folder: Path, calibra
     assert before.keys() == after.keys()
     assert made.optimisation.unjudged == ""
     assert sum(made.confusion.counts) == 40
-    assert made.optimisation.steps[0] == ("int8, static on 20 rows" if calibrated else "int8, dynamic")
+    assert made.optimisation.steps[0] == ("int8, static on 20 rows" if calibrated else "int8, row by row")
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+def test_an_int8_row_is_answered_alike_whoever_is_beside_it(tiny, opset: int) -> None:
+    model = tiny.converted(output="probabilities")
+    model.opset_import[0].version = opset
+    graph = taken(finish(model, ["features"], ["probabilities"]), Steps(int8=True))
+    among_large = {"features": np.concatenate([tiny.rows, 100 * tiny.rows])}
+    answers = run_graph(graph, {"features": tiny.rows}, 1)["probabilities"]
+    assert np.array_equal(run_graph(graph, among_large)["probabilities"][:40], answers)
+    assert answers == pytest.approx(tiny.reference(), abs=0.03)
+
+
+def test_an_int8_row_of_zeros_is_answered_as_one(tiny) -> None:
+    zeros = {"features": np.zeros((1, 4), np.float32)}
+    assert run_graph(taken(tiny.graph(), Steps(int8=True)), zeros)["probabilities"] == pytest.approx(1 / 3)
 
 
 def test_a_step_that_nobody_can_judge_is_refused_until_the_user_says_that_nobody_can(

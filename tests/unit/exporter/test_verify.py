@@ -35,6 +35,12 @@ def test_one_wrong_row_fails_and_is_named(tiny) -> None:
     assert "output 'probabilities', row 17: off by" in describe_failure(report)
 
 
+def test_more_rows_than_one_batch_holds_are_compared(tiny) -> None:
+    rows, reference = np.tile(tiny.rows, (8, 1)), np.tile(tiny.reference(), (8, 1))
+    report = compare(tiny.graph(), {"features": rows}, {"probabilities": reference}, described="n")
+    assert (report.passed, report.row_count) == (True, 320)
+
+
 def test_another_likeliest_class_fails_even_within_the_tolerance(tiny) -> None:
     reference = tiny.reference()
     order = np.sort(reference[3])
@@ -102,7 +108,8 @@ def test_a_batch_frozen_inside_the_graph_is_found(tiny) -> None:
         compare(graph, {"features": tiny.rows}, {"probabilities": tiny.reference()}, described="n")
 
 
-def test_a_graph_whose_rows_depend_on_each_other_fails(tiny) -> None:
+@pytest.mark.parametrize("row_count", [1, 40])
+def test_a_graph_whose_rows_depend_on_each_other_is_refused_however_wide_the_tolerance(tiny, row_count: int) -> None:
     """Right in the one batch that it was compared in, wrong in every other: batch statistics left on."""
     shifted = tiny.converted(output="probabilities")
     graph = shifted.graph
@@ -111,8 +118,12 @@ def test_a_graph_whose_rows_depend_on_each_other_fails(tiny) -> None:
     graph.node.append(helper.make_node("ReduceMean", ["scores", "axes"], ["mean"], keepdims=1))
     graph.node.append(helper.make_node("Sub", ["scores", "mean"], ["probabilities"]))
     model = finish(shifted, ["features"], ["probabilities"])
-    reference = run_graph(model, {"features": tiny.rows})
-    assert not compare(model, {"features": tiny.rows}, reference, described="n").passed
+    rows = {"features": tiny.rows[:row_count]}
+    for tolerance in (Tolerance(), Tolerance(absolute=100, disagreeing_labels=40)):
+        with pytest.raises(
+            ParityError, match="output 'probabilities', row 0: the answer depends on the batch's others"
+        ):
+            compare(model, rows, run_graph(model, rows), tolerance, described="n")
 
 
 def test_different_texts_in_an_output_fail() -> None:
