@@ -35,6 +35,7 @@ from services.router.inventory import Endpoint, Inventory
 from services.router.placement import RETRY_AFTER_S, why_not
 from services.router.statistics import added_up
 from services.runtime.errors import GRPC_STATUS, Cause, ServingError, unavailable, unknown_model
+from services.runtime.repository_calls import check_load, check_unload
 from services.runtime.rpc_errors import Context
 from services.runtime.status import DETAILS_TRAILER
 
@@ -76,11 +77,13 @@ class FanOut:
         }
 
     async def _load(self, request: RepositoryModelLoadRequest, context: Context) -> RepositoryModelLoadResponse:
+        check_load(request)
         outcomes = await self._everywhere("RepositoryModelLoad", request, request.model_name, context)
         await heard_of(self._fleet, outcomes, request.model_name, loaded=True)
         return RepositoryModelLoadResponse()
 
     async def _unload(self, request: RepositoryModelUnloadRequest, context: Context) -> RepositoryModelUnloadResponse:
+        check_unload(request)
         outcomes = await self._everywhere("RepositoryModelUnload", request, request.model_name, context)
         await heard_of(self._fleet, outcomes, request.model_name, loaded=False)
         return RepositoryModelUnloadResponse()

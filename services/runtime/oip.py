@@ -27,6 +27,7 @@ from services.runtime.front_stats import CacheStats, FrontStats, Histogram, Queu
 from services.runtime.index import repository_index
 from services.runtime.messages import parse
 from services.runtime.repository import ModelRepository
+from services.runtime.repository_calls import check_load, check_unload
 from services.runtime.sequences import Sequences
 from services.runtime.serving_config import ServingConfig
 from services.runtime.stages import COMPUTE, POSTPROCESS, PREPROCESS, BatchTotals, StageStats
@@ -110,10 +111,12 @@ class InferenceProtocol:
         return repository_index(self._repository.statuses(), ready_only=request.ready)
 
     def _load(self, request: pb.RepositoryModelLoadRequest) -> pb.RepositoryModelLoadResponse:
+        check_load(request)
         self._repository.load(request.model_name)
         return pb.RepositoryModelLoadResponse()
 
     def _unload(self, request: pb.RepositoryModelUnloadRequest) -> pb.RepositoryModelUnloadResponse:
+        check_unload(request)
         self._repository.unload(request.model_name)
         return pb.RepositoryModelUnloadResponse()
 

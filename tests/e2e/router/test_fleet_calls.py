@@ -127,6 +127,19 @@ def test_loading_what_nobody_has_is_not_found(fleet: SteadyFleet) -> None:
     assert (caught.value.code(), reason(caught.value)) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_MODEL")
 
 
+@pytest.mark.parametrize("kind", ["Load", "Unload"])
+def test_what_a_load_or_an_unload_would_not_do_is_refused_before_any_replica_hears(
+    fleet: SteadyFleet, kind: str
+) -> None:
+    request = getattr(oip, f"RepositoryModel{kind}Request")(model_name="small")
+    request.parameters["config"].string_param = "{}"
+    with pytest.raises(grpc.RpcError) as caught:
+        getattr(fleet.inference, f"RepositoryModel{kind}")(request, timeout=10)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert caught.value.details().startswith("parameters.config: ")
+    assert fleet.inference.ModelReady(oip.ModelReadyRequest(name="small"), timeout=10).ready
+
+
 def test_an_unknown_model_is_only_unavailable_until_every_service_has_reported(
     replica: Start, router: Callable[..., RunningRouter]
 ) -> None:

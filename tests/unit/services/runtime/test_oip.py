@@ -1,5 +1,6 @@
 """What a service says of itself and its models in the Open Inference Protocol, in Triton's words."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -7,7 +8,7 @@ from google.protobuf.message import Message
 
 from inference import grpc_service_pb2 as pb
 from inference.model_config_pb2 import TYPE_FP32
-from services.runtime.errors import ServingError
+from services.runtime.errors import Cause, ServingError
 from services.runtime.oip import InferenceProtocol
 from tests.unit.services.runtime.served import Served, refusal
 from tests.unit.services.runtime.tiny import write_version
@@ -151,6 +152,36 @@ def test_a_model_that_is_not_there_or_may_not_be_is_refused(
     method: str, request_: Message, reason: str, ask: Ask
 ) -> None:
     assert refusal(lambda: ask(method, request_)) == reason
+
+
+@pytest.mark.parametrize("kind", ["Load", "Unload"])
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        ({"parameters": {"config": {"string_param": "{}"}}}, "parameters.config"),
+        ({"parameters": {"file:1/model.onnx": {"bytes_param": b"graph"}}}, "parameters.file:1/model.onnx"),
+        ({"parameters": {"b": {}, "a": {}}}, "parameters.a"),
+        ({"repository_name": "other"}, "repository_name"),
+    ],
+)
+def test_what_a_load_or_an_unload_would_not_do_is_refused_by_name(
+    kind: str, asked: dict[str, object], field: str, ask: Ask, served: Served
+) -> None:
+    request = getattr(pb, f"RepositoryModel{kind}Request")(model_name="tiny", **asked)
+    with pytest.raises(ServingError, match=re.escape(field)) as caught:
+        ask(f"RepositoryModel{kind}", request)
+    assert (caught.value.cause, caught.value.field) == (Cause.INVALID_INPUT, field)
+    assert served.states()["tiny/1"] == "READY*"
+
+
+def test_an_unload_takes_dependents_along_which_no_model_has(ask: Ask, served: Served) -> None:
+    request = pb.RepositoryModelUnloadRequest(model_name="tiny")
+    request.parameters["unload_dependents"].string_param = "yes"
+    with pytest.raises(ServingError, match=r"parameters\.unload_dependents: true or false is needed"):
+        ask("RepositoryModelUnload", request)
+    request.parameters["unload_dependents"].bool_param = True
+    ask("RepositoryModelUnload", request)
+    assert served.states()["tiny/1"] == "UNLOADED"
 
 
 def test_a_message_that_is_none_is_refused(served: Served, ask: Ask) -> None:
