@@ -46,9 +46,9 @@ impl Route {
         self.method.ends_with('*')
     }
 
-    /// 'Embed'.
+    /// 'TextService/Embed'.
     pub fn name(&self) -> &str {
-        self.method.rsplit('/').next().unwrap_or(&self.method)
+        self.method.rsplit('.').next().unwrap_or(&self.method)
     }
 
     /// The route of a method that this open one stands for.

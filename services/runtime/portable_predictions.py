@@ -221,9 +221,13 @@ def _is_open(route: TypedRoute) -> bool:
 
 
 def _not_offered(spec: QueueSpec, method: str) -> ServingError:
-    names = dict.fromkeys(route.method.rpartition("/")[2] for route in spec.routes)
-    offered = ", ".join(names) or "ModelInfer alone"
-    name = shown(method.rpartition("/")[2])
+    offered = ", ".join(dict.fromkeys(_called(route.method) for route in spec.routes)) or "ModelInfer alone"
+    name = shown(_called(method))
     return invalid_input(
         f"model '{spec.model}' does not answer {name}; it answers {offered}", field="model", reason="TASK_NOT_OFFERED"
     )
+
+
+def _called(method: str) -> str:
+    """'/argosy.v1.TextService/Embed' -> 'TextService/Embed'."""
+    return method.rpartition(".")[2]

@@ -139,7 +139,7 @@ def test_a_task_that_the_model_does_not_offer_is_told_what_it_does(served: Serve
     served.open()
     error = refused(served.send(embed("text"), TAG.method))
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TASK_NOT_OFFERED")
-    assert error.message == "model 'm' does not answer Tag; it answers Embed"
+    assert error.message == "model 'm' does not answer TextService/Tag; it answers TextService/Embed"
 
 
 def test_a_method_that_nobody_answers_is_unimplemented(served: Served) -> None:
@@ -166,7 +166,8 @@ def test_an_open_method_that_the_model_does_not_offer_is_told_what_it_does(serve
     served.open(spec(routes=(EMBED, OWN, TypedRoute(OWN.method.replace("Ask", "Embed"), 3, "texts"))))
     error = refused(served.send(embed("text"), OWN.method.replace("Ask", "Sing")))
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "TASK_NOT_OFFERED")
-    assert error.message == "model 'm' does not answer Sing; it answers Embed, Ask"
+    answered = "TextService/Embed, MService/Ask, MService/Embed"
+    assert error.message == f"model 'm' does not answer MService/Sing; it answers {answered}"
 
 
 def test_an_open_method_ends_with_its_queue(served: Served) -> None:
