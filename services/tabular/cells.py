@@ -3,7 +3,7 @@
 A caller's number is an IEEE 754 double and the graph's mostly a float, so a number is refused where the tensor could
 not hold it: infinite, too large, or a fraction for whole numbers. Nothing is converted between kinds: '1' is no number
 and True is none either. What a missing value means is the column's policy; null, an absent column, and NaN for a number
-are missing alike.
+are missing alike, and so is the empty text where the model imputes: it is what the graph gets for a missing one.
 """
 
 import math
@@ -69,6 +69,7 @@ class Column:
     expected: str
     numbers: NumberRange
     imputed: bool
+    empty_is_missing: bool = False
     categories: Categories | None = None
 
     def cell(self, value: Value | None, row: int) -> Cell | None:
@@ -83,7 +84,7 @@ class Column:
             raise self._refused(row, self.expected, _CAME[kind], "WRONG_KIND")
         if kind == "number_value":
             return self._number(value.number_value, row)
-        return self._known(value.string_value.encode(), row) if kind == "string_value" else value.bool_value
+        return self._text(value.string_value, row) if kind == "string_value" else value.bool_value
 
     @property
     def filler(self) -> Cell:
@@ -96,6 +97,9 @@ class Column:
         if math.isnan(number):
             return self._left_to_graph("NaN", row)
         raise self._refused(row, str(self.numbers), f"{number:.17g}", "NUMBER_OUT_OF_RANGE")
+
+    def _text(self, text: str, row: int) -> Cell | None:
+        return None if self.empty_is_missing and not text else self._known(text.encode(), row)
 
     def _known(self, cell: bytes | float, row: int) -> Cell:
         if self.categories is None or self.categories.holds(cell):
@@ -116,7 +120,10 @@ def column_of(spec: TableColumn, dtype: np.dtype[np.generic], categories: Catego
     """The manifest's column, whose cells go into a tensor of `dtype`."""
     kind, expected = _EXPECTED[spec.kind]
     imputed = spec.missing == MISSING_POLICY_IMPUTE
-    return Column(spec.name, spec.input, spec.index, kind, expected, _numbers(dtype), imputed, categories)
+    empty_is_missing = imputed and "" not in spec.categories
+    return Column(
+        spec.name, spec.input, spec.index, kind, expected, _numbers(dtype), imputed, empty_is_missing, categories
+    )
 
 
 def _numbers(dtype: np.dtype[np.generic]) -> NumberRange:

@@ -33,7 +33,8 @@ class TabularServicePredictRequest(_message.Message):
     @_builtins.property
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
         """At least one. Column name to number, string, boolean or null, in the units that the manifest states. A missing
-        column and null are the same: a missing value. An unknown column is an error. Numbers are IEEE 754 doubles.
+        column and null are the same: a missing value; so is the empty string where the model imputes and has no such
+        category. An unknown column is an error. Numbers are IEEE 754 doubles.
         """
 
     def __init__(

@@ -83,6 +83,16 @@ def test_a_missing_text_is_empty_and_a_missing_boolean_is_nan() -> None:
     assert request.imputed == (("smoker", "job"),)
 
 
+def test_an_empty_text_is_missing_where_the_model_imputes_it() -> None:
+    assert read(GOOD | {"job": ""}).imputed == (("job",),)
+
+
+@pytest.mark.parametrize("spec", [{"missing": REJECT}, {"missing": IMPUTE, "categories": ["", "clerk"]}])
+def test_an_empty_text_is_a_value_where_nothing_is_imputed_or_it_is_a_category(spec: dict[str, object]) -> None:
+    column = pb.TableColumn(name="job", kind=pb.COLUMN_KIND_TEXT, input="job", **spec)
+    assert column_of(column, np.dtype(np.object_)).cell(Value(string_value=""), 0) == b""
+
+
 @pytest.mark.parametrize(("missing", "came"), [(None, "null"), (math.nan, "NaN"), ("absent", "no value")])
 def test_a_missing_value_is_refused_where_the_model_needs_it(missing: object, came: str) -> None:
     error = refusal(GOOD, GOOD, without("age") if missing == "absent" else GOOD | {"age": missing})
@@ -190,20 +200,23 @@ CLOSED = pb.ModelManifest(
         pb.TensorSpec(name="kind", data_type=pb.DATA_TYPE_BYTES, shape=[-1, 1]),
         pb.TensorSpec(name="size", data_type=pb.DATA_TYPE_FP32, shape=[-1, 1]),
         pb.TensorSpec(name="rooms", data_type=pb.DATA_TYPE_INT64, shape=[-1, 1]),
+        pb.TensorSpec(name="town", data_type=pb.DATA_TYPE_BYTES, shape=[-1, 1]),
     ],
     table=pb.TablePreprocessing(
         columns=[
             closed("kind", pb.COLUMN_KIND_TEXT, REJECT, "a", "b"),
             closed("size", pb.COLUMN_KIND_NUMBER, IMPUTE, "0.1", "2"),
             closed("rooms", pb.COLUMN_KIND_NUMBER, REJECT, "1", "3"),
+            closed("town", pb.COLUMN_KIND_TEXT, IMPUTE, "Ulm"),
         ]
     ),
 )
-KNOWN = {"kind": "b", "size": 0.1, "rooms": 3}
+KNOWN = {"kind": "b", "size": 0.1, "rooms": 3, "town": "Ulm"}
 
 
 def read_closed(**changed: object) -> TableRequest:
-    dtypes = {"kind": np.dtype(np.object_), "size": np.dtype(np.float32), "rooms": np.dtype(np.int64)}
+    types = {"kind": np.object_, "size": np.float32, "rooms": np.int64, "town": np.object_}
+    dtypes = {name: np.dtype(scalar) for name, scalar in types.items()}
     columns = {c.name: column_of(c, dtypes[c.name], categories_of(CLOSED, c)) for c in CLOSED.table.columns}
     reader = TableReader(columns, {name: TableInput(1, dtype) for name, dtype in dtypes.items()})
     return reader.read([row(KNOWN), row(KNOWN | changed)])
@@ -214,7 +227,7 @@ def test_a_closed_column_takes_its_categories_as_the_tensor_holds_them() -> None
 
 
 def test_a_closed_column_that_is_imputed_takes_a_missing_value() -> None:
-    assert read_closed(size=None).imputed == ((), ("size",))
+    assert read_closed(size=None, town="").imputed == ((), ("size", "town"))
 
 
 @pytest.mark.parametrize(
