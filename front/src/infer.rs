@@ -123,7 +123,10 @@ fn check_shape(tensor: &RawTensor, expected: &TensorSignature) -> Result<(), Ser
     let fits = shape.len() == expected.shape.len() && pairs.all(|(got, want)| *got > 0 && (*want == -1 || want == got));
     match shape.first() {
         Some(rows) if fits && *rows > 0 => Ok(()),
-        Some(0) if fits => Err(empty_request(&format!("input '{}'", shown(tensor.name)))),
+        Some(0) if fits => {
+            let name = shown(tensor.name);
+            Err(empty_request(&format!("input '{name}'")).at(format!("inputs.{name}")))
+        }
         _ => {
             let text = format!("shape {:?} is needed (-1 is any but 0), got {shape:?}", expected.shape);
             Err(wrong(tensor.name, &text))

@@ -74,9 +74,9 @@ def invalid_input(message: str, field: str = "", reason: str = "INVALID_INPUT") 
     return ServingError(Cause.INVALID_INPUT, reason, message, field)
 
 
-def empty_request(field: str) -> ServingError:
-    """A request without a single row: the one answer to it in all services."""
-    return invalid_input(f"{field}: at least one is needed, got 0", field, "EMPTY_REQUEST")
+def empty_request(field: str, called: str = "") -> ServingError:
+    """A request without a single row: the one answer to it in all services. `called` is the field in words."""
+    return invalid_input(f"{called or field}: at least one is needed, got 0", field, "EMPTY_REQUEST")
 
 
 def unknown_model(model: str, version: str = "") -> ServingError:

@@ -62,7 +62,7 @@ def checked_shape(tensor: InputTensor, expected: TensorSignature) -> tuple[int, 
     if not fits or shape[0] < 0:
         raise wrong(tensor.name, f"shape {list(expected.shape)} is needed (-1 is any but 0), got {list(shape)}")
     if shape[0] == 0:
-        raise empty_request(f"input '{shown(tensor.name)}'")
+        raise empty_request(f"inputs.{shown(tensor.name)}", f"input '{shown(tensor.name)}'")
     return shape
 
 
