@@ -53,9 +53,9 @@ class TableReader:
 
     def _fill(self, tensors: Mapping[str, Array], i: int, row: Struct) -> tuple[str, ...]:
         values = row.fields
-        for name in values:
-            if name not in self.columns:
-                raise self._unknown_column(f"rows[{i}]", name)
+        if unknown := [name for name in values if name not in self.columns]:
+            # A map has no order: it would be another one in every process.
+            raise self._unknown_column(f"rows[{i}]", min(unknown))
         imputed = []
         for name, column in self.columns.items():
             cell = column.cell(values.get(name), i)

@@ -161,6 +161,10 @@ def test_an_unknown_column_is_named_with_the_nearest_that_there_is() -> None:
     assert error.reason == "UNKNOWN_COLUMN"
 
 
+def test_of_several_unknown_columns_the_first_by_name_is_named() -> None:
+    assert refusal(GOOD | {f"x{place:02}": 1 for place in range(40)}).field == "rows[0].x00"
+
+
 def test_an_unknown_column_of_any_name_is_quoted_short_and_printable() -> None:
     error = refusal(GOOD | {"\n\0" + "x" * 10_000: 1})
     assert str(error).startswith("rows[0].??xxx")
