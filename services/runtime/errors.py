@@ -79,6 +79,11 @@ def empty_request(field: str, called: str = "") -> ServingError:
     return invalid_input(f"{called or field}: at least one is needed, got 0", field, "EMPTY_REQUEST")
 
 
+def unnamed_model() -> ServingError:
+    """A request that has to name a model, and names none."""
+    return invalid_input("model: a model's name is needed, got none", "model")
+
+
 def unknown_model(model: str, version: str = "") -> ServingError:
     """No such model, or no such version of it. Says nothing of the models that there are."""
     if version:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from argosy.v1 import model_pb2 as pb
+from services.runtime.errors import unnamed_model
 from services.runtime.front import UnaryAnswer
 from services.runtime.messages import parse
 from services.runtime.repository import ModelRepository
@@ -45,6 +46,8 @@ class ModelAnswers:
 
     def _get(self, message: bytes) -> bytes:
         request = parse(pb.GetModelRequest, message)
+        if not request.model:
+            raise unnamed_model()
         manifest = self._repository.manifest(request.model, request.version)
         status = self._chosen(manifest.name, manifest.version)
         return pb.GetModelResponse(manifest=manifest, status=status[0] if status else None).SerializeToString()

@@ -20,7 +20,7 @@ from inference.model_config_pb2 import (
     ModelResponseCache,
     ModelSequenceBatching,
 )
-from services.runtime.errors import ServingError
+from services.runtime.errors import ServingError, unnamed_model
 from services.runtime.extensions import EXTENSIONS
 from services.runtime.front import TensorSignature, UnaryAnswer
 from services.runtime.front_stats import CacheStats, FrontStats, Histogram, QueueStats
@@ -83,7 +83,7 @@ class InferenceProtocol:
         return pb.ModelReadyResponse(ready=True)
 
     def _model_metadata(self, request: pb.ModelMetadataRequest) -> pb.ModelMetadataResponse:
-        loaded = self._repository.loaded(request.name, request.version)
+        loaded = self._loaded(request.name, request.version)
         return pb.ModelMetadataResponse(
             name=request.name,
             versions=self._repository.ready_versions(request.name),
@@ -93,7 +93,12 @@ class InferenceProtocol:
         )
 
     def _model_config(self, request: pb.ModelConfigRequest) -> pb.ModelConfigResponse:
-        return pb.ModelConfigResponse(config=_config(self._repository.loaded(request.name, request.version)))
+        return pb.ModelConfigResponse(config=_config(self._loaded(request.name, request.version)))
+
+    def _loaded(self, model: str, version: str) -> LoadedVersion:
+        if not model:
+            raise unnamed_model()
+        return self._repository.loaded(model, version)
 
     def _model_statistics(self, request: pb.ModelStatisticsRequest) -> pb.ModelStatisticsResponse:
         if request.name:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from services.runtime.errors import Cause, ServingError, invalid_input, shown, unknown_model
+from services.runtime.errors import Cause, ServingError, shown, unknown_model, unnamed_model
 from services.runtime.portable_queue import PortableQueue
 
 ModelVersion: TypeAlias = tuple[str, str]
@@ -56,7 +56,7 @@ class QueueTable:
     def find(self, model: str, version: str) -> PortableQueue:
         """The queue for a version, '' for the default one. Raises ServingError that says why there is none."""
         if not model:
-            raise invalid_input("model: a model's name is needed, got none", field="model")
+            raise unnamed_model()
         chosen = version or self._defaults.get(model, "")
         queue = self._queues.get((model, chosen))
         if queue is None:

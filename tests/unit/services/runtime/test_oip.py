@@ -184,6 +184,13 @@ def test_an_unload_takes_dependents_along_which_no_model_has(ask: Ask, served: S
     assert served.states()["tiny/1"] == "UNLOADED"
 
 
+@pytest.mark.parametrize("method", ["ModelMetadata", "ModelConfig"])
+def test_a_model_without_a_name_is_no_unknown_one(method: str, ask: Ask) -> None:
+    with pytest.raises(ServingError, match="model: a model's name is needed, got none") as caught:
+        ask(method, getattr(pb, f"{method}Request")())
+    assert (caught.value.cause, caught.value.field) == (Cause.INVALID_INPUT, "model")
+
+
 def test_a_message_that_is_none_is_refused(served: Served, ask: Ask) -> None:
     answers = InferenceProtocol(
         name="", version="", repository=served.repository, stats=served.front.stats, ready=lambda: True
