@@ -8,7 +8,8 @@ import typer
 from argosy_cli import ask_commands, evaluate_command, run_commands, stub_command
 from argosy_cli.errors import CliError
 
-_FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+_MORE_FLAGS = {"allow_extra_args": True, "ignore_unknown_options": True}
+_FORWARD = {**_MORE_FLAGS, "help_option_names": []}
 
 commands = typer.Typer(
     name="argosy",
@@ -26,7 +27,7 @@ commands.command(context_settings=_FORWARD, add_help_option=False)(run_commands.
 ask_commands.models.command("verify", context_settings=_FORWARD, add_help_option=False)(run_commands.verify_models)
 ask_commands.models.command("sign", context_settings=_FORWARD, add_help_option=False)(run_commands.sign_models)
 commands.command()(run_commands.up)
-commands.command()(run_commands.serve)
+commands.command(context_settings=_MORE_FLAGS)(run_commands.serve)
 commands.command()(run_commands.route)
 commands.command()(ask_commands.predict)
 commands.add_typer(ask_commands.models, name="models")

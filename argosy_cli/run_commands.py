@@ -21,6 +21,7 @@ class Service(StrEnum):
 
 
 def serve(
+    context: typer.Context,
     service: Annotated[Service, typer.Argument(help="Which service.")],
     *,
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings, such as argosy.toml.")] = None,
@@ -32,11 +33,13 @@ def serve(
     """Run one model service: vision, text or tabular.
 
     It runs in the foreground; SIGTERM drains it. Where a flag is absent, the environment, the settings file and the
-    defaults are used, in this order.
+    defaults are used, in this order. Behind the service every other setting is a flag too, as
+    `python -m services.vision --help` lists them.
 
     \b
-    Example:
+    Examples:
       argosy serve vision --models-dir models --model digits
+      argosy serve tabular --front portable --reflection
     """
     command = programs.service_command(
         service.value,
@@ -46,7 +49,7 @@ def serve(
         models=model or [],
         config=config,
     )
-    programs.replace_process(command)
+    programs.replace_process([*command, *context.args])
 
 
 def route(
