@@ -24,12 +24,13 @@ def stub(
 ) -> None:
     """Write a .proto for one model: its columns, classes and landmarks by name and type.
 
-    Clients of every language are built from it: `row.age = 39`, `result.likeliest`. The fleet answers it as it is.
+    Clients of every language are built from it: `row.age = 39`, `result.likeliest`. The fleet answers it as it is. A
+    fleet that runs is asked for the model, or a folder is read.
 
     \b
     Examples:
       argosy stub income
-      argosy stub sentiment
+      argosy stub sentiment --models-dir models
       argosy stub income --output protos/
     """
     from argosy_cli.client import connect

@@ -27,8 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class VisionServiceStub:
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels and 400 in a request. EXIF orientation
-    is applied. One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels; those of a request have at most 400
+    megapixels together. EXIF orientation is applied. One result an image, in the order of the request. One bad image fails
+    its whole request with INVALID_ARGUMENT.
     """
 
     @_typing.overload
@@ -44,8 +45,9 @@ class VisionServiceStub:
 
 @_typing.type_check_only
 class VisionServiceAsyncStub(VisionServiceStub):
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels and 400 in a request. EXIF orientation
-    is applied. One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels; those of a request have at most 400
+    megapixels together. EXIF orientation is applied. One result an image, in the order of the request. One bad image fails
+    its whole request with INVALID_ARGUMENT.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -57,8 +59,9 @@ class VisionServiceAsyncStub(VisionServiceStub):
     """One vector an image."""
 
 class VisionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, at most 50 megapixels and 400 in a request. EXIF orientation
-    is applied. One result an image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels; those of a request have at most 400
+    megapixels together. EXIF orientation is applied. One result an image, in the order of the request. One bad image fails
+    its whole request with INVALID_ARGUMENT.
     """
 
     @_abc_1.abstractmethod
