@@ -23,12 +23,18 @@ from PIL.WebPImagePlugin import WebPImageFile
 from services.runtime.errors import ServingError, invalid_input
 
 MAX_PIXELS = 50_000_000
+# Of a side: JPEG's own limit. Each line costs a decoder time however short it is, and while a picture is resized it is
+# as high as it came and as wide as the network's input.
+MAX_SIDE = 65_535
 # Of a JPEG, pixels times scans: a scan of a few bytes costs the decoder a pass over the whole picture, some nanoseconds
 # a pixel. A progressive photo has about ten.
 MAX_SCANNED_PIXELS = 3_000_000_000
 _SCAN = b"\xff\xda"
-# Of a BMP, reads of the file: the runs of RLE are read in Python, two reads each, at a microsecond a read.
-MAX_BMP_PIECES = 2_000_000
+# Of a BMP in runs (RLE), which is read in Python: pixels, at up to 0.3 microseconds each, more than a screen of
+# 1920 x 1200, and reads of the file, two a run, at a microsecond each.
+MAX_RUN_PIXELS = 2_500_000
+MAX_BMP_PIECES = 500_000
+_RLE = (1, 2)
 
 # What Pillow's decoders raise at a file that breaks its format.
 _BROKEN = (
@@ -108,17 +114,18 @@ def decode(data: bytes, mode: str, field: str, least_side: int = 0) -> Picture:
     if file_format is None:
         raise _not_an_image(data, field)
     if file_format.name == "WebP":  # Its decoder makes a canvas as soon as it is opened.
-        check_pixels(*_webp_size(data), field)
+        _check_size(*_webp_size(data), field)
     try:
         file = _Metered(data)
         image: Image.Image = file_format.open(file)
         sent = image.size
-        check_pixels(*sent, field)
+        _check_size(*sent, field)
         if isinstance(image, JpegImageFile):
             _check_scans(data, *sent, field)
             if least_side:
                 image.draft(None, (least_side, least_side))
         if isinstance(image, BmpImageFile):
+            _check_runs(image, field)
             file.max_pieces = MAX_BMP_PIECES
         image.load()
         orientation = _orientation(image)
@@ -134,6 +141,22 @@ def check_pixels(width: int, height: int, field: str) -> None:
     """Raises ServingError (INVALID_INPUT, IMAGE_TOO_LARGE) above 50 megapixels."""
     if width * height > MAX_PIXELS:
         message = f"{field}: {width} x {height} is {width * height} pixels, expected at most {MAX_PIXELS}"
+        raise invalid_input(message, field, "IMAGE_TOO_LARGE")
+
+
+def _check_size(width: int, height: int, field: str) -> None:
+    check_pixels(width, height, field)
+    side = max(width, height)
+    if side > MAX_SIDE:
+        message = f"{field}: {width} x {height} has a side of {side} pixels, expected at most {MAX_SIDE}"
+        raise invalid_input(message, field, "IMAGE_TOO_LARGE")
+
+
+def _check_runs(image: BmpImageFile, field: str) -> None:
+    width, height = image.size
+    if image.info["compression"] in _RLE and width * height > MAX_RUN_PIXELS:
+        size = f"{width} x {height} is {width * height} pixels"
+        message = f"{field}: {size}, expected at most {MAX_RUN_PIXELS} in an RLE BMP"
         raise invalid_input(message, field, "IMAGE_TOO_LARGE")
 
 

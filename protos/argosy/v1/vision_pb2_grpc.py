@@ -26,9 +26,9 @@ if _version_not_supported:
 
 
 class VisionServiceStub:
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels; those of a request have at most 400
-    megapixels together. EXIF orientation is applied. One result an image, in the order of the request. One bad image fails
-    its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels with no side longer than 65,535, an RLE BMP of
+    at most 2.5 megapixels; those of a request have at most 400 megapixels together. EXIF orientation is applied. One result an
+    image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
     def __init__(self, channel):
@@ -55,9 +55,9 @@ class VisionServiceStub:
 
 
 class VisionServiceServicer:
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels; those of a request have at most 400
-    megapixels together. EXIF orientation is applied. One result an image, in the order of the request. One bad image fails
-    its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels with no side longer than 65,535, an RLE BMP of
+    at most 2.5 megapixels; those of a request have at most 400 megapixels together. EXIF orientation is applied. One result an
+    image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
     def Classify(self, request, context):
@@ -108,9 +108,9 @@ def add_VisionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class VisionService:
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels; those of a request have at most 400
-    megapixels together. EXIF orientation is applied. One result an image, in the order of the request. One bad image fails
-    its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels with no side longer than 65,535, an RLE BMP of
+    at most 2.5 megapixels; those of a request have at most 400 megapixels together. EXIF orientation is applied. One result an
+    image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
     @staticmethod

@@ -27,9 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class VisionServiceStub:
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels; those of a request have at most 400
-    megapixels together. EXIF orientation is applied. One result an image, in the order of the request. One bad image fails
-    its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels with no side longer than 65,535, an RLE BMP of
+    at most 2.5 megapixels; those of a request have at most 400 megapixels together. EXIF orientation is applied. One result an
+    image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
     @_typing.overload
@@ -45,9 +45,9 @@ class VisionServiceStub:
 
 @_typing.type_check_only
 class VisionServiceAsyncStub(VisionServiceStub):
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels; those of a request have at most 400
-    megapixels together. EXIF orientation is applied. One result an image, in the order of the request. One bad image fails
-    its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels with no side longer than 65,535, an RLE BMP of
+    at most 2.5 megapixels; those of a request have at most 400 megapixels together. EXIF orientation is applied. One result an
+    image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -59,9 +59,9 @@ class VisionServiceAsyncStub(VisionServiceStub):
     """One vector an image."""
 
 class VisionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels; those of a request have at most 400
-    megapixels together. EXIF orientation is applied. One result an image, in the order of the request. One bad image fails
-    its whole request with INVALID_ARGUMENT.
+    """Every image is an encoded file: JPEG, PNG, WebP or BMP, of at most 50 megapixels with no side longer than 65,535, an RLE BMP of
+    at most 2.5 megapixels; those of a request have at most 400 megapixels together. EXIF orientation is applied. One result an
+    image, in the order of the request. One bad image fails its whole request with INVALID_ARGUMENT.
     """
 
     @_abc_1.abstractmethod

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from services.runtime.errors import Cause, ServingError
 from services.vision import images
-from services.vision.images import MAX_BMP_PIECES, MAX_PIXELS
+from services.vision.images import MAX_BMP_PIECES, MAX_PIXELS, MAX_RUN_PIXELS, MAX_SIDE
 
 FORMATS = ["JPEG", "PNG", "WEBP", "BMP"]
 
@@ -185,6 +185,18 @@ def test_the_largest_picture_allowed_is_decoded_and_one_more_row_is_not() -> Non
     assert refusal(png_of_zeros(side, side + 1)).reason == "IMAGE_TOO_LARGE"
 
 
+@pytest.mark.parametrize("size", [(1, MAX_SIDE), (MAX_SIDE, 1)])
+def test_the_longest_side_allowed_is_decoded_and_one_pixel_more_is_not(
+    size: tuple[int, int], decoded: list[tuple[int, int]]
+) -> None:
+    assert decode(png_of_zeros(*size), "L", "images[0]").size == size
+    decoded.clear()
+    width, height = (side + (side > 1) for side in size)
+    error = refusal(png_of_zeros(width, height))
+    assert (error.reason, decoded) == ("IMAGE_TOO_LARGE", [])
+    assert str(error) == f"images[3]: {width} x {height} has a side of 65536 pixels, expected at most 65535"
+
+
 @pytest.mark.parametrize("file_format", FORMATS)
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.95])
 def test_a_file_that_ends_early_is_refused_and_never_shown_in_part(file_format: str, kept: float) -> None:
@@ -241,10 +253,10 @@ def test_a_header_of_a_million_pieces_does_not_hold_the_service(flood: bytes) ->
     assert time.perf_counter() - began < 1
 
 
-def grey_bmp(side: int, compression: int, pixels: bytes) -> bytes:
-    """A square BMP of 256 greys, its rows from the lowest."""
+def grey_bmp(width: int, height: int, compression: int, pixels: bytes) -> bytes:
+    """A BMP of 256 greys, its rows from the lowest."""
     greys = b"".join(bytes((grey, grey, grey, 0)) for grey in range(256))
-    sizes = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, compression, len(pixels), 0, 0, 256, 0)
+    sizes = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, compression, len(pixels), 0, 0, 256, 0)
     begins = 14 + len(sizes) + len(greys)
     return b"BM" + struct.pack("<IHHI", begins + len(pixels), 0, 0, begins) + sizes + greys + pixels
 
@@ -259,8 +271,8 @@ def test_a_bmp_in_runs_is_the_picture_that_it_is_without() -> None:
     side = 200
     drawn = skimage.data.camera()[:side, :side] // 16 * 16
     rows = [row.tobytes() for row in drawn[::-1]]
-    plain = grey_bmp(side, 0, b"".join(rows))
-    in_runs = grey_bmp(side, 1, b"".join([*map(run_lengths, rows), b"\0\1"]))
+    plain = grey_bmp(side, side, 0, b"".join(rows))
+    in_runs = grey_bmp(side, side, 1, b"".join([*map(run_lengths, rows), b"\0\1"]))
     assert len(in_runs) > 4096
     assert np.array_equal(np.asarray(decode(plain, "L", "images[0]")), drawn)
     assert np.array_equal(np.asarray(decode(in_runs, "L", "images[0]")), drawn)
@@ -268,10 +280,22 @@ def test_a_bmp_in_runs_is_the_picture_that_it_is_without() -> None:
 
 def test_a_bmp_of_runs_without_end_is_refused_whatever_its_length() -> None:
     began = time.perf_counter()
-    error = refusal(grey_bmp(100, 1, b"\0\0" * (8 << 20)))  # 16 MiB
+    error = refusal(grey_bmp(100, 100, 1, b"\0\0" * (8 << 20)))  # 16 MiB
     assert error.reason == "IMAGE_UNDECODABLE"
     assert str(error).endswith(f"is in too many pieces to be read, expected at most {MAX_BMP_PIECES}")
     assert time.perf_counter() - began < 8
+
+
+@pytest.mark.parametrize("compression", [1, 2])
+def test_a_bmp_in_runs_of_more_pixels_than_python_reads_quickly_is_refused_undecoded(
+    compression: int, decoded: list[tuple[int, int]]
+) -> None:
+    width, height = 2000, MAX_RUN_PIXELS // 2000 + 1
+    error = refusal(grey_bmp(width, height, compression, b"\0\1"))
+    assert (error.reason, decoded) == ("IMAGE_TOO_LARGE", [])
+    assert str(error) == "images[3]: 2000 x 1251 is 2502000 pixels, expected at most 2500000 in an RLE BMP"
+    plain = grey_bmp(width, height, 0, bytes(width * height))
+    assert decode(plain, "L", "images[0]").size == (width, height)
 
 
 def test_a_jpeg_of_very_many_scans_is_refused_before_they_are_decoded() -> None:
