@@ -26,9 +26,10 @@ MAX_PIXELS = 50_000_000
 # Of a side: JPEG's own limit. Each line costs a decoder time however short it is, and while a picture is resized it is
 # as high as it came and as wide as the network's input.
 MAX_SIDE = 65_535
-# Of a JPEG, pixels times scans: a scan of a few bytes costs the decoder a pass over the whole picture, some nanoseconds
-# a pixel. A progressive photo has about ten.
+# Of a JPEG, pixels of its blocks times scans: a scan of a few bytes costs the decoder a pass over the whole picture,
+# some nanoseconds a pixel. A progressive photo has about ten.
 MAX_SCANNED_PIXELS = 3_000_000_000
+_BLOCK = 8
 _SCAN = b"\xff\xda"
 # Of a BMP in runs (RLE), which is read in Python: pixels, at up to 0.3 microseconds each, more than a screen of
 # 1920 x 1200, and reads of the file, two a run, at a microsecond each.
@@ -162,8 +163,10 @@ def _check_runs(image: BmpImageFile, field: str) -> None:
 
 def _check_scans(data: bytes, width: int, height: int, field: str) -> None:
     scans = data.count(_SCAN)  # those in a thumbnail or, by chance, in notes among them
-    if width * height * scans > MAX_SCANNED_PIXELS:
-        message = f"{field}: {width} x {height} pixels in {scans} scans, expected at most {MAX_SCANNED_PIXELS} in all"
+    across, down = (-(-side // _BLOCK) * _BLOCK for side in (width, height))
+    if across * down * scans > MAX_SCANNED_PIXELS:
+        blocks = f"blocks of {across} x {down} pixels in {scans} scans"
+        message = f"{field}: {blocks}, expected at most {MAX_SCANNED_PIXELS} in all"
         raise invalid_input(message, field, "IMAGE_TOO_LARGE")
 
 

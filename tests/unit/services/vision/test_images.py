@@ -307,6 +307,14 @@ def test_a_jpeg_of_very_many_scans_is_refused_before_they_are_decoded() -> None:
     assert time.perf_counter() - began < 1
 
 
+def test_a_thin_jpeg_of_many_scans_is_counted_by_its_blocks(decoded: list[tuple[int, int]]) -> None:
+    data = encoded(Image.new("L", (1, 65_500)), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    error = refusal(data[:last] + data[last:-2] * 6000 + data[-2:])
+    assert (error.reason, decoded) == ("IMAGE_TOO_LARGE", [])
+    assert "blocks of 8 x 65504 pixels in 60" in str(error)
+
+
 def test_a_progressive_photo_of_the_largest_size_is_decoded() -> None:
     data = encoded(Image.new("L", (10_000, 5000)), "JPEG", progressive=True)
     assert decode(data, "L", "images[0]").size == (10_000, 5000)
