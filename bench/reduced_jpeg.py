@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
+from services.vision.headers import read_header
 from services.vision.images import decode
 from services.vision.preprocess import ImageReader
 from tests.e2e.traffic import manifest, newest
@@ -68,9 +69,9 @@ class Classifier:
 
     def answer(self, data: bytes, least_side: int) -> Answer:
         begun = time.process_time()
-        picture = decode(data, "RGB", "image", least_side)
+        picture = decode(data, read_header(data, "image"), "RGB", "image", least_side)
         tensor = np.empty((1, 3, self.spec.height, self.spec.width), np.float32)
-        self._reader.fill(tensor[0], picture, "image")
+        self._reader.fill(tensor[0], picture)
         took_s = time.process_time() - begun
         outputs: list[NDArray[np.float32]] = self._session.run(["probabilities"], {self.spec.input: tensor})
         return Answer(outputs[0][0], picture.pixels.width < picture.width, took_s)

@@ -24,7 +24,8 @@ from argosy.v1.manifest_pb2 import (
 )
 from services.runtime.errors import ServingError, empty_request, invalid_input
 from services.runtime.front import Array
-from services.vision.images import Picture, check_pixels, decode
+from services.vision.headers import Header, check_pixels, read_header
+from services.vision.images import Picture, decode
 
 # A few bytes of PNG become a row of hundreds of kilobytes: what one request may become is bounded apart from its size.
 MAX_REQUEST_BYTES = 256 << 20
@@ -74,7 +75,9 @@ class ImageReader:
     dtype: np.dtype[np.generic]
 
     def read(self, images: Sequence[bytes], top_k: int = 0, min_score: float = 0.0) -> ImageRequest:
-        """Decode and prepare every image, or raise ServingError (INVALID_INPUT) that names the first bad one."""
+        """Decode and prepare every image, or raise ServingError (INVALID_INPUT) that names the first bad one: the first
+        whose header is, before any is decoded.
+        """
         if not images:
             raise empty_request("images")
         most = MAX_REQUEST_BYTES // (math.prod(self._row_shape()) * self.dtype.itemsize)
@@ -82,15 +85,13 @@ class ImageReader:
             raise invalid_input(
                 f"images: expected at most {most} a request, got {len(images)}", "images", "TOO_MANY_IMAGES"
             )
+        headers = self._headers(images)
         tensor = np.empty((len(images), *self._row_shape()), self.dtype)
-        placements: list[Placement] = []
-        pixels = 0
-        for row, data in zip(tensor, images, strict=True):
-            placements.append(self._fill(row, data, f"images[{len(placements)}]"))
-            pixels += placements[-1].width * placements[-1].height
-            if pixels > MAX_REQUEST_PIXELS:
-                raise _too_many_pixels(len(placements), pixels)
-        return ImageRequest(tensor, tuple(placements), top_k, min_score)
+        placements = tuple(
+            self._fill(row, data, header, f"images[{index}]")
+            for index, (row, data, header) in enumerate(zip(tensor, images, headers, strict=True))
+        )
+        return ImageRequest(tensor, placements, top_k, min_score)
 
     def collate(self, requests: Sequence[ImageRequest]) -> dict[str, Array]:
         """The rows of all requests as the network's one input."""
@@ -103,14 +104,29 @@ class ImageReader:
             return channels, self.spec.height, self.spec.width
         return self.spec.height, self.spec.width, channels
 
-    def _fill(self, row: Array, data: bytes, field: str) -> Placement:
+    def _headers(self, images: Sequence[bytes]) -> list[Header]:
+        """Every limit of sizes holds for what these say, one by one and together."""
+        headers: list[Header] = []
+        pixels = 0
+        for index, data in enumerate(images):
+            header = read_header(data, f"images[{index}]")
+            if self.spec.resize == RESIZE_MODE_CROP:
+                # A strip of 50 x 65,535 is small until its shorter side is made 256.
+                check_pixels(*_uncut(header, self.spec), f"images[{index}]")
+            headers.append(header)
+            pixels += header.width * header.height
+            if pixels > MAX_REQUEST_PIXELS:
+                raise _too_many_pixels(len(headers), pixels)
+        return headers
+
+    def _fill(self, row: Array, data: bytes, header: Header, field: str) -> Placement:
         mode = "L" if self.spec.color == COLOR_SPACE_GRAY else "RGB"
         least_side = _REDUCED * self.spec.shorter_side if self.spec.resize == RESIZE_MODE_CROP else 0
-        return self.fill(row, decode(data, mode, field, least_side), field)
+        return self.fill(row, decode(data, header, mode, field, least_side))
 
-    def fill(self, row: Array, picture: Picture, field: str) -> Placement:
-        """Bring a picture to the network's input, one row of it. Raises ServingError as `read` does."""
-        fitted, placement = _fitted(picture, self.spec, field)
+    def fill(self, row: Array, picture: Picture) -> Placement:
+        """Bring a picture to the network's input, one row of it."""
+        fitted, placement = _fitted(picture, self.spec)
         pixels = np.asarray(fitted)
         if pixels.ndim == 2:
             pixels = pixels[:, :, np.newaxis]
@@ -136,13 +152,13 @@ def _too_many_pixels(images: int, pixels: int) -> ServingError:
     return invalid_input(message, "images", "IMAGE_TOO_LARGE")
 
 
-def _fitted(picture: Picture, spec: ImagePreprocessing, field: str) -> tuple[Image.Image, Placement]:
+def _fitted(picture: Picture, spec: ImagePreprocessing) -> tuple[Image.Image, Placement]:
     """The picture on the network's input: stretched, cut out, or at the upper left of a black one."""
     if spec.resize == RESIZE_MODE_STRETCH:
         size = (spec.width, spec.height)
         return _resized(picture, size, spec), _placement(picture, size)
     if spec.resize == RESIZE_MODE_CROP:
-        return _cropped(picture, spec, field)
+        return _cropped(picture, spec)
     ratio = min(spec.width / picture.width, spec.height / picture.height)
     size = (max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio)))
     canvas = Image.new(picture.pixels.mode, (spec.width, spec.height))
@@ -150,16 +166,19 @@ def _fitted(picture: Picture, spec: ImagePreprocessing, field: str) -> tuple[Ima
     return canvas, _placement(picture, size)
 
 
-def _cropped(picture: Picture, spec: ImagePreprocessing, field: str) -> tuple[Image.Image, Placement]:
+def _cropped(picture: Picture, spec: ImagePreprocessing) -> tuple[Image.Image, Placement]:
     """Rounded as torchvision's Resize and CenterCrop do, with which the networks were evaluated."""
-    shorter = min(picture.width, picture.height)
-    size = (picture.width * spec.shorter_side // shorter, picture.height * spec.shorter_side // shorter)
-    # A strip of 2 x 25,000,000 is small until its shorter side is made 256.
-    check_pixels(*size, field)
+    size = _uncut(picture, spec)
     left, top = round((size[0] - spec.width) / 2), round((size[1] - spec.height) / 2)
     resized = _resized(picture, size, spec)
     cut = resized.crop((left, top, left + spec.width, top + spec.height))
     return cut, _placement(picture, size, -left, -top)
+
+
+def _uncut(sides: Header | Picture, spec: ImagePreprocessing) -> tuple[int, int]:
+    """The size of a picture whose middle is yet to be cut out."""
+    shorter = min(sides.width, sides.height)
+    return sides.width * spec.shorter_side // shorter, sides.height * spec.shorter_side // shorter
 
 
 def _resized(picture: Picture, size: tuple[int, int], spec: ImagePreprocessing) -> Image.Image:

@@ -15,7 +15,8 @@ from PIL import Image, ImageOps
 
 from services.runtime.errors import Cause, ServingError
 from services.vision import images
-from services.vision.images import MAX_BMP_PIECES, MAX_PIXELS, MAX_RUN_PIXELS, MAX_SIDE
+from services.vision.headers import MAX_PIXELS, MAX_RUN_PIXELS, MAX_SIDE, read_header
+from services.vision.images import MAX_BMP_PIECES, Picture
 
 FORMATS = ["JPEG", "PNG", "WEBP", "BMP"]
 
@@ -28,7 +29,11 @@ def encoded(image: Image.Image, file_format: str = "PNG", **options: object) -> 
 
 def decode(data: bytes, mode: str, field: str) -> Image.Image:
     """The pixels of a picture that is decoded whole."""
-    return images.decode(data, mode, field).pixels
+    return images.decode(data, read_header(data, field), mode, field).pixels
+
+
+def reduced(data: bytes, least_side: int) -> Picture:
+    return images.decode(data, read_header(data, "images[0]"), "RGB", "images[0]", least_side)
 
 
 def astronaut() -> Image.Image:
@@ -176,6 +181,13 @@ def test_the_pixels_of_every_format_are_counted_in_its_header(forged: Callable[[
     assert time.perf_counter() - began < 0.05
     assert error.reason == "IMAGE_TOO_LARGE"
     assert "16000 x 16000 is 256000000 pixels" in str(error)
+
+
+def test_a_file_that_says_two_sizes_is_refused_undecoded(decoded: list[tuple[int, int]]) -> None:
+    small = png_of_zeros(1, 1)
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 7000, 7000, 1, 0, 0, 0, 0))
+    error = refusal(small[:33] + header + small[33:])
+    assert (error.reason, decoded) == ("IMAGE_UNDECODABLE", [])
 
 
 def test_the_largest_picture_allowed_is_decoded_and_one_more_row_is_not() -> None:
@@ -331,7 +343,7 @@ def test_a_png_in_pieces_of_one_kilobyte_is_decoded() -> None:
 
 @pytest.mark.parametrize(("least_side", "side"), [(0, 512), (257, 512), (256, 256), (100, 128), (1, 64)])
 def test_a_jpeg_is_decoded_at_the_smallest_size_that_is_large_enough(least_side: int, side: int) -> None:
-    found = images.decode(encoded(astronaut(), "JPEG"), "RGB", "images[0]", least_side)
+    found = reduced(encoded(astronaut(), "JPEG"), least_side)
     assert found.pixels.size == (side, side)
     assert (found.width, found.height) == (512, 512)
 
@@ -340,10 +352,10 @@ def test_a_reduced_jpeg_that_lies_on_its_side_has_the_size_of_what_is_upright() 
     exif = Image.Exif()
     exif[0x0112] = 6
     photo = Image.fromarray(skimage.data.coffee())  # 600 x 400
-    found = images.decode(encoded(photo, "JPEG", exif=exif), "RGB", "images[0]", 200)
+    found = reduced(encoded(photo, "JPEG", exif=exif), 200)
     assert (found.width, found.height) == (400, 600)
     assert found.pixels.size == (200, 300)
 
 
 def test_another_format_is_decoded_whole() -> None:
-    assert images.decode(encoded(astronaut(), "PNG"), "RGB", "images[0]", 1).pixels.size == (512, 512)
+    assert reduced(encoded(astronaut(), "PNG"), 1).pixels.size == (512, 512)

@@ -132,11 +132,13 @@ def test_placement_undoes_scale_and_offset() -> None:
     assert placement.to_picture(points).tolist() == [[600, 400], [0, 0]]
 
 
-def test_a_strip_whose_shorter_side_would_grow_beyond_the_limit_is_refused() -> None:
-    strip = np.zeros((2, 65_000), np.uint8)
-    with pytest.raises(ServingError, match=r"^images\[0\]: 8320000 x 256 is 2129920000 pixels") as raised:
-        read(preprocessing(), png(strip))
-    assert raised.value.reason == "IMAGE_TOO_LARGE"
+def test_a_strip_whose_shorter_side_would_grow_beyond_the_limit_is_refused_before_any_is_decoded(
+    decoded: list[tuple[int, int]],
+) -> None:
+    good, strip = png(np.zeros((50, 50), np.uint8)), png(np.zeros((2, 65_000), np.uint8))
+    with pytest.raises(ServingError, match=r"^images\[1\]: 8320000 x 256 is 2129920000 pixels") as raised:
+        read(preprocessing(), good, strip)
+    assert (raised.value.reason, decoded) == ("IMAGE_TOO_LARGE", [])
 
 
 def test_an_image_is_prepared_alike_alone_and_among_others() -> None:
@@ -150,6 +152,8 @@ def test_the_first_bad_image_is_named_by_its_index() -> None:
     good = png(skimage.data.astronaut())
     with pytest.raises(ServingError, match=r"^images\[1\]: expected a JPEG"):
         read(preprocessing(), good, b"no image", good)
+    with pytest.raises(ServingError, match=r"^images\[1\]: the PNG file of 5000 bytes is broken"):
+        read(preprocessing(), good, good[:5000], good[:6000])
 
 
 def test_requests_are_collated_in_their_order() -> None:
@@ -168,12 +172,14 @@ def test_more_images_than_a_request_may_become_are_refused_before_any_is_decoded
     assert raised.value.reason == "TOO_MANY_IMAGES"
 
 
-def test_images_of_more_pixels_than_a_request_may_have_are_refused_once_they_are_too_many() -> None:
+def test_images_of_more_pixels_than_a_request_may_have_are_refused_before_any_is_decoded(
+    decoded: list[tuple[int, int]],
+) -> None:
     out = BytesIO()
     Image.new("1", (7000, 7000)).save(out, "PNG")
     with pytest.raises(ServingError, match=r"^images: the first 9 have 441000000 pixels") as raised:
         read(preprocessing(), *[out.getvalue()] * 400)
-    assert raised.value.reason == "IMAGE_TOO_LARGE"
+    assert (raised.value.reason, decoded) == ("IMAGE_TOO_LARGE", [])
 
 
 def jpeg(side: int) -> bytes:
