@@ -11,7 +11,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 
 from argosy.v1.model_pb2 import ModelStatus
 from services.runtime.entries import LOADING, READY, Entry, model_loading, model_not_ready
-from services.runtime.errors import unknown_model
+from services.runtime.errors import ServingError, unknown_model
 from services.runtime.front import Front
 from services.runtime.residency import Resident
 
@@ -27,17 +27,13 @@ class ModelTable:
         self._lock = threading.Lock()
 
     def put(self, model: str, version: str, entry: Entry) -> None:
-        """A version's new state. Where the default one is ready no more, the newest that is takes over."""
-        with self._lock:
-            self._entries[model, version] = entry
-            if entry.state != READY and self._defaults.get(model) == version:
-                others = self._ready_versions(model)
-                if others:
-                    self._defaults[model] = others[0]
-                else:
-                    del self._defaults[model]
-        self._front.set_unready(model, version, model_loading(model) if entry.state == LOADING else None)
-        self.tell_front(model)
+        """A version's new state. The first that is ready answers by default; where that one is so no more, the newest
+        that is takes over.
+        """
+        if entry.state == READY:
+            self._put_ready(model, version, entry)
+        else:
+            self._put_unready(model, version, entry)
 
     def make_default(self, model: str, version: str) -> None:
         with self._lock:
@@ -64,10 +60,7 @@ class ModelTable:
             states = {entry.state for (name, _), entry in self._entries.items() if name == model}
         loading_or_not = model_loading(model) if LOADING in states else model_not_ready(model)
         # Of a model that nothing is known of the front itself says that there is none.
-        unready = loading_or_not if default is None and states else None
-        self._front.set_unready(model, "", unready)
-        self._front.set_default_version(model, default)
-        self._front.set_serving(model, default is not None)
+        self._set_default(model, default, loading_or_not if default is None and states else None)
         self._on_change()
 
     def entry(self, model: str, version: str) -> Entry | None:
@@ -117,6 +110,34 @@ class ModelTable:
             entries = sorted(self._entries.items(), key=lambda item: (item[0][0], int(item[0][1] or 0)))
             defaults = dict(self._defaults)
         return [entry.status(model, version, defaults.get(model) == version) for (model, version), entry in entries]
+
+    def _put_ready(self, model: str, version: str, entry: Entry) -> None:
+        """The front answers before anybody can hear that it is ready: whoever does may ask at once."""
+        with self._lock:
+            default = self._defaults.get(model, version)
+        self._front.set_unready(model, version, None)
+        self._set_default(model, default, None)
+        with self._lock:
+            self._entries[model, version] = entry
+            self._defaults[model] = default
+        self._on_change()
+
+    def _put_unready(self, model: str, version: str, entry: Entry) -> None:
+        with self._lock:
+            self._entries[model, version] = entry
+            if self._defaults.get(model) == version:
+                others = self._ready_versions(model)
+                if others:
+                    self._defaults[model] = others[0]
+                else:
+                    del self._defaults[model]
+        self._front.set_unready(model, version, model_loading(model) if entry.state == LOADING else None)
+        self.tell_front(model)
+
+    def _set_default(self, model: str, default: str | None, unready: ServingError | None) -> None:
+        self._front.set_unready(model, "", unready)
+        self._front.set_default_version(model, default)
+        self._front.set_serving(model, default is not None)
 
     def _forget(self, model: str, forgotten: Sequence[str]) -> None:
         for version in forgotten:

@@ -323,6 +323,24 @@ def test_every_change_is_told(serve: Serve) -> None:
     assert seen[-1] == {"tiny/1": "READY*"}
 
 
+def test_a_version_that_is_told_to_be_ready_answers_whoever_names_none(serve: Serve) -> None:
+    made: list[Served] = []
+    answers: list[list[list[float]]] = []
+
+    def ask() -> None:
+        if any("READY" in state for state in made[0].states().values()):
+            answers.append(made[0].infer(ROW))
+
+    served = serve(on_change=ask)
+    made.append(served)
+    write_version(served.models, version="1", graph=scaling_graph(1))
+    write_version(served.models, version="2", graph=scaling_graph(2))
+    (served.models / "tiny" / "serving.yaml").write_text("versions: [1, 2]")
+    served.repository.load_all()
+    assert answers
+    assert all(rows == [[1, 2, 3]] for rows in answers)
+
+
 def test_a_refusal_names_no_path_and_says_why_in_the_status(serve: Serve) -> None:
     served = serve()
     (write_version(served.models) / "model.onnx").unlink()
