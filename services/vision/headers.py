@@ -25,6 +25,9 @@ _SCAN = b"\xff\xda"
 # 1920 x 1200.
 MAX_RUN_PIXELS = 2_500_000
 _RLE = (1, 2)
+# Of a PNG, colour profiles, of which it may have one: Pillow unpacks each, a kilobyte to a megabyte.
+MAX_PROFILES = 16
+_PROFILE = b"iCCP"
 
 # How headers of a BMP begin: that of OS/2, with sides of two bytes and without runs, and others.
 _CORE_HEADER_BYTES = 12
@@ -73,6 +76,8 @@ def read_header(data: bytes, field: str) -> Header:
     _check_size(width, height, field)
     if name == "JPEG":
         _check_scans(data, width, height, field)
+    if name == "PNG":
+        _check_profiles(data, field)
     if name == "BMP":
         _check_runs(data, width, height, field)
     return Header(name, width, height)
@@ -105,6 +110,13 @@ def _check_scans(data: bytes, width: int, height: int, field: str) -> None:
     if across * down * scans > MAX_SCANNED_PIXELS:
         blocks = f"blocks of {across} x {down} pixels in {scans} scans"
         raise _too_large(f"{field}: {blocks}, expected at most {MAX_SCANNED_PIXELS} in all", field)
+
+
+def _check_profiles(data: bytes, field: str) -> None:
+    profiles = data.count(_PROFILE)  # those that pixels spell by chance among them
+    if profiles > MAX_PROFILES:
+        message = f"{field}: {profiles} colour profiles in a PNG file, expected at most {MAX_PROFILES}"
+        raise invalid_input(message, field, "IMAGE_UNDECODABLE")
 
 
 def _check_runs(data: bytes, width: int, height: int, field: str) -> None:

@@ -332,6 +332,17 @@ def test_a_progressive_photo_of_the_largest_size_is_decoded() -> None:
     assert decode(data, "L", "images[0]").size == (10_000, 5000)
 
 
+def test_a_png_of_many_colour_profiles_is_refused_before_any_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked: list[int] = []
+    monkeypatch.setattr("PIL.PngImagePlugin._safe_zlib_decompress", lambda data: unpacked.append(len(data)) or b"")
+    whole, profile = png_of_zeros(1, 1), png_chunk(b"iCCP", b"name\0\0" + zlib.compress(bytes(1 << 20)))
+    decode(whole[:33] + profile + whole[33:], "L", "images[0]")
+    assert len(unpacked) == 1
+    error = refusal(whole[:33] + profile * 4000 + whole[33:])
+    assert (error.reason, len(unpacked)) == ("IMAGE_UNDECODABLE", 1)
+    assert str(error) == "images[3]: 4000 colour profiles in a PNG file, expected at most 16"
+
+
 def test_a_png_in_pieces_of_one_kilobyte_is_decoded() -> None:
     photo = skimage.data.astronaut()
     deflated = zlib.compress(b"".join(b"\0" + row.tobytes() for row in photo), 1)
