@@ -15,10 +15,10 @@ from argosy.v1 import model_pb2
 from argosy.v1.manifest_pb2 import ModelManifest
 from argosy_cli.errors import CliError
 from argosy_client import ArgosyError, Options, Reply, Timing
-from argosy_client.connection import KEEPALIVE, MAX_MESSAGE_BYTES, routing_headers
+from argosy_client.connection import KEEPALIVE, MAX_MESSAGE_BYTES, routed
 from argosy_client.methods import Method, Request, Response
 
-__all__ = ["CHANNEL_OPTIONS", "Fleet", "Reply", "Timing", "connect", "routing_headers"]
+__all__ = ["CHANNEL_OPTIONS", "Fleet", "Reply", "Timing", "connect", "routed"]
 
 # For channels that wait for a fleet that is starting, which argosy_client has no need to do.
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (

@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2
 
 from argosy.v1 import model_pb2
 from argosy.v1.model_pb2_grpc import ModelServiceStub
-from argosy_cli.client import CHANNEL_OPTIONS, routing_headers
+from argosy_cli.client import CHANNEL_OPTIONS, routed
 from argosy_cli.errors import CliError
 
 ModelVersion: TypeAlias = tuple[str, str]
@@ -61,7 +61,7 @@ async def wait_until_ready(name: str, address: str, wanted: set[ModelVersion]) -
                     break
             for model, version in sorted(wanted):
                 request = model_pb2.GetModelRequest(model=model, version=version)
-                await stub.GetModel(request, metadata=tuple(routing_headers(model, version).items()))
+                await stub.GetModel(request, metadata=tuple(routed({}, model, version).items()))
         except grpc.aio.AioRpcError as error:
             raise CliError(f"{name} at {address} did not become ready: {error.details()}") from None
 

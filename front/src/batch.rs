@@ -130,7 +130,7 @@ impl Batch {
         false
     }
 
-    /// A caller has gone: when no other waits for an answer that is still to come, say so.
+    /// A caller waits no more: when no other waits for an answer that is still to come, say so.
     pub fn caller_gone(&self) {
         let mut state = lock(&self.state);
         if !self.nobody_waits(&state) {

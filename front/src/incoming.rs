@@ -24,7 +24,7 @@ pub enum Broken {
 }
 
 /// Any message has so long, and a second more for each of so many bytes.
-const SHORTEST: Duration = Duration::from_secs(20);
+const LEAST_TIME: Duration = Duration::from_secs(20);
 const SLOWEST_BYTES: usize = 1 << 20;
 
 /// The messages of one call.
@@ -146,8 +146,8 @@ impl Incoming {
 }
 
 /// What a message of so many bytes has, to come or to be taken, while it holds room that others want.
-pub fn longest(bytes: usize) -> Duration {
-    SHORTEST + Duration::from_secs((bytes / SLOWEST_BYTES) as u64)
+pub fn time_for(bytes: usize) -> Duration {
+    LEAST_TIME + Duration::from_secs((bytes / SLOWEST_BYTES) as u64)
 }
 
 async fn whole_in_time<T>(
@@ -159,9 +159,9 @@ async fn whole_in_time<T>(
         return reading.await;
     }
     let length = head.map_or(0, |head| head.length);
-    let longest = longest(length);
-    timeout(longest, reading).await.unwrap_or_else(|_| {
-        let text = format!("a message of {length} bytes has {} s to come", longest.as_secs());
+    let time = time_for(length);
+    timeout(time, reading).await.unwrap_or_else(|_| {
+        let text = format!("a message of {length} bytes has {} s to come", time.as_secs());
         Err(Broken::Refused(deadline_exceeded(text)))
     })
 }

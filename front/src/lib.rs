@@ -78,6 +78,8 @@ pub mod wire;
 #[cfg(test)]
 mod cache_tests;
 #[cfg(test)]
+mod frame_tests;
+#[cfg(test)]
 mod infer_tests;
 #[cfg(test)]
 mod line_tests;

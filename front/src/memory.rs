@@ -46,11 +46,11 @@ impl MessageMemory {
         if bytes <= SMALL_BYTES {
             return Ok(Held::default());
         }
-        self.hold_any(bytes).await
+        self.hold_however_small(bytes).await
     }
 
     /// As `hold`, of what is small too.
-    pub async fn hold_any(&self, bytes: usize) -> Result<Held, ServingError> {
+    pub async fn hold_however_small(&self, bytes: usize) -> Result<Held, ServingError> {
         timeout(self.longest_wait, self.acquire(bytes)).await.map_err(|_| {
             let waited = self.longest_wait.as_secs();
             let text = format!("there was no room for a message of up to {bytes} bytes within {waited} s");

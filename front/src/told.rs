@@ -25,7 +25,7 @@ pub struct Told {
 }
 
 impl Told {
-    /// The trailers of an answer that is no error.
+    /// The trailers of an answer, with the status of one that is no error.
     pub fn trailers(self) -> HeaderMap {
         let mut trailers = self.batch.0.clone();
         trailers.insert(QUEUE_US, unindexed(self.queue_us));

@@ -1,8 +1,9 @@
 //! Answers that their callers leave no window for: sent as they are taken, within bounds.
 //!
 //! What HTTP/2 was given stays until the caller takes it or the connection ends. So an answer that does not fit into the
-//! caller's window is given piece by piece; all of them together have the room of a few of the greatest size, and each
-//! has so long to be taken. Small ones are not looked at: as many as a connection may have open take little.
+//! caller's window of the moment is given piece by piece. Those that are sent so have the room of a few of the greatest
+//! size, and each has so long to be taken; the others wait for room, whole, and not for long. Small ones are not looked
+//! at: as many as a connection may have open take little.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 
 use crate::error::{deadline_exceeded, ServingError};
 use crate::frame::HEAD;
-use crate::incoming::longest;
+use crate::incoming::time_for;
 use crate::outgoing::Outgoing;
 use crate::race::{race, Either};
 use crate::status::put_status;
@@ -47,7 +48,9 @@ pub fn poll_taken(stream: &mut SendStream<Bytes>, context: &mut Context) -> Poll
 
 /// Send a framed message as its caller takes it, then the trailers; an error in their place where it does not.
 pub async fn send_as_taken(mut stream: SendStream<Bytes>, frame: Bytes, trailers: HeaderMap, outgoing: Arc<Outgoing>) {
-    let room = outgoing.room.hold_any(frame.len().saturating_sub(HEAD));
+    // While it waits, the connection's window is for others.
+    stream.reserve_capacity(0);
+    let room = outgoing.room.hold_however_small(frame.len().saturating_sub(HEAD));
     let held = race(room, poll_fn(|context| stream.poll_reset(context))).await;
     let sent = match held {
         Either::First(Ok(held)) => {
@@ -72,11 +75,11 @@ pub async fn send_as_taken(mut stream: SendStream<Bytes>, frame: Bytes, trailers
 }
 
 async fn send_in_time(stream: &mut SendStream<Bytes>, frame: Bytes) -> Result<Result<(), ServingError>, Gone> {
-    let (bytes, longest) = (frame.len(), longest(frame.len()));
-    match timeout(longest, send_pieces(stream, frame)).await {
+    let (bytes, time) = (frame.len(), time_for(frame.len()));
+    match timeout(time, send_pieces(stream, frame)).await {
         Ok(sent) => sent.map(Ok),
         Err(_) => {
-            let text = format!("an answer of {bytes} bytes has {} s to be taken", longest.as_secs());
+            let text = format!("an answer of {bytes} bytes has {} s to be taken", time.as_secs());
             Ok(Err(deadline_exceeded(text)))
         }
     }

@@ -112,11 +112,11 @@ def _web_where_known() -> ExtensionWithMatcher:
 
 def _extraction_where_needed() -> ExtensionWithMatcher:
     """The extraction filter, skipped where headers say model and version or the message is compressed."""
-    either = Matcher.MatcherList.Predicate
+    predicate = Matcher.MatcherList.Predicate
     named = [header_matches(MODEL_HEADER, ".+"), header_matches(VERSION_HEADER, ".*")]
-    said = either(and_matcher=either.PredicateList(predicate=named))
+    said = predicate(and_matcher=predicate.PredicateList(predicate=named))
     packed_message = header_matches("grpc-encoding", "[^i].*")  # 'identity' is the one encoding that is none
-    needless = either(or_matcher=either.PredicateList(predicate=[said, packed_message]))
+    needless = predicate(or_matcher=predicate.PredicateList(predicate=[said, packed_message]))
     return _skipped_where(needless, TypedExtensionConfig(name=_EXTRACTION, typed_config=packed(_extraction())))
 
 

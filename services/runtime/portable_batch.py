@@ -168,7 +168,7 @@ class PortableBatch:
         self.caller_gone()
 
     def caller_gone(self) -> None:
-        """A caller has cancelled: when no other waits for an answer that is still to come, say so."""
+        """A caller waits no more: when no other waits for an answer that is still to come, say so."""
         with self._lock:
             if self._when_abandoned is None or not self._unanswered or self._somebody_waits():
                 return

@@ -27,16 +27,16 @@ class Calls:
         self._max_metadata_bytes, self._refusals = max_metadata_bytes, refusals
 
     def unary(self, answer: Callable[[bytes, Context], Awaitable[bytes]]) -> MethodHandler:
-        async def begin(messages: Messages, context: Context) -> bytes:
-            return await answer(await self._only_message(messages, context), context)
+        async def begin(_: Messages, context: Context) -> bytes:
+            return await answer(await self._only_message(context), context)
 
         return grpc.stream_unary_rpc_method_handler(begin)
 
     def watch(self, answer: Callable[[bytes, Context], Awaitable[None]]) -> MethodHandler:
         """One message in, a stream out."""
 
-        async def begin(messages: Messages, context: Context) -> None:
-            await answer(await self._only_message(messages, context), context)
+        async def begin(_: Messages, context: Context) -> None:
+            await answer(await self._only_message(context), context)
 
         return grpc.stream_stream_rpc_method_handler(begin)
 
@@ -47,10 +47,11 @@ class Calls:
 
         return grpc.stream_stream_rpc_method_handler(begin)
 
-    async def _only_message(self, messages: Messages, context: Context) -> bytes:
+    async def _only_message(self, context: Context) -> bytes:
         await self._check_metadata(context)
-        message = await anext(messages, None)
-        if message is None:
+        # Not by an iterator, which grpcio's end of a call would keep, and with it the message.
+        message: object = await context.read()
+        if not isinstance(message, bytes):  # grpcio's EOF
             error = invalid_input("a unary call has one message", reason="MALFORMED_MESSAGE")
             return await self._refusals.abort(context, error)
         return message

@@ -41,8 +41,7 @@ from services.runtime.portable_watch import (
 from services.runtime.rpc_errors import Context
 
 Result = TypeVar("Result")
-# How far above the limit a message may be and still get our error rather than grpcio's own, which has no details; and
-# what a stream may wrap around an answer.
+# How far above the limit a message may be and still get our error rather than grpcio's own, which has no details.
 _LIMIT_SLACK_BYTES = 64 * 1024
 
 

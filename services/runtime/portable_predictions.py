@@ -53,7 +53,6 @@ class Predictions:
         self._open_routes = [route for route in routes if _is_open(route)]
         self._table, self._limits, self._refusals, self._clock = table, limits, refusals, clock
         self._room = Room(limits.max_message_bytes)
-        self._room = Room(limits.max_message_bytes)
         self._readers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="front-reader")
 
     @property

@@ -169,6 +169,9 @@ class ModelRepository:
             if not self._table.ready_versions(model):
                 self._table.put(model, wanted[0], Entry(REFUSED, error.message))
             raise
+        with suppress(ServingError):  # of a folder that is there and cannot be read
+            self._table.forget_missing(model, versions(self._dir, model))
+            self._table.tell_front(model)
         raise unknown_model(model)
 
     def _load_wanted(self, model: str, wanted: list[str], config: ServingConfig) -> ServingError | None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from grpc import aio
 
-from argosy_client.connection import Options, routing_headers
+from argosy_client.connection import Options, routed
 from argosy_client.errors import ArgosyError, error_of
 from argosy_client.methods import Method, Request, Response, named_version
 from argosy_client.replies import Reply, timing_of
@@ -81,8 +81,7 @@ class AsyncCalls:
     def metadata(self, model: str, version: str) -> aio.Metadata:
         headers = dict(self._options.metadata)
         self._inject(headers)
-        headers |= routing_headers(model, version)
-        return aio.Metadata(*((name.lower(), value) for name, value in headers.items()))
+        return aio.Metadata(*routed(headers, model, version).items())
 
 
 def error_of_aio(failure: aio.AioRpcError) -> ArgosyError:

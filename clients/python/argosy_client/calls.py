@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import grpc
 
-from argosy_client.connection import Options, routing_headers
+from argosy_client.connection import Options, routed
 from argosy_client.errors import ArgosyError, error_of
 from argosy_client.methods import Method, Request, Response, named_version
 from argosy_client.replies import Reply, timing_of
@@ -69,8 +69,7 @@ class Calls:
         """The caller's own, the trace's, and the headers that spare the router a look into the message."""
         headers = dict(self._options.metadata)
         self._inject(headers)
-        headers |= routing_headers(model, version)
-        return tuple((name.lower(), value) for name, value in headers.items())
+        return tuple(routed(headers, model, version).items())
 
     def _pause(self, error: ArgosyError, deadline: float) -> None:
         pause_s = pause_before_retry(error, deadline - time.monotonic())

@@ -50,9 +50,14 @@ class Options:
         return [*arguments, *([("grpc.enable_http_proxy", 0)] if _is_loopback(address) else [])]
 
 
-def routing_headers(model: str, version: str) -> dict[str, str]:
-    """What spares the router a look into the message: model and version as it names them, '' for the default one."""
-    return {MODEL_HEADER: model, VERSION_HEADER: version} if model else {}
+def routed(headers: Mapping[str, str], model: str, version: str) -> dict[str, str]:
+    """The caller's own headers, and what spares the router a look into the message: model and version as it names them,
+    '' for the default one. Where it names none a version of the caller's own stays.
+    """
+    own = {name.lower(): value for name, value in headers.items()}
+    if not model:
+        return own
+    return {**own, MODEL_HEADER: model, VERSION_HEADER: version or own.get(VERSION_HEADER, "")}
 
 
 def _is_loopback(address: str) -> bool:

@@ -134,7 +134,8 @@ def test_every_call_says_its_version_in_the_header_or_that_it_names_none(
 ) -> None:
     for version in ("2", ""):
         classify(address, Options(), ["a"], version)
-    assert [metadata.get("argosy-version") for metadata in script.metadata] == ["2", ""]
+    classify(address, Options(metadata={"Argosy-Version": "3"}), ["a"], "")
+    assert [metadata.get("argosy-version") for metadata in script.metadata] == ["2", "", "3"]
 
 
 @pytest.mark.parametrize(

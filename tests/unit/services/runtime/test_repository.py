@@ -1,5 +1,6 @@
 """Versions come and go: what is wanted is ready, what must not be served is refused, and nothing is lost between."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from typing import NoReturn
@@ -348,3 +349,17 @@ def test_a_refusal_names_no_path_and_says_why_in_the_status(serve: Serve) -> Non
         served.repository.load("tiny")
     assert str(served.models) not in raised.value.message
     assert served.repository.statuses()[0].reason == raised.value.message
+
+
+def test_a_folder_that_could_not_be_read_is_forgotten_with_its_end(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve(only=("tiny",))
+    write_version(served.models)
+    with monkeypatch.context() as patch:
+        not_allowed(patch, "iterdir", served.models / "tiny")
+        assert refusal(lambda: served.repository.load("tiny")) == "MODEL_UNREADABLE"
+    assert list(served.states().values()) == ["REFUSED"]
+    shutil.rmtree(served.models / "tiny")
+    assert refusal(lambda: served.repository.load("tiny")) == "UNKNOWN_MODEL"
+    assert served.states() == {}
