@@ -17,6 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::calls::accept;
 use crate::counted::{Counted, Received};
 use crate::frame::HEAD;
+use crate::memory::SMALL_BYTES;
 use crate::race::{race, Either};
 use crate::server::{reached, Limits, Phase, Server};
 
@@ -116,7 +117,7 @@ fn builder(limits: &Limits) -> Builder {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .data_frame_budget(SMALL_FRAMES)
         .max_frame_size(FRAME)
-        .max_send_buffer_size(limits.max_message_bytes.saturating_add(HEAD).min(u32::MAX as usize))
+        .max_send_buffer_size(SMALL_BYTES + HEAD)
         .max_concurrent_streams(CALLS)
         .max_pending_accept_reset_streams(CALLS as usize)
         .max_concurrent_reset_streams(REFUSED)

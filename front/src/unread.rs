@@ -1,9 +1,9 @@
 //! Answers that their callers leave no window for: sent as they are taken, within bounds.
 //!
 //! What HTTP/2 was given stays until the caller takes it or the connection ends. So an answer that does not fit into the
-//! caller's window of the moment is given piece by piece. Those that are sent so have the room of a few of the greatest
-//! size, and each has so long to be taken; the others wait for room, whole, and not for long. Small ones are not looked
-//! at: as many as a connection may have open take little.
+//! caller's window of the moment, or is as large as what needs room on its way in, is given piece by piece. Those that
+//! are sent so have the room of a few of the greatest size, and each has so long to be taken; the others wait for room,
+//! whole, and not for long. Small ones are not looked at: as many as a connection may have open take little.
 
 use std::future::poll_fn;
 use std::sync::Arc;
