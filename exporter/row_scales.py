@@ -18,16 +18,16 @@ from exporter.graph import opset_of
 
 _DOMAIN, _PRODUCT = "argosy", "ProductByRow"
 _STEPS, _MIDDLE = 127, 128
-_LEAST = np.float32(1e-30)  # a row or a column of zeros has a scale too
+_LEAST = 1e-30  # a row or a column of zeros has a scale too
 # Not multiplied by the product of both scales: ONNX Runtime takes that for one number, and fuses it wrongly.
 _FUNCTION = """
 <domain: "argosy", opset_import: ["": %(opset)d]>
 ProductByRow (rows, weights, weight_scales) => (product)
 {
-    steps = Constant <value = float {127.0}> ()
-    middle = Constant <value = uint8 {128}> ()
+    steps = Constant <value = float {%(steps)d.0}> ()
+    middle = Constant <value = uint8 {%(middle)d}> ()
     one = Constant <value = float {1.0}> ()
-    least = Constant <value = float {1e-30}> ()
+    least = Constant <value = float {%(least)g}> ()
     axes = Constant <value = int64[1] {-1}> ()
     sizes = Abs (rows)
     largest = ReduceMax %(over_axes)s
@@ -67,7 +67,7 @@ def _is_matrix(tensor: onnx.TensorProto) -> bool:
 
 def _by_column(weights: Array) -> tuple[Array, Array]:
     """uint8[inner, columns] around the middle, and float32[columns]: what one step of each is worth."""
-    scales = np.maximum(np.abs(weights).max(axis=0, initial=0), _LEAST) / np.float32(_STEPS)
+    scales = np.maximum(np.abs(weights).max(axis=0, initial=0), np.float32(_LEAST)) / np.float32(_STEPS)
     return (np.rint(weights / scales) + _MIDDLE).astype(np.uint8), scales
 
 
@@ -75,7 +75,8 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
     """The nodes of the product in place of its name."""
     opset = opset_of(model)
     over_axes = _OVER_AXES if opset >= 18 else _OVER_AXES_BEFORE_18
-    model.functions.append(parser.parse_function(_FUNCTION % {"opset": opset, "over_axes": over_axes}))
+    numbers = {"steps": _STEPS, "middle": _MIDDLE, "least": _LEAST}
+    model.functions.append(parser.parse_function(_FUNCTION % {"opset": opset, "over_axes": over_axes, **numbers}))
     model.opset_import.append(helper.make_opsetid(_DOMAIN, 1))
     whole = inliner.inline_selected_functions(model, [(_DOMAIN, _PRODUCT)])
     standing = [entry for entry in whole.opset_import if entry.domain != _DOMAIN]

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::SendStream;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use crate::caller::Answer;
 use crate::error::{answer_too_large, ServingError};
@@ -60,6 +60,14 @@ impl Outgoing {
         let _ = to.send_response(response, true);
     }
 
+    /// The trailers of an answer that has begun and ends with an error, which is counted.
+    pub fn failed(&self, error: &ServingError) -> HeaderMap {
+        self.refusals.count(error);
+        let mut trailers = HeaderMap::new();
+        put_status(&mut trailers, error);
+        trailers
+    }
+
     /// Begin to answer with a stream; None where the caller has gone.
     pub fn stream(self: &Arc<Self>, mut to: SendResponse<Bytes>) -> Option<OutgoingStream> {
         let stream = to.send_response(head(), false).ok()?;
@@ -104,11 +112,7 @@ impl OutgoingStream {
 
     /// End the stream, with an error where there is one.
     pub fn end(mut self, error: Option<&ServingError>) {
-        let mut trailers = plain_trailers();
-        if let Some(error) = error {
-            self.outgoing.refusals.count(error);
-            put_status(&mut trailers, error);
-        }
+        let trailers = error.map_or_else(plain_trailers, |error| self.outgoing.failed(error));
         let _ = self.stream.send_trailers(trailers);
     }
 }

@@ -19,8 +19,6 @@ use crate::frame::HEAD;
 use crate::incoming::time_for;
 use crate::outgoing::Outgoing;
 use crate::race::{race, Either};
-use crate::status::put_status;
-use crate::told::plain_trailers;
 
 /// An answer up to this is handed to HTTP/2 whatever the caller's window.
 const SMALL_BYTES: usize = 16 * 1024;
@@ -63,12 +61,7 @@ pub async fn send_as_taken(mut stream: SendStream<Bytes>, frame: Bytes, trailers
     };
     let trailers = match sent {
         Ok(Ok(())) => trailers,
-        Ok(Err(error)) => {
-            outgoing.refusals.count(&error);
-            let mut trailers = plain_trailers();
-            put_status(&mut trailers, &error);
-            trailers
-        }
+        Ok(Err(error)) => outgoing.failed(&error),
         Err(Gone) => return,
     };
     let _ = stream.send_trailers(trailers);
