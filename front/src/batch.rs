@@ -3,6 +3,7 @@
 //! Each is answered once; the answers are kept until the last is there and go back together. What a worker drops is
 //! answered INTERNAL, so that no caller ever hangs.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -17,6 +18,9 @@ use crate::sync::lock;
 
 /// What is done, from any thread and at most once, when every caller of a batch has gone.
 pub type WhenAbandoned = Box<dyn FnOnce() + Send>;
+
+/// What callers are to know of their own tensors, by the request's index: parameters of its answer, each of them true.
+pub type Remarks = HashMap<usize, Vec<String>>;
 
 type Outcome = Result<Bytes, ServingError>;
 
@@ -77,11 +81,12 @@ impl Batch {
     }
 
     /// Answer every request that has no answer yet with its rows of the outputs, which have all of the batch's rows.
-    pub fn settle_with(&self, outputs: &[Output]) {
+    pub fn settle_with(&self, outputs: &[Output], remarks: &Remarks) {
         let mut start = 0;
-        let frames = self.requests.iter().map(|request| {
+        let frames = self.requests.iter().enumerate().map(|(index, request)| {
             let call = request.call.as_ref()?;
-            let frame = encode_infer(call, &self.queue.spec.reply_head, outputs, start);
+            let remarks = remarks.get(&index).map_or(&[][..], Vec::as_slice);
+            let frame = encode_infer(call, &self.queue.spec.reply_head, outputs, start, remarks);
             start += request.rows as usize;
             Some(frame)
         });

@@ -38,25 +38,27 @@ pub enum OutputData<'a> {
     },
 }
 
-/// The rows `start..start + call.rows` of each output that the call asked for, as a framed ModelInferResponse.
-pub fn encode_infer(call: &InferCall, head: &[u8], outputs: &[Output], start: usize) -> Bytes {
+/// The rows `start..start + call.rows` of each output that the call asked for, as a framed ModelInferResponse. Each of
+/// `remarks` is a parameter that is true.
+pub fn encode_infer(call: &InferCall, head: &[u8], outputs: &[Output], start: usize, remarks: &[String]) -> Bytes {
     let rows = call.rows as usize;
     let chosen = chosen(call, outputs);
     // All or none: whoever reads raw contents by an output's place would take those of another.
     let is_raw = call.raw || chosen.iter().any(|output| output.datatype.contents_field().is_none());
     let raw = if is_raw { &chosen[..] } else { &[] };
-    let mut tensors = Vec::with_capacity(TENSOR_BYTES * chosen.len());
-    chosen.iter().for_each(|output| put_tensor(&mut tensors, output, start, rows, is_raw));
+    let mut middle = Vec::with_capacity(TENSOR_BYTES * chosen.len());
+    remarks.iter().for_each(|remark| put_remark(&mut middle, remark));
+    chosen.iter().for_each(|output| put_tensor(&mut middle, output, start, rows, is_raw));
     let id = if call.id.is_empty() { 0 } else { bytes_field_length(call.id.len()) };
     let raw_bytes: usize = raw.iter().map(|output| bytes_field_length(raw_length(output, start, rows))).sum();
-    let length = head.len() + id + tensors.len() + raw_bytes;
+    let length = head.len() + id + middle.len() + raw_bytes;
     let mut out = Vec::with_capacity(HEAD + length);
     put_frame_head(&mut out, length);
     out.extend_from_slice(head);
     if id > 0 {
         put_bytes(&mut out, 3, &call.id);
     }
-    out.extend_from_slice(&tensors);
+    out.extend_from_slice(&middle);
     // Straight into the frame: elements are most of an answer, and are copied once.
     raw.iter().for_each(|output| put_raw(&mut out, output, start, rows));
     out.into()
@@ -79,6 +81,14 @@ pub fn encode_head(model: &str, version: &str) -> Vec<u8> {
         }
     }
     head
+}
+
+/// An entry of the map `parameters`: a name, and an InferParameter whose bool_param is true.
+fn put_remark(out: &mut Vec<u8>, name: &str) {
+    const TRUE: [u8; 2] = [1 << 3, 1];
+    put_head(out, 4, bytes_field_length(name.len()) + bytes_field_length(TRUE.len()));
+    put_bytes(out, 1, name.as_bytes());
+    put_bytes(out, 2, &TRUE);
 }
 
 fn put_tensor(out: &mut Vec<u8>, output: &Output, start: usize, rows: usize, is_raw: bool) {
@@ -200,7 +210,7 @@ mod tests {
     fn an_answer_holds_its_own_rows_alone() {
         let data = OutputData::Numbers(&[1, 0, 2, 0, 3, 0]);
         let outputs = [Output { name: "y", datatype: Datatype::Int16, shape: &[3, 1], data }];
-        let frame = encode_infer(&call(true), &encode_head("m", "1"), &outputs, 1);
+        let frame = encode_infer(&call(true), &encode_head("m", "1"), &outputs, 1, &[]);
         assert_eq!(&frame[frame.len() - 4..], [6 << 3 | 2, 2, 2, 0]);
         assert_eq!(frame.len(), 5 + u32::from_be_bytes(frame[1..5].try_into().unwrap()) as usize);
     }
@@ -208,7 +218,7 @@ mod tests {
     #[test]
     fn a_negative_typed_number_takes_ten_bytes() {
         let outputs = [Output { name: "y", datatype: Datatype::Int8, shape: &[1], data: OutputData::Numbers(&[0xff]) }];
-        let frame = encode_infer(&call(false), b"", &outputs, 0);
+        let frame = encode_infer(&call(false), b"", &outputs, 0, &[]);
         let mut message = Reader::new(&frame[HEAD..]);
         let Ok(Some((5, Value::Bytes(tensor)))) = message.field() else { panic!("no tensor") };
         assert_eq!(&tensor[tensor.len() - 14..], [42, 12, 18, 10, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]);
@@ -218,7 +228,7 @@ mod tests {
     fn strings_come_back_each_after_its_length() {
         let data = OutputData::Strings { bytes: b"aabbb", ends: &[2, 5] };
         let outputs = [Output { name: "y", datatype: Datatype::Bytes, shape: &[2], data }];
-        let frame = encode_infer(&call(true), b"", &outputs, 1);
+        let frame = encode_infer(&call(true), b"", &outputs, 1, &[]);
         assert_eq!(&frame[frame.len() - 9..], [6 << 3 | 2, 7, 3, 0, 0, 0, b'b', b'b', b'b']);
     }
 }

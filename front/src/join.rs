@@ -1,9 +1,13 @@
 //! ModelInferResponses to the parts of one request as the one to all of it.
 //!
-//! They differ in nothing but rows: every tensor keeps its name and datatype, its first dimension is the sum of the
-//! parts', and its elements, raw or typed, stand one part behind the other.
+//! They differ in nothing but rows and what is remarked of them: every tensor keeps its name and datatype, its first
+//! dimension is the sum of the parts', and its elements, raw or typed, stand one part behind the other; the whole has the
+//! parameters that any part has.
 
 use crate::proto::{put_bytes, put_varint, Malformed, Reader, Value};
+
+/// ModelInferResponse.parameters, of which each entry is a field of its own.
+const PARAMETERS: u32 = 4;
 
 /// One response, cut into what is joined and what is not.
 #[derive(Default)]
@@ -26,7 +30,7 @@ pub fn join_infer(parts: &[&[u8]]) -> Result<Vec<u8>, Malformed> {
     let parts = parts.iter().map(|part| read(part)).collect::<Result<Vec<_>, _>>()?;
     let first = parts.first().ok_or(Malformed)?;
     let mut out = Vec::new();
-    first.head.iter().for_each(|(number, text)| put_bytes(&mut out, *number, text));
+    head(&parts).iter().for_each(|(number, bytes)| put_bytes(&mut out, *number, bytes));
     for index in 0..first.tensors.len() {
         let tensors = parts.iter().map(|part| part.tensors.get(index).ok_or(Malformed));
         put_bytes(&mut out, 5, &joined(&tensors.collect::<Result<Vec<_>, _>>()?)?);
@@ -36,6 +40,19 @@ pub fn join_infer(parts: &[&[u8]]) -> Result<Vec<u8>, Malformed> {
         put_bytes(&mut out, 6, &raw.collect::<Result<Vec<_>, _>>()?.concat());
     }
     Ok(out)
+}
+
+/// The first part's, and what the others' parameters have beyond it.
+fn head<'a>(parts: &[Response<'a>]) -> Vec<(u32, &'a [u8])> {
+    let mut head = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        for field in part.head.iter().filter(|field| index == 0 || field.0 == PARAMETERS) {
+            if !head.contains(field) {
+                head.push(*field);
+            }
+        }
+    }
+    head
 }
 
 fn joined(parts: &[&Tensor]) -> Result<Vec<u8>, Malformed> {
@@ -104,6 +121,10 @@ mod tests {
     use bytes::Bytes;
 
     fn response(rows: u64, raw: bool, shape: &[i64], data: &[u8]) -> Vec<u8> {
+        remarked(rows, raw, shape, data, &[])
+    }
+
+    fn remarked(rows: u64, raw: bool, shape: &[i64], data: &[u8], remarks: &[&str]) -> Vec<u8> {
         let call = InferCall {
             id: Bytes::from_static(b"id"),
             inputs: vec![],
@@ -117,13 +138,22 @@ mod tests {
             Output { name: "y", datatype: Datatype::Int16, shape, data: OutputData::Numbers(data) },
             Output { name: "z", datatype: Datatype::Int16, shape, data: OutputData::Numbers(data) },
         ];
-        encode_infer(&call, &encode_head("m", "1"), &outputs, 0)[HEAD..].to_vec()
+        let remarks: Vec<String> = remarks.iter().map(|remark| remark.to_string()).collect();
+        encode_infer(&call, &encode_head("m", "1"), &outputs, 0, &remarks)[HEAD..].to_vec()
     }
 
     #[test]
     fn two_raw_parts_are_the_answer_to_all_their_rows() {
         let (first, second) = (response(2, true, &[2, 1], &[1, 0, 2, 0]), response(1, true, &[1, 1], &[3, 0]));
         let whole = response(3, true, &[3, 1], &[1, 0, 2, 0, 3, 0]);
+        assert_eq!(join_infer(&[&first, &second]), Ok(whole));
+    }
+
+    #[test]
+    fn the_whole_has_what_is_remarked_of_any_part_once() {
+        let first = remarked(1, true, &[1, 1], &[1, 0], &["a", "b"]);
+        let second = remarked(1, true, &[1, 1], &[2, 0], &["b", "c"]);
+        let whole = remarked(2, true, &[2, 1], &[1, 0, 2, 0], &["a", "b", "c"]);
         assert_eq!(join_infer(&[&first, &second]), Ok(whole));
     }
 

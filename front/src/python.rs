@@ -217,7 +217,7 @@ fn tensors(parts: Vec<TensorParts>) -> PyResult<Vec<TensorSignature>> {
 }
 
 /// Raised by one with every change of what this module offers or takes, as in `services/runtime/native_interface.py`.
-const INTERFACE: u32 = 6;
+const INTERFACE: u32 = 7;
 
 /// The module `argosy_front`.
 #[pymodule]

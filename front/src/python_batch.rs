@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Remarks};
 use crate::buffers::{Buffers, Lent};
 use crate::counts::us;
 use crate::frame::framed;
@@ -100,21 +100,24 @@ impl NativeBatch {
         gathered.into_iter().map(|input| python_input(py, input)).collect()
     }
 
-    /// Answer every request with its rows. outputs: (datatype, shape, elements) each, in the order of the signature.
-    fn reply_tensors(&self, py: Python<'_>, outputs: Vec<OutputParts<'_>>) -> PyResult<()> {
+    /// Answer every request with its rows. outputs: (datatype, shape, elements) each, in the order of the signature;
+    /// remarks: what the answer of the request at an index is told to have.
+    #[pyo3(signature = (outputs, remarks = Remarks::new()))]
+    fn reply_tensors(&self, py: Python<'_>, outputs: Vec<OutputParts<'_>>, remarks: Remarks) -> PyResult<()> {
         let names: Vec<&str> =
             self.batch.queue().spec.signature.outputs.iter().map(|output| output.name.as_str()).collect();
         let owned: Vec<OwnedOutput> = outputs.into_iter().map(OwnedOutput::new).collect::<PyResult<_>>()?;
         let outputs: Vec<Output> = names.iter().zip(&owned).map(|(name, output)| output.view(name)).collect();
-        py.detach(|| self.batch.settle_with(&outputs));
+        py.detach(|| self.batch.settle_with(&outputs, &remarks));
         Ok(())
     }
 
     /// As `reply_tensors`, with the outputs that stand in the buffers. Whether the batch is settled.
-    fn reply_buffers(&self, py: Python<'_>) -> PyResult<bool> {
+    #[pyo3(signature = (remarks = Remarks::new()))]
+    fn reply_buffers(&self, py: Python<'_>, remarks: Remarks) -> PyResult<bool> {
         let lent = self.lent.as_ref().ok_or_else(|| misuse("the batch is not in buffers"))?;
         Ok(py.detach(|| {
-            self.batch.settle_with(&buffered(lent, &self.batch));
+            self.batch.settle_with(&buffered(lent, &self.batch), &remarks);
             self.batch.is_settled()
         }))
     }

@@ -11,6 +11,7 @@ images, texts, tables or ONNX Runtime.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
@@ -28,6 +29,10 @@ MODEL_INFER = "/inference.GRPCInferenceService/ModelInfer"
 
 # Rows, images and texts are numbers of every dtype that the Open Inference Protocol has; BYTES arrays hold `bytes`.
 Array: TypeAlias = NDArray[np.generic]
+
+# What callers are to know of their own tensors, by the request's index: parameters of its answer, each of them true.
+Remarks: TypeAlias = Mapping[int, Sequence[str]]
+NO_REMARKS: Remarks = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,7 @@ class Batch(Protocol):
         `for_worker` perhaps `BufferedRows`, good until the batch is dropped.
         """
 
-    def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
+    def reply_tensors(self, outputs: Mapping[str, Array], remarks: Remarks = NO_REMARKS) -> None:
         """ModelInfer only: answer every request that has no answer yet with its rows of each output. All outputs have
         the batch's rows.
         """

@@ -41,11 +41,11 @@ class InPlace:
         try:
             version = self._acquire()
             runs = version.session.host_runs
-            if runs is not None and version.in_place:
-                begun_ns = self._clock()
-                batch.on_abandoned(self._end)
-                version.check(rows)
+            begun_ns = self._clock()
+            # Where a caller is to be told anything, not here.
+            if runs is not None and version.in_place and not version.check(rows):
                 ready_ns = self._clock()
+                batch.on_abandoned(self._end)
                 runs.run(rows, self._options)
                 run_ns = self._clock()
                 settled = batch.reply_buffers()

@@ -4,13 +4,14 @@ A request that is wrong fails alone, before the batch runs. A batch that cannot 
 that the one at fault fails alone too. What nobody foresaw becomes INTERNAL with an id, and the log has the rest.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
+from services.runtime.checked_tensors import checked, each_left, rows_of
 from services.runtime.errors import Cause, DeviceFaultError, ServingError
 from services.runtime.faults import ENDINGS, unforeseen
 from services.runtime.front import MODEL_INFER, Array, Batch
@@ -96,7 +97,7 @@ def _run_together(
     start = 0
     for index, request in decoded:
         rows = slice(start, start := start + batch.row_counts[index])
-        batch.reply(index, method.encode(request, _rows(outputs, rows)))
+        batch.reply(index, method.encode(request, rows_of(outputs, rows)))
     clock.end(POSTPROCESS)
 
 
@@ -123,16 +124,16 @@ def _run_alone(
 
 def _answer_tensors(batch: Batch, version: LoadedVersion, run: Run, clock: StageClock) -> None:
     inputs = batch.tensors()
-    failed = _failed_check(batch, inputs, version)
+    found = checked(batch, inputs, version.check)
     clock.end(PREPROCESS)
-    if len(failed) == batch.request_count:
+    if len(found.failed) == batch.request_count:
         return
     try:
-        outputs = _outputs(batch, inputs, failed, version, run)
+        outputs = _outputs(batch, inputs, found.failed, version, run)
     finally:
         clock.end(COMPUTE)
     if outputs:
-        batch.reply_tensors(outputs)
+        batch.reply_tensors(outputs, found.remarks)
     clock.end(POSTPROCESS)
 
 
@@ -142,7 +143,7 @@ def _outputs(
     """The outputs of the whole batch, blank for the requests that have failed; empty where all have."""
     if version.sequences is not None:
         runner = StepRunner(version.session, version.sequences, version.config.preferred_batch_rows)
-        parts = runner.run(batch, dict(_left(batch, inputs, failed)), run)
+        parts = runner.run(batch, dict(each_left(batch, inputs, failed)), run)
         return _assembled(parts, batch.row_counts) if parts else {}
     try:
         # With the rows of those that failed: what they are answered is settled, and no row looks at another.
@@ -155,30 +156,12 @@ def _outputs(
         return _run_each(batch, inputs, failed, version)
 
 
-def _failed_check(batch: Batch, inputs: Mapping[str, Array], version: LoadedVersion) -> AbstractSet[int]:
-    """The requests whose tensors the model does not take; they have their answers."""
-    try:
-        version.check(inputs)
-    except ServingError:
-        return {index for index, own in _left(batch, inputs, frozenset()) if not _passes(batch, index, own, version)}
-    return frozenset()
-
-
-def _passes(batch: Batch, index: int, own: Mapping[str, Array], version: LoadedVersion) -> bool:
-    try:
-        version.check(own)
-    except ServingError as error:
-        batch.fail(index, in_request(error, batch.first_rows[index]))
-        return False
-    return True
-
-
 def _run_each(
     batch: Batch, inputs: Mapping[str, Array], failed: AbstractSet[int], version: LoadedVersion
 ) -> dict[str, Array]:
     """The outputs of those that run by themselves, blank for the others, which have failed; empty where all have."""
     parts: dict[int, dict[str, Array]] = {}
-    for index, own in _left(batch, inputs, failed):
+    for index, own in each_left(batch, inputs, failed):
         try:
             parts[index] = _shaped(version.session.start(), version)(own)
         except ServingError as error:
@@ -204,21 +187,6 @@ def _assembled(parts: Mapping[int, Mapping[str, Array]], row_counts: Sequence[in
 def _blank(like: Array, rows: int) -> Array:
     shape = (rows, *like.shape[1:])
     return np.full(shape, b"", np.object_) if like.dtype == np.object_ else np.zeros(shape, like.dtype)
-
-
-def _left(
-    batch: Batch, inputs: Mapping[str, Array], failed: AbstractSet[int]
-) -> Iterator[tuple[int, dict[str, Array]]]:
-    """Each request that has not failed, with its own rows."""
-    start = 0
-    for index, count in enumerate(batch.row_counts):
-        rows = slice(start, start := start + count)
-        if index not in failed:
-            yield index, _rows(inputs, rows)
-
-
-def _rows(tensors: Mapping[str, Array], rows: slice) -> dict[str, Array]:
-    return {name: array[rows] for name, array in tensors.items()}
 
 
 def _by_length(run: Run, version: LoadedVersion) -> RunRows:

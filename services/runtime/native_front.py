@@ -15,9 +15,11 @@ from services.runtime.errors import ServingError
 from services.runtime.faults import unforeseen
 from services.runtime.front import (
     MODEL_INFER,
+    NO_REMARKS,
     Array,
     Limits,
     QueueSpec,
+    Remarks,
     Signature,
     TensorSignature,
     Tls,
@@ -210,14 +212,15 @@ class NativeBatch:
             self._tensors = {tensor.name: _array(tensor, *parts) for tensor, parts in inputs}
         return self._tensors
 
-    def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
+    def reply_tensors(self, outputs: Mapping[str, Array], remarks: Remarks = NO_REMARKS) -> None:
         """Raises ValueError, with nothing answered, where an output is missing, has not the batch's rows, or is of a
         dtype that the protocol does not have.
         """
         if outputs is self._buffered_outputs:
-            self._batch.reply_buffers()
+            self._batch.reply_buffers(dict(remarks))
             return
-        self._batch.reply_tensors([self._output_parts(tensor.name, outputs) for tensor in self._spec.signature.outputs])
+        parts = [self._output_parts(tensor.name, outputs) for tensor in self._spec.signature.outputs]
+        self._batch.reply_tensors(parts, dict(remarks))
 
     def reply(self, index: int, message: bytes) -> None:
         self._batch.reply(index, message)

@@ -5,7 +5,7 @@ a start. So both have a number, raised by one with every change of what crosses 
 """
 
 # As INTERFACE in front/src/python.rs.
-INTERFACE = 6
+INTERFACE = 7
 
 
 def check_interface(installed: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from services.runtime.errors import ServingError
 from services.runtime.faults import unforeseen
-from services.runtime.front import Array, QueueSpec
+from services.runtime.front import NO_REMARKS, Array, QueueSpec, Remarks
 from services.runtime.portable_cache import Key
 from services.runtime.portable_parts import Outcome, Whole
 from services.runtime.tensors import InferCall, encode_infer, gather
@@ -143,15 +143,15 @@ class PortableBatch:
     def tensors(self) -> dict[str, Array]:
         return gather(self._calls())
 
-    def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
+    def reply_tensors(self, outputs: Mapping[str, Array], remarks: Remarks = NO_REMARKS) -> None:
         """Raises ValueError, with nothing answered, where an output is missing, has not the batch's rows, or is of a
         dtype that the protocol does not have.
         """
         self._check_outputs(outputs)
         replies, start = [], 0
-        for call, rows in zip(self._calls(), self.row_counts, strict=True):
+        for index, (call, rows) in enumerate(zip(self._calls(), self.row_counts, strict=True)):
             own = {name: array[start : start + rows] for name, array in outputs.items()}
-            replies.append(encode_infer(call, self._spec.model, self._spec.version, own))
+            replies.append(encode_infer(call, self._spec.model, self._spec.version, own, remarks.get(index, ())))
             start += rows
         for index, message in enumerate(replies):
             self.reply(index, message)

@@ -59,6 +59,7 @@ def join_infer(parts: Sequence[bytes]) -> Outcome:
     """ModelInferResponses to the parts of a request as the one to all of it."""
     whole, *rest = map(ModelInferResponse.FromString, parts)
     for part in rest:
+        whole.MergeFrom(ModelInferResponse(parameters=part.parameters))
         for tensor, more in zip(whole.outputs, part.outputs, strict=True):
             if tensor.shape[1:] != more.shape[1:]:
                 return unforeseen("the answers to the parts of a request do not go together")

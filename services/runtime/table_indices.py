@@ -20,9 +20,10 @@ def index_check(manifest: ModelManifest) -> TensorCheck:
     if not tables:
         return accept_all
 
-    def check(inputs: Mapping[str, Array]) -> None:
+    def check(inputs: Mapping[str, Array]) -> tuple[str, ...]:
         for name, entries in tables.items():
             _check(name, inputs[name], entries)
+        return ()
 
     return check
 
@@ -32,9 +33,8 @@ def both(first: TensorCheck, second: TensorCheck) -> TensorCheck:
     if first is accept_all or second is accept_all:
         return second if first is accept_all else first
 
-    def check(inputs: Mapping[str, Array]) -> None:
-        first(inputs)
-        second(inputs)
+    def check(inputs: Mapping[str, Array]) -> tuple[str, ...]:
+        return first(inputs) + second(inputs)
 
     return check
 

@@ -131,9 +131,13 @@ def gather(calls: Sequence[InferCall]) -> dict[str, Array]:
     return {name: np.concatenate([call.inputs[name] for call in calls]) for name in calls[0].inputs}
 
 
-def encode_infer(call: InferCall, model: str, version: str, outputs: Mapping[str, Array]) -> bytes:
-    """The ModelInferResponse to one call from its own rows of the outputs."""
+def encode_infer(
+    call: InferCall, model: str, version: str, outputs: Mapping[str, Array], remarks: Iterable[str] = ()
+) -> bytes:
+    """The ModelInferResponse to one call from its own rows of the outputs; each of `remarks` is a parameter."""
     response = ModelInferResponse(model_name=model, model_version=version, id=call.request_id)
+    for remark in remarks:
+        response.parameters[remark].bool_param = True
     arrays = {name: outputs[name] for name in call.requested_outputs}
     datatypes = {name: datatype_of(array) for name, array in arrays.items()}
     # All or none: whoever reads raw contents by an output's place would take those of another.

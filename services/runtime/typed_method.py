@@ -41,8 +41,9 @@ TypedMethods: TypeAlias = Callable[[ModelManifest, Path], Sequence[TypedMethod[o
 
 
 # Looks at tensors that a caller made by itself, name -> [rows, ...]. Raises ServingError (INVALID_INPUT) that names the
-# tensor and the row, counted from 0, of the first element that the model must not get.
-TensorCheck: TypeAlias = Callable[[Mapping[str, Array]], None]
+# tensor and the row, counted from 0, of the first element that the model must not get. Gives what the caller is to know
+# of them: parameters that the answer has then, each of them true.
+TensorCheck: TypeAlias = Callable[[Mapping[str, Array]], tuple[str, ...]]
 
 # The check that a model's manifest asks for.
 TensorChecks: TypeAlias = Callable[[ModelManifest], TensorCheck]
@@ -51,8 +52,9 @@ TensorChecks: TypeAlias = Callable[[ModelManifest], TensorCheck]
 PaddingLimits: TypeAlias = Callable[[ModelManifest], float]
 
 
-def accept_all(inputs: Mapping[str, Array]) -> None:
+def accept_all(inputs: Mapping[str, Array]) -> tuple[str, ...]:  # noqa: ARG001  whatever they are
     """Whatever fits the signature will do."""
+    return ()
 
 
 def unchecked(manifest: ModelManifest) -> TensorCheck:  # noqa: ARG001  for models of every manifest

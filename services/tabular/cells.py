@@ -120,10 +120,14 @@ def column_of(spec: TableColumn, dtype: np.dtype[np.generic], categories: Catego
     """The manifest's column, whose cells go into a tensor of `dtype`."""
     kind, expected = _EXPECTED[spec.kind]
     imputed = spec.missing == MISSING_POLICY_IMPUTE
-    empty_is_missing = imputed and "" not in spec.categories
     return Column(
-        spec.name, spec.input, spec.index, kind, expected, _numbers(dtype), imputed, empty_is_missing, categories
+        spec.name, spec.input, spec.index, kind, expected, _numbers(dtype), imputed, empty_is_missing(spec), categories
     )
+
+
+def empty_is_missing(spec: TableColumn) -> bool:
+    """Whether the empty text is what the graph gets for a missing one."""
+    return spec.missing == MISSING_POLICY_IMPUTE and "" not in spec.categories
 
 
 def _numbers(dtype: np.dtype[np.generic]) -> NumberRange:

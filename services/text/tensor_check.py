@@ -21,14 +21,15 @@ def tensor_check(manifest: ModelManifest) -> TensorCheck:
     return lambda inputs: _check_tokens(tokens.ids_input, tokens.max_tokens, inputs)
 
 
-def _check_texts(name: str, inputs: Mapping[str, Array]) -> None:
+def _check_texts(name: str, inputs: Mapping[str, Array]) -> tuple[str, ...]:
     for row, text in enumerate(inputs[name].ravel().tolist()):
         if len(text) > MAX_TEXT_BYTES:
             message = f"input '{name}': row {row}: expected at most {MAX_TEXT_BYTES} bytes of UTF-8, got {len(text)}"
             raise invalid_input(message, f"inputs.{name}", "TEXT_TOO_LONG")
+    return ()
 
 
-def _check_tokens(ids: str, max_tokens: int, inputs: Mapping[str, Array]) -> None:
+def _check_tokens(ids: str, max_tokens: int, inputs: Mapping[str, Array]) -> tuple[str, ...]:
     width = inputs[ids].shape[1]
     if not 1 <= width <= max_tokens:
         message = f"input '{ids}': from 1 to {max_tokens} tokens a row are needed, got {width}"
@@ -37,3 +38,4 @@ def _check_tokens(ids: str, max_tokens: int, inputs: Mapping[str, Array]) -> Non
         if array.ndim == 2 and array.shape[1] != width:
             message = f"input '{name}': {width} tokens a row are needed as in '{ids}', got {array.shape[1]}"
             raise invalid_input(message, f"inputs.{name}")
+    return ()

@@ -1,5 +1,6 @@
 """The table of bad inputs through real models: each is refused as it should be, straight and through the router."""
 
+import math
 import urllib.request
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from argosy.v1 import manifest_pb2 as pb
 from argosy.v1 import text_pb2
 from argosy.v1.tabular_pb2 import TabularServicePredictResponse
 from argosy.v1.vision_pb2 import VisionServiceClassifyResponse
+from inference.grpc_service_pb2 import ModelInferResponse
 from tests.e2e import traffic as t
 from tests.e2e.bad_requests import BadRequest, bad_requests
 from tests.e2e.calls import Refusal, call, refused
@@ -144,6 +146,20 @@ def test_a_missing_number_that_the_model_imputes_is_answered_and_named(target: T
     message = t.predict(t.row("income", **{imputed: float("nan")}))
     reply = TabularServicePredictResponse.FromString(call(target.channel("tabular"), t.PREDICT, message))
     assert list(reply.results[0].imputed_columns) == [imputed]
+
+
+def test_what_the_model_imputes_of_a_callers_own_tensors_is_told_in_the_answers_parameters(target: Target) -> None:
+    text, number = (
+        next(
+            column
+            for column in t.manifest("income").table.columns
+            if column.missing == pb.MISSING_POLICY_IMPUTE and column.kind == kind
+        ).name
+        for kind in (pb.COLUMN_KIND_TEXT, pb.COLUMN_KIND_NUMBER)
+    )
+    for change, told in ((None, []), ((text, b""), [text]), ((number, math.nan), [number])):
+        answered = call(target.channel("tabular"), t.MODEL_INFER, t.infer_row("income", change=change))
+        assert [*ModelInferResponse.FromString(answered).parameters] == [f"imputed.{name}" for name in told]
 
 
 @pytest.mark.parametrize("routed", [False, True], ids=["straight", "routed"])

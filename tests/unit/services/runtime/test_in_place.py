@@ -66,7 +66,7 @@ def rows_of(x: Array, y: Array) -> BufferedRows:
 
 def version(of: Session, **other: object) -> SimpleNamespace:
     return SimpleNamespace(
-        **{"session": of, "in_place": True, "check": lambda _: None, "stages": StageCounts()} | other
+        **{"session": of, "in_place": True, "check": lambda _: (), "stages": StageCounts()} | other
     )
 
 
@@ -99,8 +99,8 @@ def test_each_stage_is_counted_and_a_wait_from_when_there_was_nothing_to_do(tmp_
 
 def test_what_was_tried_in_vain_is_no_wait_for_company(tmp_path: Path) -> None:
     loaded = version(session(tmp_path, scaling_graph(2)), in_place=False)
-    # Free; waited until, given up; asked again.
-    own = InPlace(lambda: loaded, clock_of(0, 5_000, 90_000, 90_001))
+    # Free; waited until, begun, given up; asked again.
+    own = InPlace(lambda: loaded, clock_of(0, 5_000, 5_100, 90_000, 90_001))
     assert not doubled(own, longest_wait_us=50)
     assert own.waited_ns(50) == 5_001
 
@@ -186,9 +186,10 @@ def test_the_native_front_has_them_answered_in_place_from_the_second_on(
 
 
 def test_what_a_check_refuses_is_refused_between_others(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    def check(inputs: Mapping[str, Array]) -> None:
+    def check(inputs: Mapping[str, Array]) -> tuple[str, ...]:
         if (inputs["x"] == UNWANTED).any():
             _refuse()
+        return ()
 
     ways = _ways(monkeypatch)
     together = "instances: 1\nmax_batch_rows: 3\nmax_wait_us: 1000000\n"
@@ -199,6 +200,18 @@ def test_what_a_check_refuses_is_refused_between_others(serve: Serve, monkeypatc
     assert [good.result(), other.result()] == [[[2, 4, 6]], [[10, 4, 6]]]
     assert code(bad.result) is grpc.StatusCode.INVALID_ARGUMENT
     assert ways == ([False] if _is_native(served) else [])
+
+
+def test_of_what_there_is_something_to_tell_is_told_elsewhere(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(inputs: Mapping[str, Array]) -> tuple[str, ...]:
+        return ("unwanted",) if (inputs["x"] == UNWANTED).any() else ()
+
+    ways = _ways(monkeypatch)
+    served = loaded(serve(task_code=TaskCode(lambda *_: (), lambda _: check)), "instances: 1\n")
+    assert [served.infer((value, 2, 3)) for value in (1, UNWANTED, 5)] == [
+        [[2 * value, 4, 6]] for value in (1, UNWANTED, 5)
+    ]
+    assert ways[:1] == ([False] if _is_native(served) else [])
 
 
 def test_a_worker_keeps_no_version_and_no_batch_that_it_could_not_have_run(

@@ -13,7 +13,7 @@ import pytest
 
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
 from services.runtime.errors import invalid_input
-from services.runtime.front import Array
+from services.runtime.front import Array, Remarks
 from services.runtime.instance import answer
 from services.runtime.stages import StageClock, StageCounts
 from services.runtime.typed_method import TaskCode
@@ -94,10 +94,11 @@ def test_a_text_that_is_not_utf8_fails_alone(serve: Serve) -> None:
 
 
 def test_a_request_that_the_models_check_refuses_fails_alone(serve: Serve) -> None:
-    def check(inputs: Mapping[str, Array]) -> None:
+    def check(inputs: Mapping[str, Array]) -> tuple[str, ...]:
         for row, values in enumerate(inputs["x"]):
             if np.isnan(values).any():
                 raise invalid_input(f"row {row} is not a number")
+        return ()
 
     served = loaded(serve(task_code=TaskCode(lambda *_: (), lambda _: check)), scaling_graph(2))
     good, bad, other = ask(served, "FP32", floats(1, 1, 1), floats(2, np.nan, 2), floats(3, 3, 3), shape=(1, 3))
@@ -108,11 +109,34 @@ def test_a_request_that_the_models_check_refuses_fails_alone(serve: Serve) -> No
     assert bad.details() == "row 0 is not a number"
 
 
+def test_each_caller_is_told_what_the_models_check_says_of_its_own_tensors(serve: Serve) -> None:
+    def check(inputs: Mapping[str, Array]) -> tuple[str, ...]:
+        if (inputs["x"] < 0).any():
+            raise invalid_input("negative")
+        return tuple(f"imputed.{place}" for place in np.flatnonzero(np.isnan(inputs["x"]).any(axis=0)))
+
+    served = loaded(serve(task_code=TaskCode(lambda *_: (), lambda _: check)), scaling_graph(2))
+
+    def told(row: list[float]) -> list[str]:
+        request = ModelInferRequest(model_name="tiny", raw_input_contents=[floats(*row)])
+        request.inputs.add(name="x", datatype="FP32", shape=(1, 3))
+        response = ModelInferResponse.FromString(
+            served.channel.unary_unary(MODEL_INFER)(request.SerializeToString(), timeout=20)
+        )
+        return sorted(response.parameters)
+
+    with ThreadPoolExecutor(3) as callers:
+        refused, *others = (callers.submit(told, row) for row in ([-1, 0, 0], [1, 2, 3], [math.nan, 2, math.nan]))
+    assert isinstance(refused.exception(), grpc.RpcError)
+    assert [other.result() for other in others] == [[], ["imputed.0", "imputed.2"]]
+
+
 def test_a_row_is_named_as_the_caller_of_a_request_in_parts_counts(serve: Serve) -> None:
-    def check(inputs: Mapping[str, Array]) -> None:
+    def check(inputs: Mapping[str, Array]) -> tuple[str, ...]:
         for row, values in enumerate(inputs["x"]):
             if np.isnan(values).any():
                 raise invalid_input(f"row {row}: not a number")
+        return ()
 
     served = loaded(serve(task_code=TaskCode(lambda *_: (), lambda _: check)), scaling_graph(2))
     rows = [(float(number), 0.0, 0.0) for number in range(7)]
@@ -179,5 +203,5 @@ class _Batch:
     def on_abandoned(self, callback: Callable[[], None]) -> None:
         self.abandon = callback if not self.settled else lambda: None
 
-    def reply_tensors(self, outputs: Mapping[str, Array]) -> None:
+    def reply_tensors(self, outputs: Mapping[str, Array], remarks: Remarks) -> None:
         self.answered = {name: array.tolist() for name, array in outputs.items()}

@@ -93,9 +93,10 @@ def test_a_panic_fails_its_own_request_and_the_worker_goes_on(served: Served, st
 
 
 def test_a_panic_that_no_request_is_to_blame_for_fails_its_batch_and_the_worker_goes_on(serve: Serve) -> None:
-    def check(inputs: Mapping[str, Array]) -> None:
+    def check(inputs: Mapping[str, Array]) -> tuple[str, ...]:
         if np.isnan(inputs["x"]).any():
             raise Panic
+        return ()
 
     served = serve(task_code=TaskCode(lambda *_: (), lambda _: check))
     write_version(served.models)

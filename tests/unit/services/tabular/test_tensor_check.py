@@ -39,9 +39,9 @@ MANIFEST = pb.ModelManifest(
 )
 
 
-def check(x: "np.typing.NDArray[np.float32]") -> None:
+def check(x: "np.typing.NDArray[np.float32]") -> tuple[str, ...]:
     texts = np.full((len(x), 1), b"", np.object_)
-    tensor_check(MANIFEST)({"x": x, "count": np.zeros((len(x), 1), np.int64), "text": texts})
+    return tensor_check(MANIFEST)({"x": x, "count": np.zeros((len(x), 1), np.int64), "text": texts})
 
 
 def with_cell(row: int, place: int, value: float) -> "np.typing.NDArray[np.float32]":
@@ -51,11 +51,11 @@ def with_cell(row: int, place: int, value: float) -> "np.typing.NDArray[np.float
 
 
 def test_finite_numbers_pass() -> None:
-    check(NUMBERS)
+    assert check(NUMBERS) == ()
 
 
-def test_nan_passes_where_the_model_imputes() -> None:
-    check(with_cell(1, 1, np.nan))
+def test_nan_passes_where_the_model_imputes_and_is_told() -> None:
+    assert check(with_cell(1, 1, np.nan)) == ("imputed.imputed",)
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,41 @@ CLOSED = pb.ModelManifest(
 )
 
 
-def check_closed(size: float, kind: bytes) -> None:
+def check_closed(size: float, kind: bytes) -> tuple[str, ...]:
     x = np.array([[7, 2], [8, size]], np.float32)
-    tensor_check(CLOSED)({"x": x, "text": np.array([[b"a"], [kind]], np.object_)})
+    return tensor_check(CLOSED)({"x": x, "text": np.array([[b"a"], [kind]], np.object_)})
 
 
-@pytest.mark.parametrize("size", [0.1, 2, np.nan])
-def test_categories_and_what_the_model_imputes_pass(size: float) -> None:
-    check_closed(size, b"b")
+@pytest.mark.parametrize(("size", "told"), [(0.1, ()), (2, ()), (np.nan, ("imputed.size",))])
+def test_categories_and_what_the_model_imputes_pass(size: float, told: tuple[str, ...]) -> None:
+    assert check_closed(size, b"b") == told
+
+
+IMPUTED_TEXTS = pb.ModelManifest(
+    name="m",
+    inputs=[pb.TensorSpec(name="text", data_type=pb.DATA_TYPE_BYTES, shape=[-1, 3])],
+    table=pb.TablePreprocessing(
+        columns=[
+            column("open", 0, pb.MISSING_POLICY_IMPUTE, "text"),
+            column("closed", 1, pb.MISSING_POLICY_IMPUTE, "text", known=("a",)),
+            column("with empty", 2, pb.MISSING_POLICY_IMPUTE, "text", known=("", "a")),
+        ]
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ([b"any", b"a", b""], ()),
+        ([b"", b"a", b"a"], ("imputed.open",)),
+        ([b"any", b"", b"a"], ("imputed.closed",)),
+        ([b"", b"", b""], ("imputed.closed", "imputed.open")),
+    ],
+)
+def test_the_empty_text_is_a_missing_value_unless_it_is_a_category(cells: list[bytes], told: tuple[str, ...]) -> None:
+    rows = np.array([[b"any", b"a", b"a"], cells], np.object_)
+    assert tensor_check(IMPUTED_TEXTS)({"text": rows}) == told
 
 
 @pytest.mark.parametrize(
