@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from argosy.v1.manifest_pb2 import ModelManifest
+from services.runtime.batch_size import batch_rows
 from services.runtime.devices import Execution
 from services.runtime.disk import read_manifest, versions
 from services.runtime.entries import READY, Entry
@@ -45,7 +46,7 @@ class Loader:
         resident = self.residency.add(manifest, lambda: self._read_and_load(model, version, config))
         loaded = self.residency.use(resident)
         workers = start_instances(
-            self.front.open_queue(queue_spec(loaded)),
+            self.front.open_queue(queue_spec(loaded, batch_rows(loaded))),
             f"{model}/{version}",
             loaded.instances,
             partial(self.residency.use, resident),

@@ -125,11 +125,11 @@ def _made(
         ) from error
 
 
-def queue_spec(loaded: LoadedVersion) -> QueueSpec:
-    """What the front is told of the version."""
+def queue_spec(loaded: LoadedVersion, batch_rows: int) -> QueueSpec:
+    """What the front is told of the version, of which at most `batch_rows` rows run together."""
     config, manifest = loaded.config, loaded.manifest
     policy = QueuePolicy(
-        max_batch_rows=config.max_batch_rows,
+        max_batch_rows=batch_rows,
         capacity_rows=config.capacity_rows,
         max_wait_us=config.max_wait_us,
         instances=loaded.instances,
