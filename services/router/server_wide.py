@@ -19,6 +19,7 @@ from services.router.inventory import Inventory
 from services.router.model_service import fleet_models
 from services.runtime.extensions import EXTENSIONS
 from services.runtime.index import repository_index
+from services.runtime.repository_calls import check_index
 from services.runtime.rpc_errors import Context
 
 
@@ -55,6 +56,7 @@ class ServerWide:
         return ServerMetadataResponse(name="argosy", version=_package_version(), extensions=EXTENSIONS)
 
     async def _index(self, request: RepositoryIndexRequest, _context: Context) -> RepositoryIndexResponse:
+        check_index(request)
         return repository_index(fleet_models(self._fleet.inventory), ready_only=request.ready)
 
 

@@ -27,7 +27,7 @@ from services.runtime.front_stats import CacheStats, FrontStats, Histogram, Queu
 from services.runtime.index import repository_index
 from services.runtime.messages import parse
 from services.runtime.repository import ModelRepository
-from services.runtime.repository_calls import check_load, check_unload
+from services.runtime.repository_calls import check_index, check_load, check_unload
 from services.runtime.sequences import Sequences
 from services.runtime.serving_config import ServingConfig
 from services.runtime.stages import COMPUTE, POSTPROCESS, PREPROCESS, BatchTotals, StageStats
@@ -113,6 +113,7 @@ class InferenceProtocol:
         return pb.ModelStatisticsResponse(model_stats=[_statistics(queue, found) for queue, found in pairs if found])
 
     def _index(self, request: pb.RepositoryIndexRequest) -> pb.RepositoryIndexResponse:
+        check_index(request)
         return repository_index(self._repository.statuses(), ready_only=request.ready)
 
     def _load(self, request: pb.RepositoryModelLoadRequest) -> pb.RepositoryModelLoadResponse:

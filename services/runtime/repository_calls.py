@@ -1,14 +1,24 @@
-"""What a load and an unload may ask for: a model by its name, and of Triton's parameters one that changes nothing here.
+"""What an index, a load and an unload may ask for: the one repository, a model by its name, and of Triton's parameters
+one that changes nothing here.
 
 A version is loaded as its manifest and the operator's serving.yaml say. A request that wants another configuration,
 other files or another repository is refused: answered OK, its caller would take the old version for the new one.
 """
 
-from inference.grpc_service_pb2 import RepositoryModelLoadRequest, RepositoryModelUnloadRequest
+from inference.grpc_service_pb2 import (
+    RepositoryIndexRequest,
+    RepositoryModelLoadRequest,
+    RepositoryModelUnloadRequest,
+)
 from services.runtime.errors import ServingError, invalid_input, shown
 
 # Triton's clients send it with every unload; no model depends on another.
 _DEPENDENTS = "unload_dependents"
+
+
+def check_index(request: RepositoryIndexRequest) -> None:
+    """Raises ServingError (INVALID_INPUT) for one repository among several."""
+    _check_repository(request.repository_name)
 
 
 def check_load(request: RepositoryModelLoadRequest) -> None:

@@ -38,6 +38,12 @@ def test_the_index_has_each_model_version_once(fleet: SteadyFleet) -> None:
     ]
 
 
+def test_an_index_of_another_repository_is_refused(fleet: SteadyFleet) -> None:
+    with pytest.raises(grpc.RpcError, match="there is one repository, which has no name") as refused:
+        fleet.inference.RepositoryIndex(oip.RepositoryIndexRequest(repository_name="other"), timeout=10)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_models_are_listed_with_how_many_endpoints_have_them(fleet: SteadyFleet) -> None:
     reply = fleet.router.models().ListModels(model_pb2.ListModelsRequest(model="small"), timeout=10)
     assert [(m.version, m.ready_endpoint_count, m.default_version) for m in reply.models] == [

@@ -97,6 +97,12 @@ def test_the_index_tells_why_a_version_is_not_ready(ask: Ask) -> None:
     assert rows(ready=True) == {"tiny/1": ("READY", False)}
 
 
+def test_an_index_of_another_repository_is_refused(ask: Ask) -> None:
+    assert (
+        refusal(lambda: ask("RepositoryIndex", pb.RepositoryIndexRequest(repository_name="other"))) == "INVALID_INPUT"
+    )
+
+
 def test_statistics_count_requests_rows_and_batches(ask: Ask, served: Served) -> None:
     for rows in (1, 3):
         served.infer(*[(1.0, 2.0, 3.0)] * rows)
