@@ -15,10 +15,12 @@ import structlog
 
 from services.router.admin import EnvoyError
 from services.router.config import ConfigError, FleetConfig, load_config
+from services.router.envoy import EnvoyProgram
 from services.router.router import Router
 from services.runtime.cpus import usable_cpus
 from services.runtime.ending import end_process
 from services.runtime.logs import Log, configure_logs
+from services.runtime.memory import usable_memory_bytes
 
 _log = structlog.get_logger("services.router")
 
@@ -48,8 +50,12 @@ async def _serve(config: FleetConfig, folder: Path, envoy_path: Path, log: Log) 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    worker_threads = config.worker_threads or usable_cpus()
-    await Router(config, folder, envoy_path, worker_threads, log).run(stop, _announce)
+    program = EnvoyProgram(
+        envoy_path,
+        worker_threads=config.worker_threads or usable_cpus(),
+        max_heap_bytes=config.envoy_heap_bytes or usable_memory_bytes() // 2,
+    )
+    await Router(config, folder, program, log).run(stop, _announce)
 
 
 def _announce(address: str, metrics_address: str) -> None:

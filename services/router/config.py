@@ -50,6 +50,12 @@ class FleetConfig(BaseModel):
     resolve_interval_s: float = Field(default=5.0, gt=0)
     # Envoy's worker threads; unset, one a CPU that the process may use.
     worker_threads: int | None = Field(default=None, ge=1)
+    # What Envoy may hold; unset, half of the memory that the process may use.
+    envoy_heap_mb: int | None = Field(default=None, ge=128)
+
+    @property
+    def envoy_heap_bytes(self) -> int | None:
+        return None if self.envoy_heap_mb is None else self.envoy_heap_mb << 20
 
 
 def load_config(path: Path) -> FleetConfig:

@@ -11,6 +11,7 @@ import sys
 from asyncio import StreamReader
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -102,14 +103,23 @@ async def _lines(printed: StreamReader) -> AsyncIterator[str]:
             yield text
 
 
-def envoy_command(envoy_path: Path, bootstrap_path: Path, worker_threads: int, drain_s: int) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class EnvoyProgram:
+    """Envoy's executable, and what it may use."""
+
+    path: Path
+    worker_threads: int
+    max_heap_bytes: int
+
+
+def envoy_command(program: EnvoyProgram, bootstrap_path: Path, drain_s: int) -> tuple[str, ...]:
     """How Envoy is started. Its base id is its own, so that several run on one machine."""
     return (
         sys.executable,
         *("-I", str(Path(envoy_child.__file__))),
-        str(envoy_path),
+        str(program.path),
         *("--config-path", str(bootstrap_path)),
-        *("--concurrency", str(worker_threads)),
+        *("--concurrency", str(program.worker_threads)),
         *("--drain-time-s", str(drain_s), "--drain-strategy", "immediate"),
         *("--parent-shutdown-time-s", str(drain_s + 1)),
         *("--log-level", "warning", "--log-format", "%l|%v"),

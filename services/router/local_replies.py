@@ -20,6 +20,7 @@ from services.runtime.status import DETAILS_TRAILER, grpc_code, status_details
 TOO_LARGE = exhausted(
     "MESSAGE_TOO_LARGE", f"the message is larger than the limit of {MAX_MESSAGE_BYTES} bytes (64 MiB)"
 )
+_OVERLOADED = exhausted("OVERLOADED", "too many requests are in flight", 1.0)
 DEADLINE = deadline_exceeded("the deadline passed before there was an answer")
 
 
@@ -32,7 +33,8 @@ def local_replies() -> LocalReplyConfig:
             _mapper(_details_contain("grpc_field_extraction"), invalid_input("the message is no valid protobuf")),
             _mapper(_details_contain("duration_timeout"), DEADLINE),
             _mapper(_flags("DT", "UT", "SI", "UMSDR"), DEADLINE),
-            _mapper(_flags("UO", "OM"), exhausted("OVERLOADED", "too many requests are in flight", 1.0)),
+            _mapper(_details_contain("overload"), _OVERLOADED),
+            _mapper(_flags("UO", "OM"), _OVERLOADED),
             _mapper(_flags("UH", "NC", "NR"), unavailable("NO_READY_ENDPOINT", "no endpoint is ready for the model")),
             _mapper(
                 _flags("URX", "UF", "UC", "UR", "LR", "UPE", "LH", "DPE"),

@@ -20,7 +20,7 @@ from services.router.bootstrap import bootstrap_json
 from services.router.brain import Handlers, brain_server
 from services.router.channels import OPTIONS, SERVER_OPTIONS, Channels
 from services.router.config import FleetConfig
-from services.router.envoy import Envoy, envoy_command
+from services.router.envoy import Envoy, EnvoyProgram, envoy_command
 from services.router.fan_out import FanOut
 from services.router.fleet import Fleet
 from services.router.forward import Forwarder
@@ -47,12 +47,11 @@ Announce = Callable[[str, str], None]
 
 
 class Router:
-    """One router. `folder` holds its sockets and Envoy's bootstrap; `worker_threads` are Envoy's; of `log` it tells
-    what could not be written.
-    """
+    """One router. `folder` holds its sockets and Envoy's bootstrap; of `log` it tells what could not be written."""
 
-    def __init__(self, config: FleetConfig, folder: Path, envoy_path: Path, worker_threads: int, log: Log) -> None:
+    def __init__(self, config: FleetConfig, folder: Path, program: EnvoyProgram, log: Log) -> None:
         self._config = config
+        self._max_heap_bytes = program.max_heap_bytes
         self._sockets = Sockets(config.address, str(folder / "inner.sock"), str(folder / "brain.sock"))
         self._ads_path = folder / "ads.sock"
         self._bootstrap_path = folder / "envoy.json"
@@ -68,7 +67,7 @@ class Router:
         first = snapshot(self._sockets, self._fleet.inventory)
         self._ads = AdsServicer(first, self._metrics, self._on_settled)
         self._admin_path = folder / "admin.sock"
-        command = envoy_command(envoy_path, self._bootstrap_path, worker_threads, drain_s=int(config.grace_s) + 1)
+        command = envoy_command(program, self._bootstrap_path, drain_s=int(config.grace_s) + 1)
         self._envoy = Envoy(command, self._on_envoy_exit)
         self._admin = EnvoyAdmin(self._admin_path)
         self._http = HttpServer(self._metrics.registry, self._envoy_stats)
@@ -87,7 +86,8 @@ class Router:
             self._handlers(forwarder),
             forwarder.own_handler,
         )
-        self._bootstrap_path.write_text(bootstrap_json(str(self._ads_path), str(self._admin_path)), encoding="utf-8")
+        bootstrap = bootstrap_json(str(self._ads_path), str(self._admin_path), self._max_heap_bytes)
+        self._bootstrap_path.write_text(bootstrap, encoding="utf-8")
         metrics_address = await self._http.start(self._config.metrics_address)
         await ads_server.start()
         await brain.start()

@@ -98,10 +98,10 @@ class RunningRouter:
         return self.process.wait(15)
 
 
-def start_router(folder: Path, services: dict[str, object], *arguments: str) -> RunningRouter:
+def start_router(folder: Path, services: dict[str, object], *arguments: str, **others: object) -> RunningRouter:
     config = folder / "fleet.yaml"
     settings = {"address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "services": services, "worker_threads": 1}
-    config.write_text(json.dumps({**settings, "reflection": True}))
+    config.write_text(json.dumps({**settings, "reflection": True, **others}))
     process = subprocess.Popen(
         [sys.executable, "-m", "services.router", "--config", str(config), *arguments],
         stderr=subprocess.PIPE,
