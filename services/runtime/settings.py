@@ -2,10 +2,11 @@
 
 Flags win over the environment (ARGOSY_MODELS_DIR …), the environment over the file given with --config, the file over
 the defaults. In the file, [service] holds for every service and [vision], [text], [tabular] for one. A value that is
-not understood ends the process: no setting is without effect in silence.
+not understood ends the process, and so does a name that is no setting's: none is without effect in silence.
 """
 
 import argparse
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ from services.runtime.addresses import Address
 from services.runtime.front import MEBIBYTE
 
 ENVIRONMENT_PREFIX = "ARGOSY_"
+SECTIONS = ("service", "vision", "text", "tabular")
+# Others' variables: what `argosy` itself reads, and what Kubernetes tells pods of a Service whose name begins so.
+_OTHERS = re.compile(r"ARGOSY_(ROUTER|([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_[A-Z0-9_]+)?))")
 
 
 class SettingsError(Exception):
@@ -108,6 +112,10 @@ def _parser(kind: str) -> argparse.ArgumentParser:
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
+    known = {ENVIRONMENT_PREFIX + name.upper() for name in ServiceSettings.model_fields}
+    for name in environment:
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in known and not _OTHERS.fullmatch(name):
+            raise SettingsError(f"{name}: there is no such setting")
     found: dict[str, object] = {}
     for name, field in ServiceSettings.model_fields.items():
         value = environment.get(ENVIRONMENT_PREFIX + name.upper())
@@ -123,4 +131,7 @@ def _read_file(path: Path, kind: str) -> dict[str, object]:
         raise SettingsError(f"{path}: cannot be read") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: {error}") from None
+    for name, section in content.items():
+        if name not in SECTIONS or not isinstance(section, dict):
+            raise SettingsError(f"{path}: {name}: a setting stands in a section, one of [{'], ['.join(SECTIONS)}]")
     return {**content.get("service", {}), **content.get(kind, {})}

@@ -85,6 +85,38 @@ def test_a_key_of_the_file_that_is_unknown_is_named(tmp_path: Path) -> None:
         settings(f"--config={path}")
 
 
+@pytest.mark.parametrize("text", ["threads = 3", "[visoin]\nthreads = 3", "service = 3", "[[service]]\nthreads = 3"])
+def test_what_stands_in_no_section_of_the_file_is_an_error(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "argosy.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=r"in a section, one of \[service\], \[vision\], \[text\], \[tabular\]"):
+        settings(f"--config={path}")
+
+
+@pytest.mark.parametrize("name", ["ARGOSY_THREAD", "ARGOSY_CONFIG", "ARGOSY_SERVICE_THREADS", "ARGOSY_threads"])
+def test_a_variable_of_our_prefix_that_is_no_setting_is_named(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: there is no such setting$"):
+        settings(**{name: "3"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ARGOSY",
+        "ARGOSY_ROUTER",
+        "ARGOSY_ROUTER_SERVICE_HOST",
+        "ARGOSY_ROUTER_SERVICE_PORT",
+        "ARGOSY_ROUTER_SERVICE_PORT_GRPC",
+        "ARGOSY_ROUTER_PORT",
+        "ARGOSY_ROUTER_PORT_8500_TCP",
+        "ARGOSY_ROUTER_PORT_8500_TCP_ADDR",
+        "ARGOSY_SERVICE_HOST",
+    ],
+)
+def test_a_variable_that_others_set_is_left_alone(name: str) -> None:
+    assert settings(**{name: "3"}) == settings()
+
+
 @pytest.mark.parametrize("text", [None, "[service", "\xff"])
 def test_a_file_that_cannot_be_read_is_an_error(text: str | None, tmp_path: Path) -> None:
     path = tmp_path / "argosy.toml"
