@@ -15,6 +15,7 @@ from exporter.errors import SourceError
 from exporter.sources.inputs import Input
 
 SAMPLES, ORDINARY = "samples", "ordinary"
+_THRESHOLDS, _SHORT, _LONG = "split thresholds", "short", "long"
 _ROWS, _HARD_ROWS = 64, 32
 _MOST_THRESHOLD_ROWS = 512
 _SEQUENCE, _SIDE = 8, 32
@@ -64,13 +65,13 @@ def row_sets(inputs: Sequence[Input], samples: Rows) -> Iterator[tuple[str, dict
         if changed:
             yield kind, head | (_in_turn(head, changed) if kind in _IN_TURN else changed)
     if any(entry.thresholds for entry in inputs):
-        yield "split thresholds", _at_thresholds(inputs, base, random)
+        yield _THRESHOLDS, _at_thresholds(inputs, base, random)
     if any(entry.dynamic_axes for entry in inputs):
         yield (
-            "short",
+            _SHORT,
             {entry.name: _resized(entry, head[entry.name], lambda size: max(size // 2, 1)) for entry in inputs},
         )
-        yield "long", {entry.name: _resized(entry, head[entry.name], lambda size: size * 2 + 1) for entry in inputs}
+        yield _LONG, {entry.name: _resized(entry, head[entry.name], lambda size: size * 2 + 1) for entry in inputs}
 
 
 def _ordinary(entry: Input, random: np.random.Generator) -> Array:
@@ -161,6 +162,8 @@ _CHANGES: Mapping[str, _Change] = {
     "empty texts": _empty,
     "long texts": _long,
 }
+# Every kind of hard rows that there is.
+KINDS = (*_CHANGES, _THRESHOLDS, _SHORT, _LONG)
 # Of these kinds, those that only columns of texts have.
 OF_TEXTS = frozenset(("unseen texts", "empty texts", "long texts"))
 # A row that changes everywhere hides what one column does to the others: these change one column a row.

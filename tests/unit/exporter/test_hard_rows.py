@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from exporter.errors import SourceError
-from exporter.sources.hard_rows import row_sets
+from exporter.sources.hard_rows import KINDS, ORDINARY, row_sets
 from exporter.sources.inputs import TEXT, Input
 
 TABLE = Input("features", "float32", (3,), thresholds={1: (0.1, 7.0)}, typical=((5.0, 1.0),) * 3, large=1e3)
@@ -39,6 +39,11 @@ def test_what_varies_in_length_is_tried_at_half_and_at_twice_its_length() -> Non
 def test_an_image_of_any_size_is_tried_in_other_sizes_of_both_sides() -> None:
     shapes = {kind: rows["image"].shape[1:] for kind, rows in kinds(IMAGE).items()}
     assert (shapes["ordinary"], shapes["short"], shapes["long"]) == ((3, 32, 32), (3, 16, 16), (3, 65, 65))
+
+
+def test_every_kind_of_hard_rows_has_its_name_in_one_list() -> None:
+    tried = [kind for entry in (TABLE, WORDS, IMAGE) for kind in kinds(entry) if kind != ORDINARY]
+    assert set(tried) == set(KINDS)
 
 
 def test_whole_numbers_stay_in_their_range_in_every_kind() -> None:
