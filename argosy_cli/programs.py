@@ -17,7 +17,7 @@ from argosy_cli.errors import CliError
 SERVICES = ("vision", "text", "tabular")
 ROUTER = "router"
 LOOPBACK = "127.0.0.1"
-# design.md, Defaults: gRPC and metrics.
+# gRPC and metrics.
 DEFAULT_PORTS: Mapping[str, tuple[int, int]] = {
     ROUTER: (8500, 8501),
     "vision": (8510, 8511),
@@ -38,7 +38,7 @@ class Listening:
 
 
 def default_listening(name: str) -> Listening:
-    """The ports that design.md gives to a service or the router, on the loopback."""
+    """The default ports of a service or the router, on the loopback."""
     port, metrics_port = DEFAULT_PORTS[name]
     return Listening(f"{LOOPBACK}:{port}", f"{LOOPBACK}:{metrics_port}")
 

@@ -1,8 +1,8 @@
 """A service process from its settings to its end: the composition that vision, text and tabular share.
 
 Only here are front, repository, methods and metrics put together. Health says SERVING once every model of the service
-has been loaded or refused and one is ready; of the ModelService, which tells of models whatever they are like, it says
-so from the start. SIGTERM and SIGINT drain.
+has been loaded or refused and one is ready, or there was none; of the ModelService, which tells of models whatever they
+are like, it says so from the start. SIGTERM and SIGINT drain.
 """
 
 import signal

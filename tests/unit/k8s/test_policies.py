@@ -142,6 +142,13 @@ def test_what_the_autoscalers_ask_for_is_what_the_rules_record(overlays):
     assert {metric["pods"]["metric"]["name"] for item in scalers for metric in item["spec"]["metrics"]} == recorded
 
 
+def test_a_version_that_another_has_taken_the_place_of_alarms_nobody(overlays):
+    (rules,) = [item for item in overlays["production"] if item["kind"] == "PrometheusRule"]
+    alerts = {rule["alert"]: rule for group in rules["spec"]["groups"] for rule in group["rules"] if "alert" in rule}
+    # It stays among the statuses as unloaded, and argosy_model_ready with it, at 0: see ServiceMetrics.
+    assert alerts["ArgosyModelHasNoEndpoint"]["expr"] == "sum by (namespace, model) (argosy_model_ready) == 0"
+
+
 def test_a_gpu_goes_to_vision_and_text_and_the_table_service_stays_on_the_cpu(overlays):
     limits = {d["metadata"]["name"]: containers([d])[0]["resources"]["limits"] for d in deployments(overlays["gpu"])}
     gpus = {name: limit.get("nvidia.com/gpu") for name, limit in limits.items()}

@@ -16,7 +16,7 @@ final class Refusal {
 
   private Refusal() {}
 
-  /** {@code STATUS REASON, M of 8 answered after retries}. A call counts as unanswered if it was refused to the end. */
+  /** {@code STATUS REASON, M of 16 answered after retries}. A call counts as unanswered if it was refused to the end. */
   static <T> String of(Callable<Reply<T>> call) throws Exception {
     ExecutorService threads = Executors.newFixedThreadPool(CALLS_AT_ONCE);
     try {
