@@ -19,9 +19,7 @@ HEAD = (
     "p50 / p99 ms",
     "CPU µs",
     *(f"× {peer.name}" for peer in PEERS),
-    "routed",
-    "portable",
-    "routed",
+    *(f"{way}: requests/s" for way in ("native routed", "portable", "portable routed")),
 )
 
 

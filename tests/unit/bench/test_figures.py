@@ -8,6 +8,8 @@ import pytest
 from bench.figures import CaseFigures, Figures, Raw, Row, StartUp, merged, read, write
 from bench.markdown import table
 
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+
 
 def row(contender: str, requests_per_s: float, wrong: int = 0) -> Row:
     return Row(contender, "1 in flight", requests_per_s, 0.25, 12.34, 123.4, 0.0, 1.0, 0.0, 0.0, 0.0, wrong, 0)
@@ -27,6 +29,11 @@ def test_figures_are_read_as_they_were_written(tmp_path: Path) -> None:
 def test_a_peer_is_a_ratio_and_one_that_was_not_measured_a_dash() -> None:
     lines = table(figures(row("native", 1000.0), row("Triton", 125.0))).splitlines()
     assert lines[-1] == "| mlp | 1 in flight | 1,000 | 0.25 / 12.3 | 123 | 8.0 | – | – | – | – | – |"
+
+
+def test_the_readme_has_the_head_of_the_table() -> None:
+    head, rule, *_ = table(figures(row("native", 1.0))).splitlines()
+    assert f"\n{head}\n{rule}\n" in README
 
 
 def test_at_a_fixed_rate_the_ratio_is_of_latencies() -> None:
