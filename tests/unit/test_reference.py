@@ -34,7 +34,7 @@ OTHER_WORDS = frozenset(
     (
         *("BYTES", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64", "TYPE_STRING"),
         *("READY", "LOADING", "UNLOADING", "UNAVAILABLE"),  # an index of models
-        *("CUBLAS", "CUBLASLT", "CUDNN", "CUFFT", "HEURISTIC", "SC_PAGE_SIZE"),
+        *("CUBLAS", "CUBLASLT", "CUDNN", "CUFFT", "HEURISTIC", "SC_PAGE_SIZE", "SC_PHYS_PAGES"),
         *("REQUEST_BUFFER_CONVERSION_FAIL", "UMSDR"),  # Envoy's
         *("INTERFACE", "CARGO_PKG_VERSION"),
     )

@@ -65,9 +65,7 @@ def rows_of(x: Array, y: Array) -> BufferedRows:
 
 
 def version(of: Session, **other: object) -> SimpleNamespace:
-    return SimpleNamespace(
-        **{"session": of, "in_place": True, "check": lambda _: (), "stages": StageCounts()} | other
-    )
+    return SimpleNamespace(**{"session": of, "in_place": True, "check": lambda _: (), "stages": StageCounts()} | other)
 
 
 def doubled(own: InPlace, longest_wait_us: int = 0, **laid: object) -> bool:
