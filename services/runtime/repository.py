@@ -78,9 +78,10 @@ class ModelRepository:
 
     def load_all(self) -> None:
         """Load every model that is this service's, but what a caller has unloaded by then; what is refused is told of
-        and does not stop the others. Raises ServingError (INTERNAL) for what nobody foresaw.
+        and does not stop the others. Raises ServingError (INTERNAL) for what nobody foresaw, where nothing is ready.
         """
         announced = {status.model for status in self.statuses()}  # of which one may have gone
+        unforeseen: ServingError | None = None
         for model in sorted({*self._own.names(), *announced}):
             try:
                 with self._changing:
@@ -88,8 +89,10 @@ class ModelRepository:
                         self._load(model)
             except ServingError as error:
                 if error.cause is Cause.INTERNAL:
-                    raise
+                    unforeseen = error
                 _log.error("model refused", model=model, reason=error.reason, detail=error.message)
+        if unforeseen is not None and not self._table.ready():
+            raise unforeseen
 
     def load(self, model: str) -> None:
         """Bring a model to what disk and operator say now. Raises ServingError: NOT_FOUND where there is no such model

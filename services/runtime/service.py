@@ -88,7 +88,7 @@ def _end(text: str, faulted: threading.Event, stop: threading.Event) -> None:
 
 
 def _load(service: "Service", broken: threading.Event, stop: threading.Event) -> None:
-    """A process that cannot load for a reason that nobody foresaw ends, rather than be NOT_SERVING for ever."""
+    """A process that can serve nothing, for a reason that nobody foresaw, ends rather than be NOT_SERVING for ever."""
     try:
         service.load()
     except BaseException:  # a panic of a library in Rust is no Exception

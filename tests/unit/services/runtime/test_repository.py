@@ -8,6 +8,7 @@ from typing import NoReturn
 import grpc
 import pytest
 
+from services.runtime.devices import Execution
 from services.runtime.errors import ServingError
 from tests.unit.services.runtime.odd_files import ODD_YAML, not_allowed
 from tests.unit.services.runtime.served import Served, code, refusal
@@ -255,13 +256,21 @@ def test_a_load_that_fails_as_nobody_foresaw_is_refused_by_the_id_that_its_calle
     assert (served.states(), status.reason) == ({"tiny/1": "REFUSED"}, raised.value.message)
 
 
-def test_what_nobody_foresaw_ends_the_loading_of_all_models(serve: Serve) -> None:
+def test_what_nobody_foresaw_of_one_model_does_not_keep_the_others_from_being_served(serve: Serve) -> None:
+    served = serve(executions=lambda model, _: without_memory() if model == "bad" else (Execution("cpu"),))
+    for model in ("bad", "good"):
+        write_version(served.models, model)
+    served.repository.load_all()
+    assert served.states() == {"bad/1": "REFUSED", "good/1": "READY*"}
+
+
+def test_where_nothing_can_be_served_for_a_reason_that_nobody_foresaw_it_is_raised(serve: Serve) -> None:
     served = serve(executions=without_memory)
     write_version(served.models)
     assert refusal(served.repository.load_all) == "INTERNAL"
 
 
-def without_memory(_model: str, _config: object) -> NoReturn:
+def without_memory(*_: object) -> NoReturn:
     raise MemoryError
 
 
