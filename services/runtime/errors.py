@@ -20,6 +20,7 @@ class Cause(Enum):
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     REFUSED_LOAD = "refused load"
+    UNIMPLEMENTED = "unimplemented"
     INTERNAL = "internal"
 
 
@@ -31,6 +32,7 @@ GRPC_STATUS: dict[Cause, int] = {
     Cause.FORBIDDEN: 7,  # PERMISSION_DENIED
     Cause.EXHAUSTED: 8,  # RESOURCE_EXHAUSTED
     Cause.REFUSED_LOAD: 9,  # FAILED_PRECONDITION
+    Cause.UNIMPLEMENTED: 12,  # UNIMPLEMENTED
     Cause.INTERNAL: 13,  # INTERNAL
     Cause.UNAVAILABLE: 14,  # UNAVAILABLE
     Cause.UNAUTHENTICATED: 16,  # UNAUTHENTICATED
@@ -91,6 +93,11 @@ def unknown_model(model: str, version: str = "") -> ServingError:
             Cause.NOT_FOUND, "UNKNOWN_VERSION", f"model '{shown(model)}' has no version '{shown(version)}'"
         )
     return ServingError(Cause.NOT_FOUND, "UNKNOWN_MODEL", f"no model '{shown(model)}'")
+
+
+def unknown_method(path: str) -> ServingError:
+    """Nobody here answers a method of that path."""
+    return ServingError(Cause.UNIMPLEMENTED, "UNKNOWN_METHOD", f"no method '{shown(path)}'")
 
 
 def unavailable(reason: str, message: str, retry_after_s: float = 1.0) -> ServingError:

@@ -20,7 +20,7 @@ from typing import TypeVar
 import grpc
 from grpc import aio
 
-from services.runtime.errors import ServingError
+from services.runtime.errors import ServingError, unknown_method
 from services.runtime.front import Limits, QueueSpec, Tls, TypedRoute, UnaryAnswer
 from services.runtime.front_stats import FrontStats
 from services.runtime.portable_batch import Answer, Pending
@@ -141,10 +141,16 @@ class PortableFront:
     def _prediction(self, method: str) -> MethodHandler:
         return self._calls.unary(partial(self._predictions.answer, method))
 
-    def _handler(self, method: str) -> "MethodHandler | None":
-        if method in self._methods or not self._predictions.is_open(method):
-            return self._methods.get(method)
-        return self._prediction(method)
+    def _handler(self, method: str) -> MethodHandler:
+        if (known := self._methods.get(method)) is not None:
+            return known
+        return self._prediction(method) if self._predictions.is_open(method) else self._unknown(method)
+
+    def _unknown(self, method: str) -> MethodHandler:
+        async def refuse(_: object, context: Context) -> None:
+            await self._refusals.abort(context, unknown_method(method))
+
+        return self._calls.stream(refuse)
 
     def _unary(self, answer: AsyncAnswer) -> MethodHandler:
         async def answer_or_abort(message: bytes, context: Context) -> bytes:
@@ -203,10 +209,10 @@ class PortableFront:
 class _Methods(grpc.GenericRpcHandler):
     """Every method by its name; messages stay bytes."""
 
-    def __init__(self, handler: Callable[[str], "MethodHandler | None"]) -> None:
+    def __init__(self, handler: Callable[[str], MethodHandler]) -> None:
         self._handler = handler
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "MethodHandler | None":
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> MethodHandler:
         return self._handler(handler_call_details.method)
 
 

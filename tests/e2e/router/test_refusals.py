@@ -52,7 +52,7 @@ def test_an_unknown_model_is_not_ready(fleet: SteadyFleet) -> None:
 
 def test_an_unknown_method_is_unimplemented(fleet: SteadyFleet) -> None:
     error = refusal(fleet.router.channel().unary_unary("/inference.GRPCInferenceService/Nothing"), b"")
-    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert (error.code(), reason(error)) == (grpc.StatusCode.UNIMPLEMENTED, "UNKNOWN_METHOD")
 
 
 @pytest.mark.parametrize("routed", ["small", "nobody"])

@@ -31,6 +31,7 @@ def test_the_statuses_are_those_of_grpc_and_none_is_ok_or_unknown() -> None:
         (errors.exhausted("QUEUE_FULL", "full"), Cause.EXHAUSTED, "QUEUE_FULL", "full"),
         (errors.deadline_exceeded("late"), Cause.DEADLINE, "DEADLINE_EXCEEDED", "late"),
         (errors.refused_load("BAD_DIGEST", "no"), Cause.REFUSED_LOAD, "BAD_DIGEST", "no"),
+        (errors.unknown_method("/a.B/C"), Cause.UNIMPLEMENTED, "UNKNOWN_METHOD", "no method '/a.B/C'"),
         (errors.internal("id"), Cause.INTERNAL, "INTERNAL", "internal error id: the service's log has the details"),
     ],
 )
