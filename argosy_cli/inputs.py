@@ -69,13 +69,23 @@ def read_rows(arguments: Sequence[str], columns: Sequence[manifest_pb2.TableColu
     return rows
 
 
-def _csv_rows(path: str, kinds: "Mapping[str, manifest_pb2.ColumnKind.ValueType]") -> Iterator[NamedRow]:
+def read_csv(path: str) -> Iterator[tuple[str, dict[str, str | None]]]:
+    """`FILE:ROW` and the cells of each row, None where a row ends before the header does. Raises CliError."""
     reader = csv.DictReader(io.StringIO(read_utf8(path), newline=""))
-    for number, record in enumerate(reader, 1):
-        name = f"{Path(path).name}:{number}"
-        # Under the key None are the cells that a row has beyond the header's columns.
-        if None in record:
-            raise misuse(f"{name}: more cells than the header has columns")
+    number = 0
+    try:
+        for number, record in enumerate(reader, 1):
+            name = f"{Path(path).name}:{number}"
+            # Under the key None are the cells that a row has beyond the header's columns.
+            if None in record:
+                raise misuse(f"{name}: more cells than the header has columns")
+            yield name, record
+    except csv.Error as error:
+        raise misuse(f"{Path(path).name}:{number + 1}: {error}: is a quote not closed?") from None
+
+
+def _csv_rows(path: str, kinds: "Mapping[str, manifest_pb2.ColumnKind.ValueType]") -> Iterator[NamedRow]:
+    for name, record in read_csv(path):
         yield NamedRow(name, {column: _cell(text, kinds.get(column), name, column) for column, text in record.items()})
 
 

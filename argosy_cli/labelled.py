@@ -6,8 +6,6 @@ an input of the graph, and one with the answers. Only what cannot be read is ref
 is the service's to say.
 """
 
-import csv
-import io
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ import numpy as np
 
 from argosy.v1.manifest_pb2 import ModelManifest
 from argosy_cli.errors import misuse
-from argosy_cli.inputs import Cell, read_rows, read_utf8
+from argosy_cli.inputs import Cell, read_csv, read_rows
 from argosy_cli.questions import Modality, verb_for
 from argosy_client.tensors import Array
 
@@ -79,8 +77,8 @@ def _table(manifest: ModelManifest, data: Path, target: str) -> Labelled:
 
 
 def _listed(modality: Modality, data: Path, target: str) -> Labelled:
-    records = list(csv.DictReader(io.StringIO(read_utf8(str(data)), newline="")))
-    columns = [name for name in (records[0] if records else ()) if name is not None]
+    records = [record for _, record in read_csv(str(data))]
+    columns = list(records[0] if records else ())
     answer = target or next((name for name in columns if name.lower() in _ANSWER_COLUMNS), "")
     others = [name for name in columns if name != answer]
     usual = [name for name in others if name.lower() in _INPUT_COLUMNS[modality]]
@@ -110,8 +108,10 @@ def _tensors(manifest: ModelManifest, data: Path, target: str) -> Labelled:
     counts = {name: len(arrays[name]) for name in (*sorted(inputs), chosen)}
     if len(set(counts.values())) != 1:
         raise misuse(f"{data}: every array needs one row an answer, got {counts}")
-    answers = [str(value) for value in arrays[chosen].reshape(len(arrays[chosen]), -1)[:, 0].tolist()]
-    return Labelled(answers, tensors={name: arrays[name] for name in inputs})
+    right = arrays[chosen]
+    if right.size != len(right):
+        raise misuse(f"{data}: array '{chosen}' has shape {list(right.shape)}: one right answer a row is needed")
+    return Labelled([str(value) for value in right.ravel().tolist()], tensors={name: arrays[name] for name in inputs})
 
 
 def _only(candidates: Sequence[str], data: Path) -> str:

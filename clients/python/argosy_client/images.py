@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # A path, a file's bytes, a PIL image, or uint8[height, width] grey, [height, width, 3] RGB, [height, width, 4] RGBA.
 ImageInput: TypeAlias = "str | os.PathLike[str] | bytes | PilImage | NDArray[np.uint8]"
 
+_WRITABLE = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "I;16B")
+
 
 def image_bytes(image: ImageInput) -> bytes:
     """The image as an encoded file. Raises InvalidInputError for a path that cannot be read or odd pixels."""
@@ -29,7 +31,7 @@ def image_bytes(image: ImageInput) -> bytes:
         return _file(Path(image))
     if isinstance(image, np.ndarray):
         return _png(_pil(image))
-    return _png(image)
+    return _png(_upright(image))
 
 
 def _file(path: Path) -> bytes:
@@ -49,9 +51,19 @@ def _pil(pixels: NDArray[np.uint8]) -> "PilImage":
     return Image.fromarray(pixels)
 
 
+def _upright(image: "PilImage") -> "PilImage":
+    """As its EXIF says, which is not written. Raises InvalidInputError where the pixels fit no file."""
+    from PIL import ImageOps  # noqa: PLC0415  an optional extra
+
+    # Numbers of 32 bits have no scale, and convert() would cut them off at 255.
+    if image.mode not in _WRITABLE and image.mode.startswith(("I", "F")):
+        raise unusable_input(f"an image of mode {image.mode}: give uint8 pixels, or mode I;16 or RGB", "images")
+    return ImageOps.exif_transpose(image)
+
+
 def _png(image: "PilImage") -> bytes:
     buffer = io.BytesIO()
     # Pillow writes no PNG of CMYK, YCbCr and other modes of print and film.
-    writable = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else image.convert("RGB")
+    writable = image if image.mode in _WRITABLE else image.convert("RGB")
     writable.save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

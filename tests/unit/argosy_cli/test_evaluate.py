@@ -98,6 +98,19 @@ def test_tensors_come_as_arrays_named_as_the_inputs(tmp_path: Path) -> None:
     assert labelled.tensors["x"].shape == (2, 3)
 
 
+def test_answers_in_a_column_are_one_each(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=np.zeros((2, 3), np.float32), y=np.array([[1], [0]]))
+    assert list(read_labelled(TABLE, tmp_path / "t.npz", "").answers) == ["1", "0"]
+
+
+def test_answers_that_are_several_numbers_each_are_refused(tmp_path: Path) -> None:
+    one_hot = np.array([[0, 1], [1, 0]])
+    np.savez(tmp_path / "t.npz", x=np.zeros((2, 3), np.float32), y=one_hot)
+    with pytest.raises(CliError, match=r"array 'y' has shape \[2, 2\]: one right answer a row is needed") as raised:
+        read_labelled(TABLE, tmp_path / "t.npz", "")
+    assert raised.value.exit_code == 2
+
+
 @pytest.mark.parametrize(
     ("manifest", "text", "says"),
     [
@@ -107,6 +120,9 @@ def test_tensors_come_as_arrays_named_as_the_inputs(tmp_path: Path) -> None:
         (TABLE, "age,town,rich\n", "holds no rows|which column"),
         (TEXTS, "one,two,three\na,b,c\n", "a column 'text' and one of right answers"),
         (IMAGES, "path\n1.png\n", "a column 'path' and one of right answers"),
+        (TEXTS, f'text,label\n"{200_000 * "x"}', "data.csv:1: .*limit.*: is a quote not closed"),
+        (TABLE, f'age,town,rich\n1,"{200_000 * "x"}', "data.csv:1: .*limit.*: is a quote not closed"),
+        (TEXTS, "text,label\nfine,good\nwell, no,bad\n", "data.csv:2: more cells than the header has columns"),
     ],
 )
 def test_data_that_cannot_be_told_apart_is_one_line(

@@ -18,6 +18,10 @@ from argosy_client.rows import rows_of, struct_of
 from argosy_client.tensors import Array, arrays_of, infer_request
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
 
+EXIF_ORIENTATION = 0x0112
+# The picture is upright once turned to the right by a quarter.
+TURNED_LEFT = 6
+
 
 def pixels_of(data: bytes) -> Array:
     return np.asarray(Image.open(io.BytesIO(data)))
@@ -47,6 +51,32 @@ def test_pixels_arrive_unchanged(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK", "1", "P"])
 def test_a_pil_image_of_any_mode_can_be_sent(mode: str) -> None:
     assert pixels_of(image_bytes(Image.new(mode, (4, 2)))).shape[:2] == (2, 4)
+
+
+def test_a_pil_image_arrives_upright_as_its_exif_says() -> None:
+    stored = Image.new("RGB", (3, 2))
+    stored.putpixel((0, 0), (255, 255, 255))
+    exif = stored.getexif()
+    exif[EXIF_ORIENTATION] = TURNED_LEFT
+    file = io.BytesIO()
+    stored.save(file, "PNG", exif=exif)
+
+    pixels = pixels_of(image_bytes(Image.open(file)))
+
+    assert pixels.shape == (3, 2, 3)
+    assert pixels[0, 1].tolist() == [255, 255, 255]
+
+
+def test_a_pil_image_of_16_bits_arrives_unchanged() -> None:
+    pixels = np.array([[0, 255, 256, 65535]], np.uint16)
+    np.testing.assert_array_equal(pixels_of(image_bytes(Image.fromarray(pixels))), pixels)
+
+
+@pytest.mark.parametrize("mode", ["I", "F", "I;16L"])
+def test_a_pil_image_whose_values_no_file_holds_is_refused(mode: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"mode {mode}: give uint8 pixels") as caught:
+        image_bytes(Image.new(mode, (4, 2)))
+    assert caught.value.field == "images"
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((3, 5)), np.zeros((3, 5, 2), np.uint8), np.zeros((0, 5), np.uint8)])
