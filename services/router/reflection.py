@@ -49,11 +49,14 @@ class FleetReflection:
 
     async def _own_file(self, package: str) -> FileDescriptorProto | None:
         """The file of the model whose package this is; None where none has it, or cannot be asked for it now."""
-        for (model, _), addresses in self._fleet.inventory.ready_addresses().items():
+        ready = self._fleet.inventory.ready_addresses()
+        # While a version rolls out, what an endpoint takes for the default one need not be what the fleet does.
+        versions = dict(ready.keys()) | self._fleet.inventory.default_versions()
+        for model, version in versions.items():
             if package_of(model) == package:
-                stub = ModelServiceStub(self._channels.to(addresses[0]))
+                stub = ModelServiceStub(self._channels.to(ready[model, version][0]))
                 try:
-                    reply = await stub.GetModel(GetModelRequest(model=model), timeout=_TIMEOUT_S)
+                    reply = await stub.GetModel(GetModelRequest(model=model, version=version), timeout=_TIMEOUT_S)
                 except grpc.aio.AioRpcError:
                     return None
                 return own_file(reply.manifest)
