@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from services.router.admin import EnvoyError
-from services.router.config import ConfigError, FleetConfig, load_config
+from services.router.config import ConfigError, FleetConfig, load_config, with_flags
 from services.router.envoy import EnvoyProgram
 from services.router.router import Router
 from services.runtime.cpus import usable_cpus
@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     log = configure_logs("router")
     try:
-        config = _with_options(load_config(options.config), options)
+        config = with_flags(load_config(options.config), _flags(options))
     except ConfigError as error:
         _log.error("bad configuration", error=str(error))
         return 2
@@ -62,10 +62,9 @@ def _announce(address: str, metrics_address: str) -> None:
     _log.info("serving", address=address, metrics_address=metrics_address)
 
 
-def _with_options(config: FleetConfig, options: argparse.Namespace) -> FleetConfig:
-    """What the command line says goes over what the file says."""
-    given = {name: getattr(options, name) for name in ("address", "metrics_address") if getattr(options, name)}
-    return FleetConfig.model_validate({**config.model_dump(), **given})
+def _flags(options: argparse.Namespace) -> dict[str, str]:
+    """The settings that the command line has."""
+    return {name: getattr(options, name) for name in ("address", "metrics_address") if getattr(options, name)}
 
 
 def _parser() -> argparse.ArgumentParser:

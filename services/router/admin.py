@@ -6,6 +6,8 @@ import json
 import socket
 from pathlib import Path
 
+from services.runtime.addresses import join_address
+
 _TIMEOUT_S = 5.0
 
 
@@ -25,7 +27,7 @@ class EnvoyAdmin:
         for status in statuses:
             if status["name"] == listener:
                 bound = status["local_address"]["socket_address"]
-                return f"{bound['address']}:{bound['port_value']}"
+                return join_address(bound["address"], bound["port_value"])
         raise EnvoyError("Envoy could not bind the address")
 
     async def active_requests(self, stat_prefix: str) -> int:

@@ -10,12 +10,15 @@ services:
 What is served, and in which versions, is deliberately not here: the services report it.
 """
 
+from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from services.runtime.addresses import Address
+from services.runtime.addresses import Address, join_address, split_address
 from services.runtime.yaml_text import read_yaml
 
 DEFAULT_ADDRESS = "127.0.0.1:8500"
@@ -24,6 +27,21 @@ DEFAULT_METRICS_ADDRESS = "127.0.0.1:8501"
 
 class ConfigError(Exception):
     """fleet.yaml cannot be used; the text is one line that says why."""
+
+
+def _no_name(address: str) -> str:
+    """Envoy takes no name where an IP address belongs: it would refuse the whole listener or cluster."""
+    host, port = split_address(address)
+    try:
+        ip_address(host)
+    except ValueError:
+        raise ValueError(f"'{address}' is no IP:port; a service with a name is written {{dns: …}}") from None
+    if address != join_address(host, port):
+        raise ValueError(f"'{address}' is no IP:port: an IPv6 address has brackets, [::1]:8500")
+    return address
+
+
+IpAddress: TypeAlias = Annotated[Address, AfterValidator(_no_name)]
 
 
 class Dns(BaseModel):
@@ -39,9 +57,9 @@ class FleetConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    address: Address = DEFAULT_ADDRESS
+    address: IpAddress = DEFAULT_ADDRESS
     metrics_address: Address = DEFAULT_METRICS_ADDRESS
-    services: dict[str, tuple[Address, ...] | Dns] = Field(min_length=1)
+    services: dict[str, tuple[IpAddress, ...] | Dns] = Field(min_length=1)
     # Lists every method to whoever asks; off in production.
     reflection: bool = False
     # How long requests in flight may take to end once the router is told to stop.
@@ -61,11 +79,23 @@ class FleetConfig(BaseModel):
 def load_config(path: Path) -> FleetConfig:
     """Read and check `path`. Raises ConfigError."""
     try:
-        return FleetConfig.model_validate(read_yaml(path.read_bytes()))
+        return _checked(read_yaml(path.read_bytes()), str(path))
     except FileNotFoundError:
         raise ConfigError(f"there is no {path}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is no YAML: {' '.join(str(error).split())}") from None
+
+
+def with_flags(config: FleetConfig, flags: Mapping[str, str]) -> FleetConfig:
+    """What the command line says goes over what the file says. Raises ConfigError."""
+    return _checked({**config.model_dump(), **flags}, "command line")
+
+
+def _checked(settings: Mapping[str, object], where: str) -> FleetConfig:
+    try:
+        return FleetConfig.model_validate(settings)
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise ConfigError(f"{path}: {'; '.join(faults)}") from None
+        raise ConfigError(f"{where}: {'; '.join(faults)}") from None

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 
-from services.runtime.addresses import split_address
+from services.runtime.addresses import join_address, split_address
 
 _log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ class HttpServer:
         host, port = split_address(address)
         self._server = await asyncio.start_server(self._serve, host, port)
         bound_host, bound_port = self._server.sockets[0].getsockname()[:2]
-        return f"{bound_host}:{bound_port}"
+        return join_address(bound_host, bound_port)
 
     async def stop(self) -> None:
         if self._server is not None:

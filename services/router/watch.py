@@ -22,7 +22,7 @@ from services.router.config import Dns
 from services.router.fleet import Fleet
 from services.router.inventory import Endpoint, Link, ModelVersion
 from services.router.routes import is_routable
-from services.runtime.addresses import split_address
+from services.runtime.addresses import join_address, split_address
 
 if TYPE_CHECKING:
     from argosy.v1.model_pb2_grpc import ModelServiceAsyncStub
@@ -129,4 +129,4 @@ async def _addresses(where: tuple[str, ...] | Dns) -> Iterable[str] | None:
     except OSError as error:
         _log.warning("a name does not resolve", name=host, error=str(error))
         return None
-    return {f"[{entry[4][0]}]:{port}" if entry[0] is socket.AF_INET6 else f"{entry[4][0]}:{port}" for entry in found}
+    return {join_address(str(entry[4][0]), port) for entry in found}
