@@ -24,6 +24,7 @@ from argosy_cli.inputs import NamedRow
 from argosy_cli.programs import training_command
 from argosy_cli.questions import Question, verb_for
 from argosy_cli.show import shortened
+from argosy_cli.signals import on_end
 from argosy_cli.tensors import first_number, infer_request
 from argosy_cli.up import ERRORS, local_plan, report
 from argosy_cli.verdicts import Verdict
@@ -68,8 +69,7 @@ def demo(models_dir: Path, cache_dir: Path, console: Console) -> None:
 async def _demo(models_dir: Path, cache_dir: Path, console: Console) -> list[Answered]:
     cases = demo_cases()
     whole = asyncio.current_task()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, lambda: whole.cancel() if whole is not None else False)
+    on_end(lambda: whole.cancel() if whole is not None else False)
     console.print("1. Models: trained or fetched, exported to ONNX, proven equal to their source.", style="bold")
     await _train(models_dir, cache_dir)
     console.print("2. The fleet: three services and the router, on free ports.", style="bold")

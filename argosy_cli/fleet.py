@@ -5,7 +5,6 @@ caller is routed to a service that is leaving. What a child logs is passed on; a
 """
 
 import asyncio
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from argosy_cli.client import connect
 from argosy_cli.errors import CliError
 from argosy_cli.programs import ROUTER, Listening, router_command, service_command
 from argosy_cli.readiness import ModelVersion, ready_versions, wait_until_ready, wait_until_serving
+from argosy_cli.signals import Ending
 
 _CALL_TIMEOUT_S = 10.0
 
@@ -118,9 +118,9 @@ class LocalFleet:
 
 @asynccontextmanager
 async def running(plan: FleetPlan, report: Report) -> AsyncIterator[str]:
-    """The router's address, while the fleet runs. SIGINT or SIGTERM ends the block and drains; a second one kills."""
+    """The router's address, while the fleet runs. A signal to end ends the block and drains; a second one kills."""
     fleet = LocalFleet(plan, report)
-    _end_on_signal(fleet)
+    ending = Ending(fleet.kill)
     with tempfile.TemporaryDirectory(prefix="argosy-") as folder:
         try:
             address = await fleet.start(Path(folder))
@@ -132,23 +132,8 @@ async def running(plan: FleetPlan, report: Report) -> AsyncIterator[str]:
                 # A restart that had begun must be over before the children are drained.
                 await asyncio.wait({keeping})
         finally:
+            ending.begin()
             await fleet.drain()
-
-
-def _end_on_signal(fleet: LocalFleet) -> None:
-    loop, block = asyncio.get_running_loop(), asyncio.current_task()
-    ending = False
-
-    def on_signal() -> None:
-        nonlocal ending
-        if ending:
-            fleet.kill()
-        elif block is not None:
-            ending = True
-            block.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
 
 
 def _ready_models(addresses: Sequence[str]) -> set[ModelVersion]:

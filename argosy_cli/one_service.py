@@ -19,6 +19,7 @@ from argosy_cli.errors import CliError, misuse
 from argosy_cli.logs import plain_line
 from argosy_cli.programs import LOOPBACK, Listening, service_command
 from argosy_cli.questions import verb_for
+from argosy_cli.signals import Ending
 
 Result = TypeVar("Result")
 
@@ -26,13 +27,16 @@ _ANY_PORT = f"{LOOPBACK}:0"
 
 
 def with_version(models_dir: Path, model: str, version: str, work: Callable[[str], Result]) -> Result:
-    """What `work` makes of the service's address. '' is the newest version. Raises CliError."""
+    """What `work` makes of the service's address. '' is the newest version. Raises CliError, at a signal to end too."""
     folder = _version_folder(models_dir, model, version)
     kind = verb_for(_manifest(folder)).service
     with tempfile.TemporaryDirectory(prefix="argosy-") as alone:
         (Path(alone) / model).mkdir()
         (Path(alone) / model / folder.name).symlink_to(folder.resolve())
-        return asyncio.run(_served(kind, Path(alone), model, work))
+        try:
+            return asyncio.run(_served(kind, Path(alone), model, work))
+        except asyncio.CancelledError:
+            raise CliError("interrupted; the service that was started has ended", exit_code=130) from None
 
 
 def _version_folder(models_dir: Path, model: str, version: str) -> Path:
@@ -71,6 +75,7 @@ async def _served(kind: str, models_dir: Path, model: str, work: Callable[[str],
     child = Child(
         kind, command, Listening(_ANY_PORT, _ANY_PORT), lambda _, line: said.append(line), lambda *_: said.clear()
     )
+    ending = Ending(child.kill)
     try:
         listening = await child.start()
         await child.logged("loaded")
@@ -78,4 +83,5 @@ async def _served(kind: str, models_dir: Path, model: str, work: Callable[[str],
             raise CliError(f"the service does not load it: {plain_line(refusal)}")
         return await asyncio.to_thread(work, listening.address)
     finally:
+        ending.begin()
         await child.drain()

@@ -5,6 +5,7 @@ What the processes log is their own: only what needs a person's eye is shown, al
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
@@ -35,7 +36,7 @@ def local_plan(
 
 
 def up(plan: FleetPlan, console: Console, *, all_logs: bool) -> None:
-    """Run the fleet until SIGINT or SIGTERM. Raises CliError where it does not come up."""
+    """Run the fleet until a signal to end. Raises CliError where it does not come up."""
     try:
         asyncio.run(_up(plan, console, all_logs=all_logs))
     except asyncio.CancelledError:
@@ -54,13 +55,18 @@ async def _up(plan: FleetPlan, console: Console, *, all_logs: bool) -> None:
 def report(console: Console, levels: Collection[str] | None) -> Report:
     """Show on the console what the processes say: lines of these levels, for a person; with None all, as they are."""
 
+    def say(text: str, style: str = "") -> None:
+        # A terminal that has gone shows nothing, and what runs is drained all the same.
+        with suppress(OSError):
+            console.print(text, style=style, soft_wrap=True)
+
     def line(name: str, text: str) -> None:
         if levels is None:
-            console.print(f"{name}: {text}", soft_wrap=True)
+            say(f"{name}: {text}")
         elif log_fields(text).get("level", "") in levels:
-            console.print(f"{name}: {plain_line(text)}", soft_wrap=True)
+            say(f"{name}: {plain_line(text)}")
 
     def restart(name: str, code: int, pause_s: float) -> None:
-        console.print(f"{name} ended with code {code}: starting it again in {pause_s:g} s", style="yellow")
+        say(f"{name} ended with code {code}: starting it again in {pause_s:g} s", "yellow")
 
     return Report(line, restart)
