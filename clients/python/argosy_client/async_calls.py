@@ -2,14 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from grpc import aio
 
 from argosy_client.connection import Options, routed
-from argosy_client.errors import ArgosyError, error_of
+from argosy_client.errors import ArgosyError, closed_fleet, error_of
 from argosy_client.methods import Method, Request, Response, named_version
 from argosy_client.replies import Reply, timing_of
+from argosy_client.requests import OwnFailure
 from argosy_client.retry import pause_before_retry
 from argosy_client.trace import trace_injector
 
@@ -30,10 +32,10 @@ class AsyncCalls:
         deadline = begun + (self._options.timeout_s if timeout_s is None else timeout_s)
         refusals: list[ArgosyError] = []
         while True:
-            call = start(
-                request, timeout=deadline - time.monotonic(), metadata=self.metadata(model, named_version(request))
-            )
+            metadata = self.metadata(model, named_version(request))
             try:
+                with _closing_told():
+                    call = start(request, timeout=deadline - time.monotonic(), metadata=metadata)
                 message = await call
             except aio.AioRpcError as failure:
                 refusals.append(error_of_aio(failure))
@@ -50,7 +52,9 @@ class AsyncCalls:
     ) -> AsyncIterator[Response]:
         """Answers until the caller stops or the fleet ends. Raises ArgosyError."""
         start = self._channel.unary_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        call = start(request, metadata=self.metadata(model, named_version(request)))
+        metadata = self.metadata(model, named_version(request))
+        with _closing_told():
+            call = start(request, metadata=metadata)
         try:
             async for message in call:
                 yield message
@@ -67,14 +71,21 @@ class AsyncCalls:
         version: str,
         timeout_s: float,
     ) -> AsyncIterator[Response]:
-        """A stream each way, all of it for one version. Raises ArgosyError."""
+        """A stream each way, all of it for one version. Raises ArgosyError, or what the requests raise."""
         start = self._channel.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        call = start(requests, timeout=timeout_s, metadata=self.metadata(model, version))
+        own, metadata = OwnFailure(), self.metadata(model, version)
+        with _closing_told():
+            call = start(own.kept_async(requests), timeout=timeout_s, metadata=metadata)
         try:
             async for message in call:
                 yield message
+        except asyncio.CancelledError:
+            # So gRPC ends a call whose requests cannot be made.
+            if own.error is None:
+                raise
+            raise own.error from None
         except aio.AioRpcError as failure:
-            raise error_of_aio(failure) from None
+            raise own.error or error_of_aio(failure) from None
         finally:
             call.cancel()
 
@@ -82,6 +93,15 @@ class AsyncCalls:
         headers = dict(self._options.metadata)
         self._inject(headers)
         return aio.Metadata(*routed(headers, model, version).items())
+
+
+@contextmanager
+def _closing_told() -> Iterator[None]:
+    """A call on a channel that is closed already, which gRPC takes for a wrong use of itself."""
+    try:
+        yield
+    except aio.UsageError:
+        raise closed_fleet() from None
 
 
 def error_of_aio(failure: aio.AioRpcError) -> ArgosyError:

@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 import grpc
 
 from argosy_client.connection import Options, routed
-from argosy_client.errors import ArgosyError, error_of
+from argosy_client.errors import ArgosyError, closed_fleet, error_of
 from argosy_client.methods import Method, Request, Response, named_version
 from argosy_client.replies import Reply, timing_of
+from argosy_client.requests import OwnFailure
 from argosy_client.retry import pause_before_retry
 from argosy_client.trace import trace_injector
 
@@ -30,9 +32,10 @@ class Calls:
         refusals: list[ArgosyError] = []
         while True:
             try:
-                message, done = call.with_call(
-                    request, deadline - time.monotonic(), self.metadata(model, named_version(request))
-                )
+                with _closing_told():
+                    message, done = call.with_call(
+                        request, deadline - time.monotonic(), self.metadata(model, named_version(request))
+                    )
             except grpc.RpcError as failure:
                 refusals.append(error_of_call(failure))
                 self._pause(refusals[-1], deadline)
@@ -49,7 +52,9 @@ class Calls:
     ) -> Iterator[Response]:
         """What a stream answers. Raises ArgosyError."""
         try:
-            yield from open_stream()
+            with _closing_told():
+                answers = open_stream()
+            yield from answers
         except grpc.RpcError as failure:
             raise error_of_call(failure) from None
 
@@ -61,9 +66,13 @@ class Calls:
     def exchange(
         self, method: Method[Request, Response], requests: Iterable[Request], model: str, version: str, timeout_s: float
     ) -> Iterator[Response]:
-        """A stream each way, all of it for one version. Raises ArgosyError."""
+        """A stream each way, all of it for one version. Raises ArgosyError, or what the requests raise."""
         call = self._channel.stream_stream(method.path, method.request.SerializeToString, method.response.FromString)
-        return self.stream(lambda: call(iter(requests), timeout_s, self.metadata(model, version)))
+        own = OwnFailure()
+        try:
+            yield from self.stream(lambda: call(own.kept(requests), timeout_s, self.metadata(model, version)))
+        except ArgosyError as error:
+            raise own.error or error from None
 
     def metadata(self, model: str, version: str) -> tuple[tuple[str, str], ...]:
         """The caller's own, the trace's, and the headers that spare the router a look into the message."""
@@ -76,6 +85,17 @@ class Calls:
         if pause_s is None:
             raise error from None
         time.sleep(pause_s)
+
+
+@contextmanager
+def _closing_told() -> Iterator[None]:
+    """A call on a channel that is closed already: gRPC raises a bare ValueError."""
+    try:
+        yield
+    except ValueError as error:
+        if "closed" not in str(error).lower():
+            raise
+        raise closed_fleet() from None
 
 
 def error_of_call(failure: grpc.RpcError) -> ArgosyError:

@@ -4,15 +4,20 @@ Measured defaults of gRPC do not suit this traffic: 4 MiB replies, a frozen peer
 environment asked for 127.0.0.1. What is here is set once. gRPC's own retries stay off: the fleet says when to retry.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from argosy_client.errors import unusable_input
 from argosy_client.replies import Reply
 
 MAX_MESSAGE_BYTES = 64 << 20
 MODEL_HEADER = "argosy-model"
 VERSION_HEADER = "argosy-version"
+# https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Custom-Metadata.
+_HEADER_NAME = re.compile(r"[0-9a-z_.-]+")
+_HEADER_VALUE = re.compile(r"[ -~]*")
 KEEPALIVE = (
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 2_000),
@@ -52,12 +57,29 @@ class Options:
 
 def routed(headers: Mapping[str, str], model: str, version: str) -> dict[str, str]:
     """The caller's own headers, and what spares the router a look into the message: model and version as it names them,
-    '' for the default one. Where it names none a version of the caller's own stays.
+    '' for the default one. Where it names none a version of the caller's own stays. Raises InvalidInputError for what
+    no header holds.
     """
     own = {name.lower(): value for name, value in headers.items()}
+    for name, value in own.items():
+        _check(name, value)
     if not model:
         return own
+    for what, name in (("model", model), ("version", version)):
+        if not _HEADER_VALUE.fullmatch(name):
+            raise unusable_input(f"{name!r}: no header holds other characters than ASCII", what)
     return {**own, MODEL_HEADER: model, VERSION_HEADER: version or own.get(VERSION_HEADER, "")}
+
+
+def _check(name: str, value: str) -> None:
+    """Else gRPC would call it INTERNAL. The value is not told: it may be a key."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise unusable_input(f"{name!r} is no name of a header", "metadata")
+    if name.endswith("-bin"):
+        if not isinstance(value, bytes):
+            raise unusable_input("a header whose name ends in -bin holds bytes", f"metadata.{name}")
+    elif not _HEADER_VALUE.fullmatch(value):
+        raise unusable_input("a header holds printable ASCII alone", f"metadata.{name}")
 
 
 def _is_loopback(address: str) -> bool:

@@ -130,6 +130,19 @@ def unusable_input(message: str, where: str = "") -> InvalidInputError:
     return InvalidInputError(grpc.StatusCode.INVALID_ARGUMENT, message, "CLIENT_INPUT", where)
 
 
+def closed_fleet() -> CancelledError:
+    """A call that comes after `close`."""
+    return CancelledError(grpc.StatusCode.CANCELLED, "the fleet is closed")
+
+
+def utf8(text: str, where: str) -> bytes:
+    """As every text travels. Raises InvalidInputError for half of a surrogate pair, which is no character."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise unusable_input(f"no Unicode text: half a character at {error.start}", where) from None
+
+
 def _details(packed: str | bytes) -> tuple[ErrorInfo, float | None]:
     info, retry, retry_after_s = ErrorInfo(), RetryInfo(), None
     try:

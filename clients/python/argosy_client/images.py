@@ -31,6 +31,8 @@ def image_bytes(image: ImageInput) -> bytes:
         return _file(Path(image))
     if isinstance(image, np.ndarray):
         return _png(_pil(image))
+    if not hasattr(image, "mode"):
+        raise unusable_input(f"expected a path, bytes, a PIL image or pixels, got {type(image).__name__}", "images")
     return _png(_upright(image))
 
 

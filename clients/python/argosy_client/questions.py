@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from argosy.v1 import tabular_pb2, text_pb2, vision_pb2
 from argosy_client import answers, methods
+from argosy_client.errors import utf8
 from argosy_client.images import ImageInput, image_bytes
 from argosy_client.methods import Method, Request, Response
 from argosy_client.rows import RowInput, struct_of
@@ -103,7 +104,7 @@ def classify_texts(
     return Question(
         methods.CLASSIFY_TEXTS,
         model,
-        str,
+        _text,
         _utf8_bytes,
         lambda texts: request(model=model, version=version, texts=texts, top_k=top_k),
         lambda reply: [answers.text_classification(result) for result in reply.results],
@@ -117,7 +118,7 @@ def embed_texts(
     return Question(
         methods.EMBED_TEXTS,
         model,
-        str,
+        _text,
         _utf8_bytes,
         lambda texts: request(model=model, version=version, texts=texts),
         lambda reply: [answers.text_vector(result) for result in reply.results],
@@ -131,7 +132,7 @@ def tag(
     return Question(
         methods.TAG,
         model,
-        str,
+        _text,
         _utf8_bytes,
         lambda texts: request(model=model, version=version, texts=texts),
         lambda reply: [answers.tagged_text(result) for result in reply.results],
@@ -152,6 +153,12 @@ def predict_rows(
         lambda rows: request(model=model, version=version, rows=rows),
         lambda reply: [answers.row(result) for result in reply.results],
     )
+
+
+def _text(text: str) -> str:
+    """Raises InvalidInputError where it is no Unicode text."""
+    utf8(text, "texts")
+    return text
 
 
 def _utf8_bytes(text: str) -> int:

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from google.protobuf.struct_pb2 import Struct
 
-from argosy_client.errors import unusable_input
+from argosy_client.errors import unusable_input, utf8
 
 RowInput: TypeAlias = Mapping[str, object]
 
@@ -36,8 +36,15 @@ def rows_of(rows: RowsInput) -> Iterator[RowInput]:
 def struct_of(row: RowInput) -> Struct:
     """Raises InvalidInputError that names a column whose value is no number, text, bool or missing value."""
     struct = Struct()
-    struct.update({column: _cell(value, column) for column, value in row.items()})
+    struct.update({_name(column): _cell(value, column) for column, value in row.items()})
     return struct
+
+
+def _name(column: object) -> str:
+    if not isinstance(column, str):
+        raise unusable_input(f"a column's name is a text, got {column!r}", "rows")
+    utf8(column, "rows")
+    return column
 
 
 def _cell(value: object, column: str) -> float | str | bool | None:
@@ -46,7 +53,10 @@ def _cell(value: object, column: str) -> float | str | bool | None:
     # pandas.NA and NaT are known by their names, so that pandas need not be installed.
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return None
-    if isinstance(value, bool | str):
+    if isinstance(value, str):
+        utf8(value, f"rows.{column}")
+        return value
+    if isinstance(value, bool):
         return value
     if isinstance(value, int | float):
         return None if math.isnan(value) else float(value)

@@ -12,7 +12,7 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from argosy_client.errors import ArgosyError, unusable_input
+from argosy_client.errors import ArgosyError, unusable_input, utf8
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, ModelStreamInferResponse
 
 Array: TypeAlias = NDArray[np.generic]
@@ -67,7 +67,7 @@ def _raw(name: str, array: Array) -> tuple[str, bytes]:
 
 
 def _counted(name: str, element: object) -> bytes:
-    data = element.encode() if isinstance(element, str) else element
+    data = utf8(element, f"inputs.{name}") if isinstance(element, str) else element
     if not isinstance(data, bytes):
         raise unusable_input(f"expected str or bytes elements, got {type(element).__name__}", f"inputs.{name}")
     return struct.pack("<I", len(data)) + data

@@ -139,6 +139,31 @@ def test_every_call_says_its_version_in_the_header_or_that_it_names_none(
 
 
 @pytest.mark.parametrize(
+    ("metadata", "field"),
+    [
+        ({"x-note": "one\ntwo"}, "metadata.x-note"),
+        ({"x-note": "café"}, "metadata.x-note"),
+        ({"x-note-bin": "text"}, "metadata.x-note-bin"),
+        ({"a note": "a"}, "metadata"),
+    ],
+)
+def test_what_no_header_holds_is_refused_before_the_call(
+    metadata: dict[str, str], field: str, classify: Classify, address: str, script: Script
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        classify(address, Options(metadata=metadata), ["a"])
+    assert (caught.value.reason, caught.value.field) == ("CLIENT_INPUT", field)
+    assert script.requests == []
+
+
+@pytest.mark.parametrize(("model", "version", "field"), [("modèle", "", "model"), ("echo", "1²", "version")])
+def test_a_name_that_no_header_holds_is_refused(address: str, model: str, version: str, field: str) -> None:
+    with Fleet(address) as fleet, pytest.raises(InvalidInputError, match=r"(modèle|1²)'") as caught:
+        fleet.text(model, version).classify("a")
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
     ("request_", "version"),
     [
         (GetModelRequest(model="m", version="2"), "2"),

@@ -1,8 +1,9 @@
 """What a caller has, as requests: images, rows, tensors, and how many go in one call."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from PIL import Image
 from argosy_client.batches import batches
 from argosy_client.errors import InvalidInputError
 from argosy_client.images import image_bytes
+from argosy_client.questions import classify_texts, embed_texts, tag
 from argosy_client.rows import rows_of, struct_of
 from argosy_client.tensors import Array, arrays_of, infer_request
 from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
@@ -96,6 +98,37 @@ def test_a_row_with_something_else_names_the_column() -> None:
     with pytest.raises(InvalidInputError) as caught:
         struct_of({"age": [1]})
     assert caught.value.field == "rows.age"
+
+
+def test_a_column_whose_name_is_a_number_is_refused() -> None:
+    frame = pd.DataFrame([[1, 2]])
+    with pytest.raises(InvalidInputError, match="a column's name is a text, got 0") as caught:
+        [struct_of(row) for row in rows_of(frame)]
+    assert caught.value.field == "rows"
+
+
+def test_an_image_that_is_none_of_the_kinds_is_refused() -> None:
+    not_an_image: Any = bytearray(b"bytes that change")
+    with pytest.raises(InvalidInputError, match="got bytearray"):
+        image_bytes(not_an_image)
+
+
+@pytest.mark.parametrize(
+    ("encode", "field"),
+    [
+        (lambda text: classify_texts("m", "", 0).encode(text), "texts"),
+        (lambda text: embed_texts("m", "").encode(text), "texts"),
+        (lambda text: tag("m", "").encode(text), "texts"),
+        (lambda text: struct_of({"town": text}), "rows.town"),
+        (lambda text: struct_of({text: 1}), "rows"),
+        (lambda text: infer_request("m", "", {"x": np.array([text], object)}), "inputs.x"),
+    ],
+    ids=["classify", "embed", "tag", "cell", "column", "tensor"],
+)
+def test_half_a_character_is_refused(encode: Callable[[str], object], field: str) -> None:
+    with pytest.raises(InvalidInputError, match="no Unicode text") as caught:
+        encode("a lone \ud800 surrogate")
+    assert caught.value.field == field
 
 
 def test_a_data_frame_is_its_rows() -> None:
