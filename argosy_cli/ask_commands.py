@@ -11,8 +11,10 @@ Router = Annotated[
     str,
     typer.Option(metavar="HOST:PORT", envvar="ARGOSY_ROUTER", help="The router, or a service straight."),
 ]
-Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0.001, help="The deadline of each call.")]
+Timeout = Annotated[float, typer.Option(metavar="SECONDS", min=0.001, max=86_400, help="The deadline of each call.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program instead of a table.")]
+
+_UINT32 = 2**32 - 1
 
 models = typer.Typer(invoke_without_command=True)
 
@@ -28,7 +30,9 @@ def predict(
         str, typer.Option(help="classify, embed, detect, tag or predict, where the model does more than one.")
     ] = "",
     version: Annotated[str, typer.Option(help="The model's version; the default one where none is named.")] = "",
-    top: Annotated[int, typer.Option(min=0, help="How many classes to show an input; 0 leaves it to the service.")] = 0,
+    top: Annotated[
+        int, typer.Option(min=0, max=_UINT32, help="How many classes to show an input; 0 leaves it to the service.")
+    ] = 0,
     min_score: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Leave out objects scored lower; default: the model's own.")
     ] = None,

@@ -14,6 +14,7 @@ import argosy_client
 from argosy.v1 import model_pb2
 from argosy.v1.manifest_pb2 import ModelManifest
 from argosy_cli.errors import CliError
+from argosy_cli.inputs import utf8_text
 from argosy_client import ArgosyError, Options, Reply, Timing
 from argosy_client.connection import KEEPALIVE, MAX_MESSAGE_BYTES, routed
 from argosy_client.methods import Method, Request, Response
@@ -52,6 +53,8 @@ class Fleet:
 
     def manifest(self, model: str, version: str = "") -> ModelManifest:
         """The manifest of a model-version; '' is the default one. Raises CliError."""
+        utf8_text(model, "the model's name")
+        utf8_text(version, "the version")
         try:
             return self.client.manifest(model, version)
         except ArgosyError as error:

@@ -1,5 +1,6 @@
 """The command that measures a model: evaluate."""
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 
 from argosy_cli.ask_commands import AsJson, Router, Timeout
-from argosy_cli.errors import CliError
+from argosy_cli.errors import CliError, misuse
 from argosy_cli.programs import DEFAULT_ROUTER
 
 
@@ -49,6 +50,8 @@ def evaluate(
         with connect(address, timeout) as fleet:
             return program.evaluate(fleet, model, version, data, target)
 
+    if plots is not None:
+        _make_folder(plots)
     found = ask(router) if models_dir is None else with_version(models_dir, model, version, ask)
     console = make_console()
     if json_output:
@@ -56,4 +59,12 @@ def evaluate(
     else:
         program.show(found, console)
     for path in program.draw(found, plots) if plots is not None else ():
-        console.print(f"drawn: {path}", soft_wrap=True)
+        print(f"drawn: {path}", file=sys.stderr if json_output else sys.stdout)
+
+
+def _make_folder(plots: Path) -> None:
+    """Before the model is asked about everything. Raises CliError."""
+    try:
+        plots.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise misuse(f"--plots {plots}: {error.strerror}") from None

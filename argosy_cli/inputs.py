@@ -8,6 +8,7 @@ make sense is the service's to say: only what cannot be read at all is refused h
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,17 +47,21 @@ class NamedRow:
 
 def read_images(arguments: Sequence[str]) -> list[NamedImage]:
     """The files named. Raises CliError for one that cannot be read."""
-    return [NamedImage(argument, _read_bytes(argument, "image")) for argument in arguments]
+    # A file's name may be any bytes; what is shown of it is text.
+    return [
+        NamedImage(os.fsencode(argument).decode(errors="replace"), _read_bytes(argument, "image"))
+        for argument in arguments
+    ]
 
 
 def read_texts(arguments: Sequence[str]) -> list[str]:
-    """Each argument is a text, `@FILE` and `-` are one text a line. Raises CliError for a file that cannot be read."""
+    """Each argument is a text, `@FILE` and `-` are one text a line. Raises CliError for one that cannot be read."""
     texts: list[str] = []
     for argument in arguments:
         if argument == "-" or argument.startswith("@"):
             texts += read_utf8(argument.removeprefix("@")).splitlines()
         else:
-            texts.append(argument)
+            texts.append(utf8_text(argument, "the text"))
     return texts
 
 
@@ -114,15 +119,27 @@ def _json_rows(argument: str) -> Iterator[NamedRow]:
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict):
             raise misuse(f"row {number} is no JSON object: give column names and values, '{{\"column\": 1.5}}'")
-        yield NamedRow(f"row {number}", {column: _json_cell(value, column) for column, value in record.items()})
+        values = {utf8_text(column, "a column's name"): _json_cell(value, column) for column, value in record.items()}
+        yield NamedRow(f"row {number}", values)
 
 
 def _json_cell(value: object, column: str) -> Cell:
-    if value is None or isinstance(value, bool | str):
+    if isinstance(value, str):
+        return utf8_text(value, f"column '{column}'")
+    if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
         return float(value)
     raise misuse(f"column '{column}' takes a number, a text, true, false or null, got {json.dumps(value)[:40]}")
+
+
+def utf8_text(text: str, what: str) -> str:
+    """The text as it is. Raises CliError for an argument of other bytes, and for half a character of JSON's."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise misuse(f"{what} is not UTF-8 text") from None
+    return text
 
 
 def read_utf8(path: str) -> str:

@@ -94,17 +94,15 @@ def _listed(modality: Modality, data: Path, target: str) -> Labelled:
 
 
 def _tensors(manifest: ModelManifest, data: Path, target: str) -> Labelled:
-    try:
-        with np.load(data, allow_pickle=False) as archive:
-            arrays = {name: np.asarray(archive[name]) for name in archive.files}
-    except (EOFError, OSError, ValueError, zipfile.BadZipFile):
-        raise misuse(f"{data} cannot be read as .npz of plain arrays") from None
+    arrays = _arrays(data)
     inputs = {spec.name for spec in manifest.inputs}
     if missing := sorted(inputs - arrays.keys()):
         raise misuse(f"{data} has no array '{missing[0]}', which the model reads; it has {', '.join(sorted(arrays))}")
     chosen = target or _only([name for name in arrays if name not in inputs], data)
     if chosen not in arrays:
         raise misuse(f"{data} has no array '{chosen}' of right answers; it has {', '.join(sorted(arrays))}")
+    if scalars := [name for name in (*sorted(inputs), chosen) if not arrays[name].ndim]:
+        raise misuse(f"{data}: array '{scalars[0]}' has no rows: it is one value")
     counts = {name: len(arrays[name]) for name in (*sorted(inputs), chosen)}
     if len(set(counts.values())) != 1:
         raise misuse(f"{data}: every array needs one row an answer, got {counts}")
@@ -112,6 +110,15 @@ def _tensors(manifest: ModelManifest, data: Path, target: str) -> Labelled:
     if right.size != len(right):
         raise misuse(f"{data}: array '{chosen}' has shape {list(right.shape)}: one right answer a row is needed")
     return Labelled([str(value) for value in right.ravel().tolist()], tensors={name: arrays[name] for name in inputs})
+
+
+def _arrays(data: Path) -> dict[str, Array]:
+    try:
+        with np.load(data, allow_pickle=False) as archive:
+            return {name: np.asarray(archive[name]) for name in archive.files}
+    # TypeError: it is a single array, whatever its name says.
+    except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile):
+        raise misuse(f"{data} cannot be read as .npz of plain arrays") from None
 
 
 def _only(candidates: Sequence[str], data: Path) -> str:

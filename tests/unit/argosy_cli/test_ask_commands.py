@@ -1,6 +1,7 @@
 """predict, models and status against a real gRPC server."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -140,6 +141,41 @@ def test_a_csv_cell_that_is_no_number_is_named_by_file_row_and_column(small_flee
     table.write_text("a,b\n1,2\n3,many\n")
     with pytest.raises(CliError, match=r"^rows.csv:2: column 'b' takes a number, got 'many'$"):
         run("predict", "sum", str(table), "--router", address)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("length", "not UTF-8: \udcff"),
+        ("length\udcff", "text"),
+        ("length", "text", "--version", "\udcff"),
+        ("sum", '{"a": 1, "b": 2, "note": "\\ud800"}'),
+        ("sum", '{"a\\ud800": 1}'),
+    ],
+    ids=["text", "model", "version", "cell", "column"],
+)
+def test_what_is_no_utf8_is_one_line(small_fleet, arguments):
+    address, _ = small_fleet
+    with pytest.raises(CliError, match="is not UTF-8 text") as refusal:
+        run("predict", *arguments, "--router", address)
+    assert refusal.value.exit_code == 2
+
+
+def test_an_image_whose_name_is_no_utf8_is_answered(small_fleet, tmp_path):
+    address, _ = small_fleet
+    (tmp_path / "p\udcff.png").write_bytes(b"\x01\xff")
+    _, output = run("predict", "brightness", str(tmp_path / "p\udcff.png"), "--router", address)
+    assert "p\N{REPLACEMENT CHARACTER}.png" in output
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"), [(("--top", "4294967296"), "--top.*4294967295"), (("--timeout", "inf"), "--timeout.*86400")]
+)
+def test_a_number_that_no_call_takes_is_refused(small_fleet, flags, said):
+    address, _ = small_fleet
+    result = CliRunner().invoke(commands, ["predict", "length", "text", "--router", address, *flags])
+    assert result.exit_code == 2
+    assert re.search(said, result.stderr)
 
 
 def test_models_lists_every_version_with_its_state_service_and_tasks(small_fleet):

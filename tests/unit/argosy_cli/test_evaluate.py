@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
 from argosy.v1 import manifest_pb2 as pb
+from argosy_cli.__main__ import commands
 from argosy_cli.client import connect
 from argosy_cli.errors import CliError
 from argosy_cli.evaluate import document, draw, evaluate
 from argosy_cli.labelled import read_labelled
+from argosy_client.tensors import Array
 
 TABLE = pb.ModelManifest(
     name="t",
@@ -59,6 +63,27 @@ def test_the_pictures_of_a_classifier_are_drawn(small_fleet, tmp_path: Path) -> 
     assert [path.name for path in drawn] == ["named-length-1-confusion.png", "named-length-1-calibration.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in drawn)
     assert json.loads(document(found))["confusion"] == [1, 0, 0, 1]
+
+
+def commanded(address: str, *arguments: str) -> Result:
+    return CliRunner().invoke(commands, ["evaluate", "named-length", *arguments, "--router", address])
+
+
+def test_a_place_that_cannot_be_a_folder_is_refused_before_the_model_is_asked(small_fleet, tmp_path: Path) -> None:
+    address, fleet = small_fleet
+    data = write(tmp_path / "texts.csv", "text,label\nshort,[short]\na long sentence,[long]\n")
+    done = commanded(address, str(data), "--plots", str(data / "pictures"))
+    assert isinstance(done.exception, CliError)
+    assert done.exception.line == f"--plots {data / 'pictures'}: Not a directory"
+    assert fleet.model_headers == []
+
+
+def test_what_was_drawn_is_not_told_amid_the_json(small_fleet, tmp_path: Path) -> None:
+    address, _ = small_fleet
+    data = write(tmp_path / "texts.csv", "text,label\nshort,[short]\na long sentence,[long]\n")
+    done = commanded(address, str(data), "--plots", str(tmp_path / "pictures"), "--json")
+    assert json.loads(done.stdout)["model"] == "named-length"
+    assert done.stderr.count("drawn: ") == 2
 
 
 def test_an_answer_that_is_no_class_is_one_line(small_fleet, tmp_path: Path) -> None:
@@ -140,6 +165,28 @@ def test_arrays_that_do_not_fit_the_model_are_one_line(tmp_path: Path) -> None:
     write(tmp_path / "bad.npz", "no archive")
     with pytest.raises(CliError, match="cannot be read as"):
         read_labelled(TABLE, tmp_path / "bad.npz", "")
+
+
+def test_one_array_that_is_called_an_archive_is_one_line(tmp_path: Path) -> None:
+    with (tmp_path / "renamed.npz").open("wb") as file:
+        np.save(file, np.zeros(2))
+    with pytest.raises(CliError, match="cannot be read as"):
+        read_labelled(TABLE, tmp_path / "renamed.npz", "")
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "says"),
+    [
+        (np.zeros((2, 3)), np.array(1), "array 'y' has no rows"),
+        (np.array(1.0), np.zeros(2), "array 'x' has no rows"),
+        (np.zeros((0, 3)), np.zeros(0), "holds no rows"),
+    ],
+    ids=["one answer", "one input", "empty"],
+)
+def test_arrays_without_rows_are_one_line(x: Array, y: Array, says: str, tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", x=x, y=y)
+    with pytest.raises(CliError, match=says):
+        read_labelled(TABLE, tmp_path / "t.npz", "")
 
 
 def test_a_model_without_right_answers_is_refused(small_fleet, tmp_path: Path) -> None:
