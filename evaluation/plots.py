@@ -37,10 +37,10 @@ def draw_confusion(matrix: ConfusionMatrix, labels: Sequence[str], title: str, p
     axes.set(xlabel="predicted", ylabel="true", title=title)
     names = [label if len(label) <= _LABEL_CHARACTERS else label[: _LABEL_CHARACTERS - 1] + "…" for label in labels]
     if size <= _NAMED_CLASSES:
-        axes.set_xticks(
-            range(size), names or list(map(str, range(size))), rotation=45, ha="right", rotation_mode="anchor"
-        )
-        axes.set_yticks(range(size), names or list(map(str, range(size))))
+        names = names or list(map(str, range(size)))
+        # A name is no formula, whatever dollar signs it has.
+        axes.set_xticks(range(size), names, rotation=45, ha="right", rotation_mode="anchor", parse_math=False)
+        axes.set_yticks(range(size), names, parse_math=False)
     for row, column in np.argwhere(counts > 0) if size <= _COUNTED_CLASSES else ():
         colour = "white" if shares[row, column] > 0.5 else "black"
         axes.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", color=colour, fontsize=9)

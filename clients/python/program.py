@@ -57,8 +57,12 @@ def embedding(run: Run, fleet: Fleet) -> Iterator[str]:
     text = fleet.text("minilm")
     if run.cancel_after_ms is not None:
         # Closing the fleet is how blocking code cancels what other threads wait for.
-        threading.Timer(run.cancel_after_ms / 1e3, fleet.close).start()
-        text.embed_all(run.sentences() * 100)
+        timer = threading.Timer(run.cancel_after_ms / 1e3, fleet.close)
+        timer.start()
+        try:
+            text.embed_all(run.sentences() * 100)
+        finally:
+            timer.cancel()
     first, second = text.embed_all(run.sentences()).astype(np.float64)
     cosine = first @ second / (np.linalg.norm(first) * np.linalg.norm(second))
     yield f"embedding: {first.size} values, cosine {cosine:.3f}"

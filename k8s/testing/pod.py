@@ -127,6 +127,8 @@ class PodRun:
         self._probe(container, process, begun)
         if process.popen.poll() is None:
             self._end(container, process, self._grace_left())
+        else:
+            self.ended = Ended(process.popen.returncode, 0.0, killed=False)
         if self._grace_s is None:
             self.restarts += 1
         self.most_memory = max(self.most_memory, process.limits.most_memory())
@@ -195,17 +197,20 @@ class PodRun:
         running = phase == "Running"
         ready = "True" if running and self._ready else "False"
         conditions = {"PodScheduled": "True", "Initialized": "True", "ContainersReady": ready, "Ready": ready}
-        ended = self.ended.exit_code if self.ended else 0
+        code = self.ended.exit_code if self.ended else 0
+        terminated = {"terminated": {"exitCode": code}}
         if state is None:
-            state = {"running": {"startedAt": now}} if running else {"terminated": {"exitCode": ended}}
+            state = {"running": {"startedAt": now}} if running else terminated
         container = self.pod["spec"]["containers"][0]
         return {
-            "phase": phase if not ended else "Failed",
+            # A pod whose container is started again runs on, whatever it ended with.
+            "phase": "Failed" if code and phase == "Succeeded" else phase,
             "podIP": self.sandbox.address,
             "podIPs": [{"ip": self.sandbox.address}],
             "conditions": [{"type": t, "status": value, "lastTransitionTime": now} for t, value in conditions.items()],
             "containerStatuses": [{
                 "name": container["name"], "image": container["image"], "imageID": "",
                 "ready": ready == "True", "started": self._started, "restartCount": self.restarts, "state": state,
+                "lastState": terminated if running and self.ended else {},
             }],
         }  # fmt: skip

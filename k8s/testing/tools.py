@@ -94,19 +94,27 @@ def debootstrap() -> Path:
         return Path(own)
     if shutil.which("apt-get") is None:
         raise MissingToolError("there is no debootstrap, which makes the images' bases: apt-get install debootstrap")
-    folder = CACHE / "debootstrap"
+    return unpacked_debootstrap(CACHE / "debootstrap")
+
+
+def unpacked_debootstrap(folder: Path) -> Path:
+    """The program from its package, which is unpacked to `folder` unless it is there. Raises CalledProcessError."""
     program = folder / "usr" / "sbin" / "debootstrap"
     if not program.exists():
+        part = folder.with_name(f"{folder.name}.part")
+        for left in (part, folder):
+            shutil.rmtree(left, ignore_errors=True)
         # With lists of its own: a machine that was made from an image often has none.
-        lists = folder / "lists"
-        (lists / "partial").mkdir(parents=True, exist_ok=True)
+        lists = part / "lists"
+        (lists / "partial").mkdir(parents=True)
         for arguments in (["update"], ["download", "debootstrap"]):
             options = [f"Dir::State::lists={lists}", "APT::Sandbox::User=root"]  # its other user has no way in here
             command = ["apt-get", "-qq", *(part for option in options for part in ("-o", option)), *arguments]
-            subprocess.run(command, cwd=folder, check=True, timeout=120)  # noqa: S603
-        (package,) = folder.glob("*.deb")
-        subprocess.run(["dpkg-deb", "--extract", package, folder], check=True, timeout=60)  # noqa: S603, S607
+            subprocess.run(command, cwd=part, check=True, timeout=120)  # noqa: S603
+        (package,) = part.glob("*.deb")
+        subprocess.run(["dpkg-deb", "--extract", package, part], check=True, timeout=60)  # noqa: S603, S607
         shutil.rmtree(lists)
+        part.rename(folder)
     return program
 
 
@@ -133,7 +141,7 @@ def node_stages() -> Path:
     if not stages.exists():
         folder = _module(f"sigs.k8s.io/kwok@{_KWOK}") / "kustomize"
         CACHE.mkdir(parents=True, exist_ok=True)
-        stages.write_text("\n---\n".join((folder / f"{name}.yaml").read_text() for name in _STAGES))
+        write_whole(stages, "\n---\n".join((folder / f"{name}.yaml").read_text() for name in _STAGES))
     return stages
 
 
@@ -147,9 +155,16 @@ def resource_definitions() -> list[Path]:
         if not all(copy.exists() for copy in copies.values()):
             source = _module(module)
             for file, copy in copies.items():
-                copy.write_text((source / file).read_text())
+                write_whole(copy, (source / file).read_text())
         found += copies.values()
     return found
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Nothing is at `path` before all of it is."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text)
+    part.rename(path)
 
 
 def _installed(name: str, package: str, version: str) -> Path:

@@ -1,13 +1,17 @@
 """The volumes of a pod as a kubelet lays them out: what is mounted where, and whether it can be written."""
 
 import base64
+import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from k8s.testing.api import Api, ApiError, Object
 
-_UNITS = {"": 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "k": 10**3, "M": 10**6, "G": 10**9}
+_UNITS = {"": Decimal(1), "m": Decimal("0.001")}
+_UNITS |= {f"{letter}i": Decimal(1 << 10 * power) for power, letter in enumerate("KMGTPE", 1)}
+_UNITS |= {letter: Decimal(10 ** (3 * power)) for power, letter in enumerate("kMGTPE", 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,11 @@ def _written(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 def quantity(text: str) -> int:
-    """Bytes of a Kubernetes quantity, such as 256Mi. Raises ValueError."""
-    number, unit = re.fullmatch(r"(\d+)([A-Za-z]*)", text).groups()  # type: ignore[union-attr]
-    return int(number) * _UNITS[unit]
+    """Bytes of a Kubernetes quantity, such as 256Mi or 0.5Gi; a part of one is one. Raises ValueError."""
+    found = re.fullmatch(r"(\d+\.?\d*|\.\d+)([A-Za-z]*)", text)
+    if found is None or found[2] not in _UNITS:
+        raise ValueError(f"no quantity: '{text}'")
+    return math.ceil(Decimal(found[1]) * _UNITS[found[2]])
 
 
 def cpu_quota_us(text: str) -> int:

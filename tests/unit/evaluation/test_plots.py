@@ -32,3 +32,10 @@ def test_both_pictures_are_drawn_as_png(tmp_path: Path) -> None:
             assert image.format == "PNG"
             assert image.width > 400
             assert len(set(image.convert("L").tobytes())) > 10  # something is drawn
+
+
+def test_a_class_whose_name_has_dollar_signs_is_drawn_as_it_is_written(tmp_path: Path) -> None:
+    # As a formula it would be one that Matplotlib cannot read.
+    labels = [r"$\nosuch$", "b"]
+    draw_confusion(confusion(np.array([0, 1]), np.array([0, 1]), 2, "test"), labels, "two", tmp_path / "c.png")
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
