@@ -115,9 +115,13 @@ function attempt<Request, Response>(
       if (error) reject(error);
       message = response;
     });
-    // The trailers come with the status, after the message.
-    call.on("status", (status) => resolve({ message, trailers: status.metadata }));
-    if (cancelAfterMs !== undefined) setTimeout(() => call.cancel(), cancelAfterMs);
+    // The program would live for as long as a timer waits.
+    const timer = cancelAfterMs === undefined ? undefined : setTimeout(() => call.cancel(), cancelAfterMs);
+    // The trailers come with the status, after the message; a call that fails has a status too.
+    call.on("status", (status) => {
+      clearTimeout(timer);
+      resolve({ message, trailers: status.metadata });
+    });
   });
 }
 
