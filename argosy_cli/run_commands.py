@@ -54,7 +54,7 @@ def serve(
 
 def route(
     config: Annotated[Path, typer.Option(metavar="FILE", help="fleet.yaml: the services and where they are.")],
-    address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="gRPC, for the fleet's callers.")] = None,
+    address: Annotated[str | None, typer.Option(metavar="IP:PORT", help="gRPC, for the fleet's callers.")] = None,
     metrics_address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Prometheus over HTTP.")] = None,
 ) -> None:
     """Run the router: one address for every model.
@@ -124,7 +124,7 @@ def up(
     models_dir: ModelsDir = Path("models"),
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="Settings of the services, argosy.toml.")] = None,
     *,
-    address: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Where the router listens.")] = None,
+    address: Annotated[str | None, typer.Option(metavar="IP:PORT", help="Where the router listens.")] = None,
     free_ports: Annotated[bool, typer.Option("--free-ports", help="Take free ports, not the default ones.")] = False,
     logs: Annotated[bool, typer.Option("--logs", help="Show all that the processes log, not warnings alone.")] = False,
     ready_timeout: Annotated[float, typer.Option(metavar="SECONDS", min=1, help="How long loading may take.")] = 120.0,

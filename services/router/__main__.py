@@ -70,7 +70,7 @@ def _flags(options: argparse.Namespace) -> dict[str, str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m services.router", description="The fleet's router.")
     parser.add_argument("--config", type=Path, required=True, help="fleet.yaml")
-    parser.add_argument("--address", help="host:port for callers; port 0 takes a free one")
+    parser.add_argument("--address", help="IP:port for callers; port 0 takes a free one")
     parser.add_argument("--metrics-address", help="host:port for /metrics")
     parser.add_argument("--envoy", type=Path, default=_packaged_envoy(), help="Envoy's executable")
     return parser

@@ -73,7 +73,7 @@ class AsyncAsking:
 class AsyncFleet:
     """A router, or a single service, at `host:port`; belongs to the event loop that it is made on.
 
-    Every method raises ArgosyError.
+    Every method raises ArgosyError. `close` ends what still runs with CancelledError.
     """
 
     def __init__(self, address: str, options: Options | None = None, channel: aio.Channel | None = None) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from grpc import aio
 
 from argosy_client.connection import Options, routed
-from argosy_client.errors import ArgosyError, closed_fleet, error_of
+from argosy_client.errors import ArgosyError, CancelledError, closed_fleet, error_of
 from argosy_client.methods import Method, Request, Response, named_version
 from argosy_client.replies import Reply, timing_of
 from argosy_client.requests import OwnFailure
@@ -36,7 +36,7 @@ class AsyncCalls:
             try:
                 with _closing_told():
                     call = start(request, timeout=deadline - time.monotonic(), metadata=metadata)
-                message = await call
+                    message = await call
             except aio.AioRpcError as failure:
                 refusals.append(error_of_aio(failure))
                 await _pause(refusals[-1], deadline)
@@ -56,8 +56,9 @@ class AsyncCalls:
         with _closing_told():
             call = start(request, metadata=metadata)
         try:
-            async for message in call:
-                yield message
+            with _closing_told():
+                async for message in call:
+                    yield message
         except aio.AioRpcError as failure:
             raise error_of_aio(failure) from None
         finally:
@@ -77,15 +78,14 @@ class AsyncCalls:
         with _closing_told():
             call = start(own.kept_async(requests), timeout=timeout_s, metadata=metadata)
         try:
-            async for message in call:
-                yield message
-        except asyncio.CancelledError:
-            # So gRPC ends a call whose requests cannot be made.
-            if own.error is None:
-                raise
-            raise own.error from None
+            with _closing_told():
+                async for message in call:
+                    yield message
         except aio.AioRpcError as failure:
             raise own.error or error_of_aio(failure) from None
+        except CancelledError as error:
+            # So gRPC ends a call whose requests cannot be made, too.
+            raise own.error or error from None
         finally:
             call.cancel()
 
@@ -97,10 +97,15 @@ class AsyncCalls:
 
 @contextmanager
 def _closing_told() -> Iterator[None]:
-    """A call on a channel that is closed already, which gRPC takes for a wrong use of itself."""
+    """A call after `close` is a wrong use to gRPC, and one that runs is cancelled then as if its task had been."""
     try:
         yield
     except aio.UsageError:
+        raise closed_fleet() from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
         raise closed_fleet() from None
 
 

@@ -1,11 +1,13 @@
 """What a call is told that comes when its fleet has been closed, blocking and for asyncio."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from argosy_client import AsyncFleet, CancelledError, Fleet
+from tests.unit.clients.conftest import Script
 
 
 def test_a_call_of_a_closed_fleet_is_cancelled(address: str) -> None:
@@ -46,3 +48,26 @@ def test_a_call_of_a_closed_asyncio_fleet_is_cancelled(address: str, asked: str)
 
     with pytest.raises(CancelledError, match="the fleet is closed"):
         asyncio.run(call())
+
+
+def test_what_runs_when_an_asyncio_fleet_is_closed_is_cancelled(address: str, script: Script) -> None:
+    arrived, released = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        arrived.set()
+        released.wait(20)
+
+    script.before_answer = hold
+
+    async def close_amid_a_call() -> None:
+        fleet = AsyncFleet(address)
+        task = asyncio.create_task(fleet.text("echo").classify("a"))
+        await asyncio.to_thread(arrived.wait, 20)
+        await fleet.close()
+        await task
+
+    try:
+        with pytest.raises(CancelledError, match="the fleet is closed"):
+            asyncio.run(close_amid_a_call())
+    finally:
+        released.set()
