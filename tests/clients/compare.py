@@ -111,6 +111,11 @@ def table(verdicts: Sequence[Verdict]) -> Table:
     return shown
 
 
+def is_well(verdicts: Sequence[Verdict]) -> bool:
+    """Nothing is wrong, and something was compared."""
+    return not any(verdict.problems for verdict in verdicts) and any(verdict.lines for verdict in verdicts)
+
+
 def main(names: Sequence[str]) -> int:
     """The exit code."""
     console = Console()
@@ -127,7 +132,7 @@ def main(names: Sequence[str]) -> int:
     for line in (built[0].lines or []) if built else []:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(table(verdicts))
-    return 1 if any(verdict.problems for verdict in verdicts) else 0
+    return 0 if is_well(verdicts) else 1
 
 
 if __name__ == "__main__":

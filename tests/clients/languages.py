@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.clients.protoc import tools_path
+
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ROOT / "clients"
 SAMPLES = CLIENTS / "samples"
@@ -29,7 +31,7 @@ class Language:
         return CLIENTS / self.name
 
     def missing_tools(self) -> list[str]:
-        return [tool for tool in self.tools if shutil.which(tool) is None]
+        return [tool for tool in self.tools if shutil.which(tool, path=tools_path()) is None]
 
 
 LANGUAGES = (

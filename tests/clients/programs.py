@@ -3,12 +3,14 @@
 A program that does not end by itself is a finding, not a hang: everything is bounded.
 """
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.clients.languages import SAMPLES, Language
+from tests.clients.protoc import tools_path
 
 BUILD_TIMEOUT_S = 1200.0
 RUN_TIMEOUT_S = 90.0
@@ -54,7 +56,13 @@ def _run(language: Language, command: Sequence[str], timeout_s: float) -> Outcom
     begun = time.monotonic()
     try:
         done = subprocess.run(
-            command, cwd=language.folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s, check=False
+            command,
+            cwd=language.folder,
+            env={**os.environ, "PATH": tools_path()},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
         )
     except subprocess.TimeoutExpired as late:
         return Outcome(None, _lines(late.stdout), _text(late.stderr), time.monotonic() - begun)

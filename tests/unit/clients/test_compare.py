@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tests.clients.bad_input import Case
-from tests.clients.compare import Verdict, build_all, compare, differences
+from tests.clients.compare import Verdict, build_all, compare, differences, is_well
 from tests.clients.languages import Language
 from tests.clients.programs import BuildFailedError, Outcome, build
 
@@ -45,6 +45,19 @@ def test_a_language_is_held_against_the_first_that_ran() -> None:
     first, second = (Verdict(Language(name, (), (), ()), lines=[name]) for name in ("python", "go"))
     compare([first, second])
     assert (first.word, second.word) == ("ok", "lacks 'python'; prints 'go'")
+
+
+def test_where_nothing_was_compared_it_is_not_well() -> None:
+    skipped = Verdict(Language("go", (), (), ()), skipped="go not here")
+    silent = Verdict(Language("java", (), (), ()), lines=[])
+    right = Verdict(Language("python", (), (), ()), lines=["a"])
+    wrong = Verdict(Language("rust", (), (), ()), lines=["b"], problems=["prints 'b'"])
+    assert [is_well(found) for found in ([skipped], [silent], [right, skipped], [right, wrong])] == [
+        False,
+        False,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
