@@ -2,6 +2,7 @@
 
 import math
 import struct
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +19,15 @@ from services.runtime.instance import answer
 from services.runtime.stages import StageClock, StageCounts
 from services.runtime.typed_method import TaskCode
 from tests.unit.services.runtime.served import MODEL_INFER, Served
-from tests.unit.services.runtime.tiny import echo_graph, lookup_graph, scaling_graph, session, tensor, write_version
+from tests.unit.services.runtime.tiny import (
+    echo_graph,
+    lookup_graph,
+    scaling_graph,
+    session,
+    slow_graph,
+    tensor,
+    write_version,
+)
 
 Serve = Callable[..., Served]
 
@@ -168,6 +177,29 @@ def test_a_graph_that_is_not_as_its_manifest_says_never_gets_here(
     write_version(served.models, outputs=outputs)
     served.repository.load_all()
     assert served.states() == {"tiny/1": "REFUSED"}
+
+
+def test_a_run_whose_caller_goes_is_ended_and_counts_as_failed(serve: Serve) -> None:
+    runs = threading.Semaphore(0)
+
+    def check(inputs: Mapping[str, Array]) -> tuple[str, ...]:
+        if np.isnan(inputs["x"]).any():
+            raise invalid_input("not a number")
+        runs.release()
+        return ()
+
+    served = loaded(serve(task_code=TaskCode(lambda *_: (), lambda _: check)), slow_graph(), "instances: 1\n")
+    request = ModelInferRequest(model_name="tiny", raw_input_contents=[floats(1, 2, 3)])
+    request.inputs.add(name="x", datatype="FP32", shape=(1, 3))
+    for batches in (2, 4):  # a worker's second batch may be answered in place
+        leaving = served.channel.unary_unary(MODEL_INFER).future(request.SerializeToString(), 20)
+        assert runs.acquire(timeout=20)
+        leaving.cancel()
+
+        with pytest.raises(grpc.RpcError, match="not a number"):  # the one worker is free again
+            served.infer((math.nan, 0, 0))
+        (queue,) = served.front.stats().queues
+        assert (queue.succeeded_requests, queue.failed_requests) == (0, batches)
 
 
 @pytest.mark.parametrize("settled", [True, False])
