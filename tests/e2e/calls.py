@@ -1,7 +1,8 @@
 """Raw calls: bytes out, and what came back, whether an answer or an error in the fleet's form."""
 
+import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -86,6 +87,15 @@ def refusal_of(error: grpc.RpcError) -> Refusal:
         retry.retry_delay.ToNanoseconds() / 1e9 if has_retry else None,
         {key: value for key, value in trailers.items() if isinstance(value, str)},
     )
+
+
+def raw_reason(answer: Mapping[str, str]) -> str:
+    """ErrorInfo's reason in the headers and trailers of a call; empty where there is none."""
+    details = answer.get(DETAILS, "")
+    info = ErrorInfo()
+    for detail in Status.FromString(base64.b64decode(details + "=" * (-len(details) % 4))).details:
+        detail.Unpack(info)
+    return str(info.reason)
 
 
 def check_form(refusal: Refusal) -> None:

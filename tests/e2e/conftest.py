@@ -1,14 +1,16 @@
 """The fleet that the end-to-end tests share: three services over `models/` and a router before them."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import grpc
 import pytest
 
 from argosy.v1 import model_pb2
 from inference import grpc_service_pb2 as oip
+from services.runtime.fronts import FRONTS, choose_front
 from tests.e2e.calls import call
 from tests.e2e.harness import Processes, Server
 from tests.e2e.traffic import MODELS
@@ -23,12 +25,32 @@ WATCH_MODELS = "/argosy.v1.ModelService/WatchModels"
 LIST_MODELS = "/argosy.v1.ModelService/ListModels"
 
 
+# Straight at a service on one of the fronts that are installed, or through the router.
+ROUTED = "routed"
+WAYS = (*sorted(FRONTS), ROUTED)
+_, BEST_FRONT = choose_front("auto")
+
+
+def front_of(way: str) -> str:
+    """Which front a service has that is asked this way."""
+    return BEST_FRONT if way == ROUTED else way
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One way to a service: straight at it, or through the router."""
+    """One way to the services, of WAYS."""
 
     name: str
-    of_kind: Callable[[str], Server]
+    services: Mapping[str, Server]
+    router: Server | None = None
+
+    @property
+    def front(self) -> str:
+        return front_of(self.name)
+
+    def of_kind(self, kind: str) -> Server:
+        """What is asked."""
+        return self.router or self.services[kind]
 
     def channel(self, kind: str) -> grpc.Channel:
         return self.of_kind(kind).channel
@@ -48,12 +70,22 @@ def shared_processes() -> Iterator[Processes]:
 
 
 @pytest.fixture(scope="session")
-def services(shared_processes: Processes) -> dict[str, Server]:
-    """The three services, every model loaded."""
+def services_on(shared_processes: Processes) -> Callable[[str], dict[str, Server]]:
+    """The three services on a front, every model loaded."""
     missing = [model for model in NEEDED if not (MODELS / model).is_dir()]
     if missing:
         pytest.fail(f"models/ lacks {', '.join(missing)}: make models", pytrace=False)
-    return {kind: shared_processes.service(kind, MODELS) for kind in KINDS}
+
+    @cache
+    def started(front: str) -> dict[str, Server]:
+        return {kind: shared_processes.service(kind, MODELS, "--front", front) for kind in KINDS}
+
+    return started
+
+
+@pytest.fixture(scope="session")
+def services(services_on: Callable[[str], dict[str, Server]]) -> dict[str, Server]:
+    return services_on(BEST_FRONT)
 
 
 @pytest.fixture(scope="session")
@@ -68,12 +100,11 @@ def router(
     return server
 
 
-@pytest.fixture(params=["straight", "routed"])
-def target(request: pytest.FixtureRequest, services: dict[str, Server]) -> Target:
-    if request.param == "straight":
-        return Target("straight", services.__getitem__)
-    server: Server = request.getfixturevalue("router")
-    return Target("routed", lambda _: server)
+@pytest.fixture(params=WAYS)
+def target(request: pytest.FixtureRequest, services_on: Callable[[str], dict[str, Server]]) -> Target:
+    services = services_on(front_of(request.param))
+    router = request.getfixturevalue("router") if request.param == ROUTED else None
+    return Target(request.param, services, router)
 
 
 def ready_versions(channel: grpc.Channel) -> dict[tuple[str, str], int]:

@@ -56,15 +56,23 @@ class GoodRequest:
 
 @dataclass(frozen=True, slots=True)
 class BadRequest:
-    """A request that is refused with `code` and one of `reasons`, in a message that holds `says`."""
+    """A request that is refused with `code` and `reason`, in a message that holds `says`; `routed_reason`, if any, is
+    what the router says that finds the fault itself.
+    """
 
     name: str
     kind: str
     method: str
     message: Callable[[], bytes]
-    reasons: tuple[str, ...]
+    reason: str
     says: str = ""
     code: StatusCode = INVALID
+    routed_reason: str = ""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Straight, and through the router."""
+        return self.reason, self.routed_reason or self.reason
 
 
 # ---- messages
