@@ -11,7 +11,7 @@ import pytest
 from argosy.v1 import model_pb2
 from inference import grpc_service_pb2 as oip
 from services.runtime.fronts import FRONTS, choose_front
-from tests.e2e.calls import call
+from tests.e2e.calls import Metadata, Refusal, call, refused
 from tests.e2e.harness import Processes, Server
 from tests.e2e.traffic import MODELS
 
@@ -135,6 +135,15 @@ def wait_until_routed(router: Server, versions: Iterable[tuple[str, str]]) -> No
             # The proxy learns a moment after the router: until then the answer is UNAVAILABLE, come again.
             while not _routed(router.channel, oip.ModelMetadataRequest(name=model, version=named)):
                 assert time.monotonic() < until, f"{model}/{version} is ready and not routed:\n{router.process.log}"
+
+
+def refused_by_the_router(router: Server, method: str, message: bytes, metadata: Metadata = ()) -> Refusal:
+    """The error, once the proxy too has heard what the router has: until then it is UNAVAILABLE, come again."""
+    until = time.monotonic() + READY_TIMEOUT_S
+    while (error := refused(router.channel, method, message, metadata=metadata)).code is grpc.StatusCode.UNAVAILABLE:
+        assert error.retry_after_s is not None, error
+        assert time.monotonic() < until, error
+    return error
 
 
 def _routed(channel: grpc.Channel, request: oip.ModelMetadataRequest) -> bool:

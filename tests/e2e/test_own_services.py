@@ -13,7 +13,7 @@ from inference import grpc_service_pb2 as oip
 from services.runtime.fronts import FRONTS
 from tests.e2e import traffic as t
 from tests.e2e.calls import call, refused
-from tests.e2e.conftest import wait_until_ready, wait_until_routed
+from tests.e2e.conftest import refused_by_the_router, wait_until_ready, wait_until_routed
 from tests.e2e.disk import copy_models
 from tests.e2e.harness import Processes, Server
 
@@ -48,15 +48,16 @@ def test_a_model_that_comes_later_has_its_service_at_once(fleet: tuple[Server, S
 
 def test_a_model_that_leaves_is_refused_as_by_the_typed_method(fleet: tuple[Server, Server], tmp_path: Path) -> None:
     load_late(fleet, tmp_path)
-    _, router = fleet
+    service, router = fleet
     call(router.channel, UNLOAD, oip.RepositoryModelUnloadRequest(model_name=LATE))
     wait_until_ready(router.channel, lambda ready: (LATE, "1") not in ready)
-    for server in fleet:
-        message = t.classify(t.seven(), model=LATE)
+    message = t.classify(t.seven(), model=LATE)
+    refused_by_the_router(router, t.VISION_CLASSIFY, message, BY_HEADER)
+    for server, reason in ((service, "MODEL_NOT_READY"), (router, "UNKNOWN_MODEL")):
         own = refused(server.channel, OWN, message, metadata=BY_HEADER)
         typed = refused(server.channel, t.VISION_CLASSIFY, message, metadata=BY_HEADER)
+        assert own.reason == reason
         assert (own.code, own.reason, own.message) == (typed.code, typed.reason, typed.message)
-        assert own.code in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.UNAVAILABLE)
         assert SERVICE not in services_of(server)
 
 
