@@ -37,10 +37,9 @@ def test_versions_come_and_go_under_thousands_of_requests(processes: Processes, 
             call(router.channel, LOAD, load_of("digits"))
             call(router.channel, UNLOAD, oip.RepositoryModelUnloadRequest(model_name="digits-functional"))
             call(router.channel, LOAD, load_of("digits-functional"))
-        load.wait_for_answers(1000)
+            load.wait_for_answers(500)
 
     assert load.errors == []
-    assert len(load.replies) > 2000
     replies = [VisionServiceClassifyResponse.FromString(reply) for reply in load.replies]
     assert {reply.results[0].categories[0].label for reply in replies} == {"7"}
     assert {reply.version for reply in replies} == {"1", "21", "31", "41", "51"}

@@ -114,7 +114,8 @@ def test_when_its_replica_dies_a_sequence_is_unknown_and_never_wrong(
     wait_until_ready(router.channel, lambda found: found.get(("gru", "1")) == len(replicas))
     wait_until_routed(router, [("gru", "1")])
     row = rows()[0][0]
-    names = [f"s{number}" for number in range(12)]
+    # So many that they are not all hashed to one of the two replicas.
+    names = [f"s{number}" for number in range(40)]
     first = [infer(router.channel, row, name, start=True) for name in names]
     assert len(set(first)) == 1
     replicas[0].process.kill()
