@@ -86,6 +86,11 @@ class RawConnection:
             if not self._http2.local_flow_control_window(stream):
                 self._turn()
 
+    def await_answer(self, stream: int) -> None:
+        """Wait until the answer has begun: its message is sent as soon as it is taken."""
+        while not self.answers[stream]:
+            self._turn()
+
     def await_end(self, stream: int, *, takes: bool = True) -> None:
         """Take the answer of one call, or wait for the end of one that is not taken."""
         if stream in self._ended:

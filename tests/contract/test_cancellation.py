@@ -6,6 +6,7 @@ import grpc
 
 from services.runtime.errors import invalid_input
 from tests.contract.harness import EMBED, Served, answer, answer_infer, embed, raw_infer, raw_y, spec
+from tests.raw_http2 import RawConnection, framed
 
 
 def test_a_cancelled_request_never_runs(served: Served) -> None:
@@ -69,7 +70,7 @@ def test_a_batch_with_one_caller_left_is_not_abandoned(served: Served) -> None:
     batch.on_abandoned(abandoned.set)
     leaver.cancel()
     assert leaver.cancelled()
-    served.until(lambda: True)
+    served.give_turns(100)
     answer_infer(batch)
     assert raw_y(stayer.result()) == [[4.0]]
     assert not abandoned.is_set()
@@ -90,16 +91,19 @@ def test_callers_that_were_failed_already_do_not_keep_a_batch_running(served: Se
     assert bad.exception().code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_an_answered_batch_is_not_abandoned_by_callers_who_go_later(served: Served) -> None:
+def test_an_answered_batch_is_not_abandoned_by_callers_who_go_before_they_have_taken_it(served: Served) -> None:
     queue = served.open()
-    call = served.send(embed("a"))
-    batch = queue.take()
-    assert batch is not None
-    abandoned = threading.Event()
-    batch.on_abandoned(abandoned.set)
-    answer(batch)
-    assert call.result() == embed("a")
-    call.cancel()
+    with RawConnection(served.front.address) as raw:
+        call = raw.begin(EMBED.method)
+        raw.send_all(call, framed(embed("a")))
+        batch = queue.take()
+        assert batch is not None
+        abandoned = threading.Event()
+        batch.on_abandoned(abandoned.set)
+        answer(batch)
+        raw.await_answer(call)
+        raw.reset(call)
+        served.give_turns(100)
     assert not abandoned.is_set()
 
 

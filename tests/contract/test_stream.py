@@ -1,6 +1,7 @@
 """ModelStreamInfer: many requests and answers on one stream."""
 
 import queue as queues
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse, Mo
 from services.runtime.errors import invalid_input
 from services.runtime.front import Queue
 from tests.contract.conftest import MAX_MESSAGE_BYTES
-from tests.contract.harness import STREAM_INFER, Served, answer_infer, raw_infer, spec, tensor
+from tests.contract.harness import STREAM_INFER, Served, answer_infer, raw_infer, raw_y, spec, tensor
 
 
 class Stream:
@@ -190,6 +191,37 @@ def test_cancelling_a_stream_withdraws_what_waits(served: Served, stream: Stream
     served.until_waiting(rows=3)
     stream.call.cancel()
     served.until_waiting(rows=0)
+
+
+def test_a_cancelled_stream_abandons_the_batch_that_runs(served: Served, stream: Stream) -> None:
+    queue = served.open()
+    for _ in range(3):
+        stream.send(raw_infer())
+    served.until_waiting(rows=3)
+    batch = queue.take()
+    assert batch is not None
+    abandoned = threading.Event()
+    batch.on_abandoned(abandoned.set)
+    stream.call.cancel()
+    assert abandoned.wait(timeout=10)
+    batch.close()
+
+
+def test_a_cancelled_stream_leaves_the_others_of_its_batch_their_answers(served: Served, stream: Stream) -> None:
+    queue = served.open()
+    stream.send(raw_infer([[1]]))
+    served.until_waiting(rows=1)
+    stayer = served.infer(raw_infer([[2]]))
+    served.until_waiting(rows=2)
+    batch = queue.take()
+    assert batch is not None
+    abandoned = threading.Event()
+    batch.on_abandoned(abandoned.set)
+    stream.call.cancel()
+    served.give_turns(100)
+    answer_infer(batch)
+    assert raw_y(stayer.result()) == [[4.0]]
+    assert not abandoned.is_set()
 
 
 def test_a_caller_who_does_not_read_is_read_no_further_and_loses_nothing(served: Served, stream: Stream) -> None:
