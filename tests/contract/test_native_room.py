@@ -15,6 +15,7 @@ import pytest
 
 from services.runtime.front import Batch, Limits
 from services.runtime.fronts import FRONTS, NATIVE
+from tests.contract.conftest import NO_NATIVE
 from tests.contract.harness import (
     EMBED,
     INFER,
@@ -37,7 +38,7 @@ OK, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED = "0", "4", "8"
 GZIP = ("grpc-encoding", "gzip")
 
 pytestmark = [
-    pytest.mark.skipif(NATIVE not in FRONTS, reason="the native front is not built here: no cargo"),
+    NO_NATIVE,
     pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks of memory are read from Linux"),
 ]
 

@@ -13,6 +13,7 @@ from inference.grpc_service_pb2 import ModelInferRequest, ModelInferResponse
 from services.runtime.batch_buffers import BatchInPlace, BufferedRows
 from services.runtime.errors import ServingError, invalid_input
 from services.runtime.front import Array, Batch, Queue, Signature, TensorSignature
+from services.runtime.fronts import NATIVE
 from services.runtime.tensors import DTYPES
 from tests.contract.harness import X_TO_Y, Served, answer, embed, raw_infer, raw_y, spec, tensor
 
@@ -52,8 +53,9 @@ def warm(served: Served, queue: Queue) -> None:
     call.result()
 
 
-def is_native(queue: Queue) -> bool:
-    return "Native" in type(queue.queue).__name__  # type: ignore[attr-defined]  # of a PatientQueue
+@pytest.fixture
+def is_native(front_name: str) -> bool:
+    return front_name == NATIVE
 
 
 @pytest.fixture
@@ -69,7 +71,9 @@ def test_batch_after_batch_each_caller_gets_its_own_rows(served: Served, queue: 
         assert raw_y(call.result()) == [[2 * first, 20 * row] for row in range(first + 1)]
 
 
-def test_from_the_second_batch_on_the_native_front_gathers_into_the_same_memory(served: Served, queue: Queue) -> None:
+def test_from_the_second_batch_on_the_native_front_gathers_into_the_same_memory(
+    served: Served, queue: Queue, is_native: bool
+) -> None:
     addresses = []
     for _ in range(4):
         call = served.infer(raw_infer([[1, 2]]))
@@ -80,7 +84,7 @@ def test_from_the_second_batch_on_the_native_front_gathers_into_the_same_memory(
         assert raw_y(call.result()) == [[2, 4]]
         del batch, inputs
     assert addresses[0] is None
-    if is_native(queue):
+    if is_native:
         assert len(set(addresses[1:])) == 1
         assert addresses[1] is not None
     else:
@@ -199,16 +203,19 @@ def test_every_number_goes_through_the_workers_memory(served: Served, datatype: 
 
 @pytest.mark.parametrize(("value", "finite"), [(1e30, True), (np.nan, False), (-np.inf, False)])
 def test_whether_all_is_finite_is_asked_of_the_batchs_own_rows(
-    served: Served, queue: Queue, value: float, finite: bool
+    served: Served, queue: Queue, is_native: bool, value: float, finite: bool
 ) -> None:
-    for rows, wanted in (([[0, 0]], True), ([[0, 0], [0, value]], finite), ([[0, 0]], True)):
+    warm(served, queue)
+    told = []
+    for rows in ([[0, 0]], [[0, 0], [0, value]], [[0, 0]]):
         call = served.infer(raw_infer(rows))
         batch = taken(queue)
         inputs = batch.tensors()
-        if isinstance(inputs, BufferedRows):
-            assert inputs.are_finite == wanted
+        told.append(inputs.are_finite if isinstance(inputs, BufferedRows) else None)
         double(batch)
         call.result()
+        del batch, inputs  # the next batch has their memory
+    assert told == ([True, finite, True] if is_native else [None] * 3)
 
 
 def test_a_batch_is_settled_once_all_is_answered(served: Served, queue: Queue) -> None:
@@ -277,20 +284,20 @@ class Doubling:
         return True
 
 
-def test_a_worker_is_handed_what_is_not_answered_in_place(served: Served) -> None:
+def test_a_worker_is_handed_what_is_not_answered_in_place(served: Served, is_native: bool) -> None:
     in_place = Doubling(left_alone=7)
     queue = served.open(spec(signature=OF_TWO)).for_worker(in_place)
     warm(served, queue)
     for left in ([7, 7], [np.inf, 0]):
         with ThreadPoolExecutor() as worker:
             handed_out = worker.submit(taken, queue)
-            for number in (1, 2) if is_native(queue) else ():
+            for number in (1, 2) if is_native else ():
                 assert raw_y(served.infer(raw_infer([[number, 0]] * number)).result()) == [[2 * number, 0]] * number
             assert not handed_out.done()
             call = served.infer(raw_infer([left]))
             double(handed_out.result())
             assert raw_y(call.result()) == [[2 * number for number in left]]
-    assert in_place.batches == ([(1, 1), (2, 1)] * 2 if is_native(queue) else [])
+    assert in_place.batches == ([(1, 1), (2, 1)] * 2 if is_native else [])
     assert all(in_place.settled)
 
 
