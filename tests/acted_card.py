@@ -37,6 +37,8 @@ class Card:
     plain_runs: int = 0
     # The card's number for each buffer that was made there.
     buffers: list[int] = field(default_factory=list)
+    # A session is made all the same and runs on the CPU: ONNX Runtime says so where it is asked, and in a log line.
+    falls_back: bool = False
     in_load: Callable[[], None] = lambda: None
     in_run: Callable[[], None] = lambda: None
 
@@ -61,7 +63,7 @@ def _session(card: Card) -> type[onnxruntime.InferenceSession]:
             super().__init__(path, options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
         def get_providers(self) -> list[str]:
-            return self.names
+            return super().get_providers() if card.falls_back else self.names
 
         def get_input_memory_infos(self) -> list[object]:
             return [_Memory() for _ in self.get_inputs()]

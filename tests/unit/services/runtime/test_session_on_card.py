@@ -54,6 +54,16 @@ def test_onnx_runtime_may_not_go_on_on_the_cpu_by_itself(card: Card, tmp_path: P
     assert card.fallbacks == [False]
 
 
+@pytest.mark.parametrize("provider", ["cuda", "tensorrt"])
+def test_a_session_that_was_given_the_cpu_in_the_cards_place_is_a_refused_load(
+    provider: str, card: Card, tmp_path: Path
+) -> None:
+    card.falls_back = True
+    with pytest.raises(ServingError, match=f"'{provider}' was asked for") as raised:
+        on_card(tmp_path, scaling_graph(), provider=provider)
+    assert (raised.value.cause, raised.value.reason) == (Cause.REFUSED_LOAD, "PROVIDER_UNAVAILABLE")
+
+
 def test_texts_run_without_buffers(card: Card, tmp_path: Path) -> None:
     found = on_card(tmp_path, echo_graph()).start().outputs({"x": np.array([[b"a"]], np.object_)})["y"]
     assert (found.tolist(), card.plain_runs, card.runs) == ([[b"a"]], 1, [])
