@@ -4,6 +4,7 @@ Tests know `services.runtime.front` and gRPC, nothing of any one front. The test
 when the test says so. `Served.until` waits by asking the front over the wire, never by sleeping.
 """
 
+import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from services.runtime.front import (
     TypedRoute,
 )
 from services.runtime.front_stats import QueueStats
+from services.runtime.fronts import PORTABLE
 
 EMBED = TypedRoute("/argosy.v1.TextService/Embed", rows_field=3, rows_name="texts")
 TAG = TypedRoute("/argosy.v1.TextService/Tag", rows_field=3, rows_name="texts")
@@ -116,6 +118,22 @@ def refusal_of(error: grpc.RpcError) -> Refusal:
         retry_after_s=retry.retry_delay.ToNanoseconds() / 1e9 if retry else None,
         quota=quota.violations[0].subject if quota else "",
     )
+
+
+def refused_in_core(call: grpc.Future, front_name: str) -> Refusal:
+    """An error that gRPC's own core makes in the portable front, without details; the native front's has them."""
+    error = call.exception()
+    assert error is not None, "the request was answered without an error"
+    if front_name == PORTABLE:
+        return Refusal(error.code(), error.details(), reason="")
+    return refusal_of(error)
+
+
+def reason_of(answer: Mapping[str, str]) -> str:
+    """ErrorInfo's reason, from the trailers of a `RawConnection`; nothing where there are no details."""
+    details = answer.get("grpc-status-details-bin", "")
+    status = Status.FromString(base64.b64decode(details + "=" * (-len(details) % 4)))
+    return "".join(ErrorInfo.FromString(packed.value).reason for packed in status.details[:1])
 
 
 class PatientQueue:
