@@ -1,6 +1,7 @@
 """What comes back: answers, errors of one request of a batch, what a worker left, the trailers and the counts."""
 
 import gc
+import time
 
 import grpc
 import numpy as np
@@ -146,6 +147,26 @@ def test_trailers_tell_time_batch_version_and_device(served: Served) -> None:
         assert trailers["argosy-batch-rows"] == "3"
         assert trailers["argosy-model-version"] == "7"
         assert trailers["argosy-device"] == "cpu"
+
+
+def test_trailers_tell_how_long_a_request_waited_and_how_long_its_batch_took(served: Served) -> None:
+    queue = served.open()
+    sent = time.monotonic()
+    call = served.send(embed("text"))
+    served.until_waiting(rows=1)
+    waits = time.monotonic()
+    served.give_turns(20)
+    is_free = time.monotonic()
+    batch = queue.take()
+    runs = time.monotonic()
+    served.give_turns(100)
+    has_run = time.monotonic()
+    answer(batch)
+    call.result()
+    ended = time.monotonic()
+    queue_us, compute_us = (int(trailers_of(call)[name]) for name in ("argosy-queue-us", "argosy-compute-us"))
+    assert int((is_free - waits) * 1e6) <= queue_us <= (runs - sent) * 1e6
+    assert int((has_run - runs) * 1e6) <= compute_us <= (ended - is_free) * 1e6
 
 
 def test_an_error_of_the_task_carries_the_trailers_too(served: Served) -> None:
