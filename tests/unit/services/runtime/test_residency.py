@@ -1,7 +1,7 @@
 """Models that do not all fit into memory: who leaves, who comes back, and that nobody is the worse for it."""
 
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
@@ -70,32 +70,22 @@ def test_a_request_brings_back_what_has_left(serve: Serve) -> None:
 def test_requests_that_come_together_cause_one_load(serve: Serve, capsys: pytest.CaptureFixture[str]) -> None:
     served = serve_models(serve, "a", "b", room_for=1)
     capsys.readouterr()
-    found: list[list[list[float]]] = []
-    callers = [threading.Thread(target=lambda: found.append(served.infer(ROW, model="a"))) for _ in range(16)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
-    assert found == [[[1, 2, 3]]] * 16
+    with ThreadPoolExecutor(16) as callers:
+        found = [callers.submit(served.infer, ROW, model="a") for _ in range(16)]
+    assert [answer.result() for answer in found] == [[[1, 2, 3]]] * 16
     assert capsys.readouterr().out.count("in memory") == 1
 
 
 def test_no_answer_is_lost_or_wrong_while_models_push_each_other_out(serve: Serve) -> None:
     served = serve_models(serve, "a", "b", "c", room_for=1)
-    wrong: list[object] = []
 
-    def ask(model: str, factor: int) -> None:
-        for _ in range(30):
-            answer = served.infer(ROW, model=model)
-            if answer != [[factor * x for x in ROW]]:
-                wrong.append(answer)
+    def ask(model: str) -> list[list[list[float]]]:
+        return [served.infer(ROW, model=model) for _ in range(30)]
 
-    callers = [threading.Thread(target=ask, args=pair) for pair in (("a", 1), ("b", 2), ("c", 3)) * 2]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
-    assert wrong == []
+    with ThreadPoolExecutor(6) as callers:
+        found = [(callers.submit(ask, model), factor) for model, factor in (("a", 1), ("b", 2), ("c", 3)) * 2]
+    for answers, factor in found:
+        assert answers.result() == [[[factor * x for x in ROW]]] * 30
     assert len(in_memory(served)) == 1
 
 
