@@ -13,6 +13,11 @@ from h2.settings import SettingCodes, Settings
 TIMEOUT_S = 20.0
 _READ_BYTES = 1 << 16
 _NOW_MS = 10
+# Of a frame: what comes before its payload, and the type that says that the other side goes. RFC 9113, 4.1 and 6.8.
+_HEAD_BYTES = 9
+_GOAWAY = 7
+# The last call of a first GOAWAY, which leaves it open which calls are still taken.
+_ANY_CALL = (1 << 31) - 1
 
 
 def framed(message: bytes) -> bytes:
@@ -37,6 +42,8 @@ class RawConnection:
         self.answers: defaultdict[int, dict[str, str]] = defaultdict(dict)
         self.received: Counter[int] = Counter()
         self._ended: set[int] = set()
+        self._unread = b""
+        self._last_call = _ANY_CALL
         self._turn()
 
     def __enter__(self) -> "RawConnection":
@@ -101,6 +108,12 @@ class RawConnection:
         while stream not in self._ended:
             self._turn()
 
+    def await_goaway(self) -> int:
+        """Wait until the other side takes no more calls; the last stream that it still answers."""
+        while self._last_call == _ANY_CALL:
+            self._turn()
+        return self._last_call
+
     def reset(self, stream: int) -> None:
         """The caller goes."""
         self._http2.reset_stream(stream)
@@ -113,7 +126,7 @@ class RawConnection:
         received = self._tcp.recv(_READ_BYTES)
         if not received:
             raise ConnectionError("the front has closed the connection")
-        for event in self._http2.receive_data(received):
+        for event in self._http2.receive_data(self._without_goaway(received)):
             if isinstance(event, StreamEnded | StreamReset):
                 self._ended.add(event.stream_id)
             if isinstance(event, DataReceived):
@@ -121,3 +134,18 @@ class RawConnection:
             if isinstance(event, ResponseReceived | TrailersReceived):
                 self.answers[event.stream_id].update(dict(event.headers))
         self._tcp.sendall(self._http2.data_to_send())
+
+    def _without_goaway(self, received: bytes) -> bytes:
+        """Whole frames. h2 would take none that comes after a GOAWAY, and so no answer to a call before it."""
+        self._unread += received
+        frames = b""
+        while len(self._unread) >= _HEAD_BYTES:
+            end = _HEAD_BYTES + int.from_bytes(self._unread[:3], "big")
+            if len(self._unread) < end:
+                break
+            frame, self._unread = self._unread[:end], self._unread[end:]
+            if frame[3] == _GOAWAY:
+                self._last_call = int.from_bytes(frame[_HEAD_BYTES : _HEAD_BYTES + 4], "big")
+            else:
+                frames += frame
+        return frames

@@ -10,8 +10,9 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from tests.contract.conftest import MakeFront
-from tests.contract.harness import INFER, Served, answer, answer_infer, embed, raw_infer, spec
+from tests.contract.harness import EMBED, INFER, Served, answer, answer_infer, embed, raw_infer, spec
 from tests.contract.test_stream import Stream, working
+from tests.raw_http2 import RawConnection, framed
 
 LONG_S = 30.0
 
@@ -111,6 +112,31 @@ def test_new_requests_are_unavailable(served: Served, thread: ThreadPoolExecutor
     assert call.result()
     draining.result(timeout=10)
     assert refused_by_a_draining_front(served).code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_a_connection_is_told_to_go_and_only_what_came_before_is_answered(
+    served: Served, thread: ThreadPoolExecutor
+) -> None:
+    queue = served.open()
+    with RawConnection(served.front.address) as raw:
+        accepted = begun(raw, "accepted")
+        batch = queue.take()
+        draining = thread.submit(served.front.drain, LONG_S, 0.0)
+        assert raw.await_goaway() == accepted
+        late = begun(raw, "late")
+        answer(batch)
+        raw.await_end(accepted)
+        assert raw.answers[accepted]["grpc-status"] == "0"
+        draining.result(timeout=10)
+        with pytest.raises(ConnectionError):
+            raw.await_end(late)
+    assert queue.take() is None
+
+
+def begun(raw: RawConnection, text: str) -> int:
+    call = raw.begin(EMBED.method)
+    raw.send_all(call, framed(embed(text)))
+    return call
 
 
 def test_what_is_not_finished_within_the_grace_is_given_up(served: Served) -> None:
