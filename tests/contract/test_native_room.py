@@ -5,10 +5,8 @@ gRPC's own core, which the portable front stands on, unpacks whatever comes and 
 """
 
 import gzip
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
@@ -27,6 +25,7 @@ from tests.contract.harness import (
     embed,
     raw_infer,
 )
+from tests.contract.memory import NEEDS_PEAKS, begin_peak, peak_bytes
 from tests.contract.test_stream import working
 from tests.raw_http2 import RawConnection, framed
 
@@ -39,7 +38,7 @@ GZIP = ("grpc-encoding", "gzip")
 
 pytestmark = [
     NO_NATIVE,
-    pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks of memory are read from Linux"),
+    NEEDS_PEAKS,
 ]
 
 
@@ -78,23 +77,17 @@ def answer_nothing(batch: Batch | None) -> None:
         batch.reply(index, b"")
 
 
-def resident_bytes(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
-
-
 @pytest.mark.parametrize("served", [16 << 20], indirect=True)
 def test_packed_messages_that_come_together_take_the_memory_of_a_few(served: Served, raw: RawConnection) -> None:
     served.open()
     limit_bytes = 16 << 20
     message = packed(limit_bytes=limit_bytes)
-    Path(f"/proc/{os.getpid()}/clear_refs").write_text("5")  # the peak begins anew
-    before = resident_bytes("VmRSS")
+    before = begin_peak()
     calls = [asked(raw, message) for _ in range(40)]  # which would all find a place in the queue
     served.until_waiting(rows=AT_ONCE)
     served.give_turns(100)
     assert served.stats().waiting_rows == AT_ONCE
-    assert resident_bytes("VmHWM") - before < len(calls) / 2 * limit_bytes
+    assert peak_bytes() - before < len(calls) / 2 * limit_bytes
 
 
 def test_a_large_message_waits_for_those_that_wait_to_be_answered_and_a_small_one_does_not(
