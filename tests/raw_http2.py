@@ -3,7 +3,7 @@
 import socket
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from select import POLLIN, poll
+from select import POLLIN, POLLRDHUP, poll
 
 from h2.config import H2Configuration
 from h2.connection import H2Connection
@@ -113,6 +113,13 @@ class RawConnection:
         while self._last_call == _ANY_CALL:
             self._turn()
         return self._last_call
+
+    def await_close(self) -> None:
+        """Take nothing, and so answer no ping, until the other side has closed. Raises TimeoutError."""
+        closing = poll()
+        closing.register(self._tcp, POLLRDHUP)
+        if not closing.poll(int(TIMEOUT_S * 1000)):
+            raise TimeoutError("the front keeps a connection that answers no ping")
 
     def reset(self, stream: int) -> None:
         """The caller goes."""
