@@ -4,6 +4,8 @@ import asyncio
 
 import grpc
 import grpc.aio
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 
 from services.router.channels import Channels
 from services.router.fleet import Fleet
@@ -78,6 +80,31 @@ def test_an_endpoint_that_is_forgotten_leaves_no_channel_behind() -> None:
         await channels.close()
 
     asyncio.run(story())
+
+
+def test_a_channel_to_an_endpoint_that_is_frozen_is_given_up_in_seconds() -> None:
+    async def story() -> None:
+        frozen = await asyncio.start_server(_greet_and_freeze, "127.0.0.1", 0)
+        host, port = frozen.sockets[0].getsockname()
+        channels = Channels()
+        channel = channels.to(f"{host}:{port}")
+        channel.get_state(try_to_connect=True)
+        async with asyncio.timeout(30):  # of ten and two; grpcio's own time is 60 and more
+            while channel.get_state() is not grpc.ChannelConnectivity.READY:
+                await channel.wait_for_state_change(channel.get_state())
+            await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+        await channels.close()
+        frozen.close()
+
+    asyncio.run(story())
+
+
+async def _greet_and_freeze(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Be an HTTP/2 server that has nothing to settle, and answer no more."""
+    server = H2Connection(H2Configuration(client_side=False))
+    server.initiate_connection()
+    writer.write(server.data_to_send())
+    await writer.drain()
 
 
 async def _closed(channel: grpc.aio.Channel) -> None:
