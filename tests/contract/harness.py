@@ -120,13 +120,12 @@ def refusal_of(error: grpc.RpcError) -> Refusal:
     )
 
 
-def refused_in_core(call: grpc.Future, front_name: str) -> Refusal:
-    """An error that gRPC's own core makes in the portable front, without details; the native front's has them."""
+def code_of_refusal(call: grpc.Future, reason: str, front_name: str) -> grpc.StatusCode:
+    """For `reason`; in the portable front it is gRPC's own core that refuses, without details."""
     error = call.exception()
     assert error is not None, "the request was answered without an error"
-    if front_name == PORTABLE:
-        return Refusal(error.code(), error.details(), reason="")
-    return refusal_of(error)
+    assert front_name == PORTABLE or refusal_of(error).reason == reason
+    return error.code()
 
 
 def reason_of(answer: Mapping[str, str]) -> str:

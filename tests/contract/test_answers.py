@@ -1,6 +1,7 @@
 """What comes back: answers, errors of one request of a batch, what a worker left, the trailers and the counts."""
 
 import gc
+import re
 import time
 
 import grpc
@@ -85,14 +86,18 @@ def test_a_long_message_is_cut_at_512_bytes(served: Served) -> None:
     assert error.message.endswith("…")
 
 
-def test_a_batch_that_is_dropped_unanswered_answers_internal_with_an_id(served: Served) -> None:
+def test_a_batch_that_is_dropped_unanswered_answers_internal_with_an_id_that_the_log_has(
+    served: Served, capfd: pytest.CaptureFixture[str]
+) -> None:
     queue = served.open()
     call = served.send(embed("text"))
     queue.take()
     gc.collect()
     error = refused(call)
     assert (error.code, error.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
-    assert error.message == str(internal(error.message.split()[2].rstrip(":")))
+    (error_id,) = re.findall(r"\b[0-9a-f]{12}\b", error.message)
+    assert error.message == str(internal(error_id))
+    assert error_id in "".join(capfd.readouterr())
 
 
 def test_closing_a_batch_answers_what_is_unanswered_and_nothing_else(served: Served) -> None:

@@ -4,7 +4,9 @@ import grpc
 import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
+from services.runtime.portable_watch import HEALTH_WATCH
 from tests.contract.harness import Served, refusal_of, refused
+from tests.raw_http2 import RawConnection, framed
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
 UNKNOWN = HealthCheckResponse.SERVICE_UNKNOWN
@@ -47,7 +49,7 @@ def test_a_corrupt_check_is_refused(served: Served) -> None:
     assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "MALFORMED_MESSAGE")
 
 
-@pytest.mark.parametrize("method", [CHECK, "/grpc.health.v1.Health/Watch"])
+@pytest.mark.parametrize("method", [CHECK, HEALTH_WATCH])
 def test_a_name_of_many_bytes_is_refused_unread(served: Served, method: str) -> None:
     message = HealthCheckRequest(service="x" * 100_000).SerializeToString()
     call = served.channel.unary_stream(method)(message, timeout=30)
@@ -85,10 +87,18 @@ def test_every_watcher_is_told(served: Served) -> None:
 
 
 def test_a_watcher_that_does_not_read_holds_up_no_change(served: Served) -> None:
-    watch = served.watch_health()
-    for _ in range(2000):
-        served.front.set_serving("", serving=True)
-        served.front.set_serving("", serving=False)
-    served.front.set_serving("", serving=True)
-    assert served.health() == SERVING
-    watch.cancel()
+    with RawConnection(served.front.address) as raw:
+        blocked = raw.begin(HEALTH_WATCH)
+        raw.send_all(blocked, framed(b""))
+        raw.await_answer(blocked)
+        watch = served.watch_health()
+        assert next_status(watch) == NOT_SERVING
+        for serving in (True, False) * 10:
+            served.front.set_serving("", serving=serving)
+            assert next_status(watch) == (SERVING if serving else NOT_SERVING)
+        watch.cancel()
+        assert raw.received[blocked] == 0
+        # Nothing has waited until its connection was given up.
+        check = raw.begin(CHECK)
+        raw.send_all(check, framed(b""))
+        raw.await_end(check)

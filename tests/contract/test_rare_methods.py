@@ -120,12 +120,17 @@ def test_a_watch_tells_each_change(served: Served) -> None:
 
 
 def test_a_change_to_the_same_is_not_told(served: Served) -> None:
-    state = [b"one"]
-    changed = served.front.answer_watch(WATCH, lambda _: state[0])
+    state, looks = [b"one"], []
+
+    def look(_: bytes) -> bytes:
+        looks.append(state[0])
+        return state[0]
+
+    changed = served.front.answer_watch(WATCH, look)
     watch = watched(served)
     assert next(watch) == b"one"
     changed()
-    served.health()
+    served.until(lambda: looks == [b"one", b"one"])
     state[0] = b"two"
     changed()
     assert next(watch) == b"two"

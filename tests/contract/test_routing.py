@@ -8,7 +8,19 @@ import pytest
 from argosy.v1.text_pb2 import TextServiceEmbedRequest
 from services.runtime.errors import refused_load, unavailable
 from services.runtime.front import Queue, TypedRoute
-from tests.contract.harness import EMBED, INFER, OWN, TAG, Served, answer, embed, raw_infer, refused, spec
+from tests.contract.harness import (
+    EMBED,
+    INFER,
+    OWN,
+    TAG,
+    Served,
+    answer,
+    code_of_refusal,
+    embed,
+    raw_infer,
+    refused,
+    spec,
+)
 
 
 def test_a_request_without_a_version_gets_the_default_one(served: Served) -> None:
@@ -142,9 +154,9 @@ def test_a_task_that_the_model_does_not_offer_is_told_what_it_does(served: Serve
     assert error.message == "model 'm' does not answer TextService/Tag; it answers TextService/Embed"
 
 
-def test_a_method_that_nobody_answers_is_unimplemented(served: Served) -> None:
+def test_a_method_that_nobody_answers_is_unimplemented(served: Served, front_name: str) -> None:
     call = served.send(embed("text"), "/argosy.v1.TextService/Sing")
-    assert call.exception().code() is grpc.StatusCode.UNIMPLEMENTED
+    assert code_of_refusal(call, "UNKNOWN_METHOD", front_name) is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_what_begins_as_an_open_method_is_answered_once_a_queue_names_it(served: Served) -> None:

@@ -8,12 +8,17 @@ import pytest
 
 from services.runtime.card import Staging, cuda_library
 from services.runtime.errors import ServingError
+from tests.e2e.traffic import MODELS
 from tests.gpu.card import NEEDS_CARD, ROW_LIMIT, assert_equal, kept_rows, models, repeated, session, sessions, why_not
 
 pytestmark = NEEDS_CARD
 
 # Of images, of tables; whose rows alone vary.
 CAPTURED = ("digits", "diabetes", "mobilenet")
+
+
+def test_there_are_reference_models() -> None:
+    assert models(), f"none in {MODELS}: make models"
 
 
 @pytest.mark.parametrize("model", models())

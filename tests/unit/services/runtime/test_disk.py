@@ -39,13 +39,17 @@ def test_a_right_version_is_believed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1, 2]", "name: [", "nosuch: 1", "name: 7\nversion: {}", "\x00", "tasks: [.inf]", *ODD_YAML]
+    "text", ["[1, 2]", "name: [", "nosuch: 1", "name: 7\nversion: {}", "\x00", "tasks: [.inf]", *ODD_YAML]
 )
 def test_a_manifest_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     folder = write_version(tmp_path)
     (folder / "model.yaml").write_text(text)
-    error = refusal(lambda: read_manifest(tmp_path, "tiny", "1"))
-    assert error.reason in ("MANIFEST_UNREADABLE", "MANIFEST_MISPLACED")
+    assert refusal(lambda: read_manifest(tmp_path, "tiny", "1")).reason == "MANIFEST_UNREADABLE"
+
+
+def test_an_empty_manifest_is_none_of_the_version_it_lies_in(tmp_path: Path) -> None:
+    (write_version(tmp_path) / "model.yaml").write_text("")
+    assert refusal(lambda: read_manifest(tmp_path, "tiny", "1")).reason == "MANIFEST_MISPLACED"
 
 
 def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
