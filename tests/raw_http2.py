@@ -114,17 +114,25 @@ class RawConnection:
             self._turn()
         return self._last_call
 
+    @property
+    def is_closed(self) -> bool:
+        """By the other side."""
+        return self._closes_within(0)
+
     def await_close(self) -> None:
         """Take nothing, and so answer no ping, until the other side has closed. Raises TimeoutError."""
-        closing = poll()
-        closing.register(self._tcp, POLLRDHUP)
-        if not closing.poll(int(TIMEOUT_S * 1000)):
+        if not self._closes_within(TIMEOUT_S):
             raise TimeoutError("the front keeps a connection that answers no ping")
 
     def reset(self, stream: int) -> None:
         """The caller goes."""
         self._http2.reset_stream(stream)
         self._turn(wait=False)
+
+    def _closes_within(self, duration_s: float) -> bool:
+        closing = poll()
+        closing.register(self._tcp, POLLRDHUP)
+        return bool(closing.poll(int(duration_s * 1000)))
 
     def _turn(self, *, wait: bool = True) -> None:
         self._tcp.sendall(self._http2.data_to_send())

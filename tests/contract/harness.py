@@ -199,6 +199,11 @@ class Served:
         for _ in range(count):
             self.health()
 
+    def let_pass(self, duration_s: float) -> None:
+        """So long, by a call that is answered nothing and ends by its deadline."""
+        watch = self.channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", timeout=duration_s)
+        assert watch.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
     def until_waiting(self, rows: int) -> None:
         self.until(lambda: self.stats().waiting_rows == rows)
 

@@ -60,11 +60,11 @@ def test_max_wait_ends_without_company(served: Served) -> None:
 
 
 def test_max_wait_ends_in_time_for_the_first_deadline(served: Served) -> None:
-    queue = served.open(spec(max_wait_us=1_000_000))
-    measured = served.send(embed("measured"))
+    queue = served.open(spec(max_batch_rows=2, max_wait_us=60_000_000))
+    measured = served.send(embed("measured", "in company"))
     answer(queue.take())
     assert measured.result()
-    call = served.send(embed("in a hurry"), timeout_s=0.5)
+    call = served.send(embed("in a hurry"), timeout_s=4)
     assert len(answer(queue.take()).messages) == 1
     assert call.result()
 
