@@ -3,7 +3,6 @@
 import itertools
 import random
 import struct
-import time
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -133,13 +132,11 @@ def test_a_picture_with_broken_exif_is_read_as_it_is_stored() -> None:
     assert decode(data, "RGB", "images[0]").size == (3, 2)
 
 
-def test_a_png_of_20000_by_20000_pixels_is_refused_within_50_ms() -> None:
+def test_a_png_of_20000_by_20000_pixels_is_refused_undecoded(decoded: list[tuple[int, int]]) -> None:
     data = png_of_zeros(20_000, 20_000)
     assert len(data) < 60_000
-    began = time.perf_counter()
     error = refusal(data)
-    assert time.perf_counter() - began < 0.05
-    assert error.reason == "IMAGE_TOO_LARGE"
+    assert (error.reason, decoded) == ("IMAGE_TOO_LARGE", [])
     assert str(error) == "images[3]: 20000 x 20000 is 400000000 pixels, expected at most 50000000"
 
 
@@ -175,11 +172,11 @@ def _bmp_that_says(side: int) -> bytes:
 @pytest.mark.parametrize(
     "forged", [_jpeg_that_says, _webp_that_says, _lossless_webp_that_says, _lossy_webp_that_says, _bmp_that_says]
 )
-def test_the_pixels_of_every_format_are_counted_in_its_header(forged: Callable[[int], bytes]) -> None:
-    began = time.perf_counter()
+def test_the_pixels_of_every_format_are_counted_in_its_header(
+    forged: Callable[[int], bytes], decoded: list[tuple[int, int]]
+) -> None:
     error = refusal(forged(16_000))
-    assert time.perf_counter() - began < 0.05
-    assert error.reason == "IMAGE_TOO_LARGE"
+    assert (error.reason, decoded) == ("IMAGE_TOO_LARGE", [])
     assert "16000 x 16000 is 256000000 pixels" in str(error)
 
 
@@ -257,12 +254,17 @@ def test_a_file_with_flipped_bytes_is_decoded_or_refused_and_nothing_else(file_f
             assert error.reason in {"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE"}  # noqa: PT017
 
 
-@pytest.mark.parametrize("flood", [b"\xff" * 8, b"\xff\xfe\0\2" * 2])
-def test_a_header_of_a_million_pieces_does_not_hold_the_service(flood: bytes) -> None:
-    data = b"\xff\xd8\xff" + flood * (1 << 20)  # 8 MiB
-    began = time.perf_counter()
-    assert refusal(data).reason == "IMAGE_UNDECODABLE"
-    assert time.perf_counter() - began < 1
+@pytest.mark.parametrize(
+    ("flood", "says"),
+    [(b"\xff" * 8, "is broken"), (b"\xff\xfe\0\2" * 2, "is in too many pieces to be read, expected at most 4096")],
+    ids=["one marker", "notes"],
+)
+def test_a_header_of_a_million_pieces_is_refused_undecoded(
+    flood: bytes, says: str, decoded: list[tuple[int, int]]
+) -> None:
+    error = refusal(b"\xff\xd8\xff" + flood * (1 << 20))  # 8 MiB
+    assert (error.reason, decoded) == ("IMAGE_UNDECODABLE", [])
+    assert says in str(error)
 
 
 def grey_bmp(width: int, height: int, compression: int, pixels: bytes) -> bytes:
@@ -291,11 +293,9 @@ def test_a_bmp_in_runs_is_the_picture_that_it_is_without() -> None:
 
 
 def test_a_bmp_of_runs_without_end_is_refused_whatever_its_length() -> None:
-    began = time.perf_counter()
     error = refusal(grey_bmp(100, 100, 1, b"\0\0" * (8 << 20)))  # 16 MiB
     assert error.reason == "IMAGE_UNDECODABLE"
     assert str(error).endswith(f"is in too many pieces to be read, expected at most {MAX_BMP_PIECES}")
-    assert time.perf_counter() - began < 8
 
 
 @pytest.mark.parametrize("compression", [1, 2])
@@ -310,13 +310,12 @@ def test_a_bmp_in_runs_of_more_pixels_than_python_reads_quickly_is_refused_undec
     assert decode(plain, "L", "images[0]").size == (width, height)
 
 
-def test_a_jpeg_of_very_many_scans_is_refused_before_they_are_decoded() -> None:
+def test_a_jpeg_of_very_many_scans_is_refused_before_they_are_decoded(decoded: list[tuple[int, int]]) -> None:
     data = encoded(Image.new("L", (3000, 3000)), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     scans = data[last:-2] * 1000
-    began = time.perf_counter()
-    assert refusal(data[:last] + scans + data[-2:]).reason == "IMAGE_TOO_LARGE"
-    assert time.perf_counter() - began < 1
+    error = refusal(data[:last] + scans + data[-2:])
+    assert (error.reason, decoded) == ("IMAGE_TOO_LARGE", [])
 
 
 def test_a_thin_jpeg_of_many_scans_is_counted_by_its_blocks(decoded: list[tuple[int, int]]) -> None:
