@@ -5,6 +5,7 @@ only once it is loaded and warm; then the old one is closed and finishes what it
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -39,7 +40,8 @@ class ModelRepository:
 
     `only` names the models to serve; empty: all. With `trusted`, only what one of these keys signed is loaded. A
     version that another has taken over from goes on for `hand_over_s`. What does not fit into `memory_budget_bytes`
-    leaves memory and comes back when it is asked; `held` says how many bytes the process holds.
+    leaves memory and comes back when it is asked; `held` says how many bytes the process holds, `clock` when one
+    that did not come back is tried again.
     `on_change` is called after every change of state, `on_fault` when a device is lost, from any thread.
     """
 
@@ -55,6 +57,7 @@ class ModelRepository:
         trusted: TrustedKeys | None = None,
         memory_budget_bytes: int | None = None,
         held: Callable[[], int] = held_bytes,
+        clock: Callable[[], float] = time.monotonic,
         hand_over_s: float = 0.0,
         on_change: Callable[[], None] = lambda: None,
         on_fault: OnFault = lambda _: None,
@@ -63,7 +66,7 @@ class ModelRepository:
         self._own = OwnModels(models_dir, frozenset(tasks), frozenset(only))
         self._front = front
         self._hand_over_s = hand_over_s
-        self._residency = Residency(memory_budget_bytes, held)
+        self._residency = Residency(memory_budget_bytes, held, clock)
         self._loader = Loader(models_dir, task_code, front, executions, trusted, self._residency, on_fault)
         self._table = ModelTable(front, on_change)
         self._unloaded: set[str] = set()  # by a caller, and not loaded by one since

@@ -37,7 +37,7 @@ _RETRY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a version did not come back for, and when, by the monotonic clock."""
+    """What a version did not come back for, and when, by the clock."""
 
     error: ServingError
     at_s: float
@@ -65,11 +65,13 @@ class Resident:
 class Residency:
     """Keeps what is in memory within `budget_bytes`; None: everything stays. Any thread may call.
 
-    `held_bytes` says how much memory the process holds.
+    `held_bytes` says how much memory the process holds; `clock` counts seconds and never goes back.
     """
 
-    def __init__(self, budget_bytes: int | None, held_bytes: Callable[[], int]) -> None:
-        self._held_bytes = held_bytes
+    def __init__(
+        self, budget_bytes: int | None, held_bytes: Callable[[], int], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._held_bytes, self._clock = held_bytes, clock
         self._budget_bytes = budget_bytes
         self._residents: list[Resident] = []
         self._uses = count(1)
@@ -125,14 +127,14 @@ class Residency:
             except ServingError as error:
                 # What is wrong with the version is for whoever has it loaded, not for whoever asks it.
                 told = unavailable("MODEL_NOT_IN_MEMORY", f"the model could not be loaded again: {error.message}")
-                resident.failure = Failure(told, time.monotonic())
+                resident.failure = Failure(told, self._clock())
                 raise without_frames(told) from None
 
     def _check_worth_trying(self, resident: Resident) -> None:
         if resident.removed:
             raise unavailable("MODEL_NOT_READY", f"{resident.name} has been unloaded")
         failure = resident.failure
-        if failure is not None and time.monotonic() - failure.at_s < _RETRY_S:
+        if failure is not None and self._clock() - failure.at_s < _RETRY_S:
             raise without_frames(failure.error)
 
     def _bring_in(self, resident: Resident) -> LoadedVersion:

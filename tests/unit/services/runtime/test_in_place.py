@@ -4,7 +4,7 @@ import gc
 import weakref
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from services.runtime.batch_buffers import BatchBuffers, BufferedRows
 from services.runtime.errors import invalid_input, unavailable
 from services.runtime.front import Array
+from services.runtime.fronts import NATIVE
 from services.runtime.in_place import InPlace
 from services.runtime.session import Session
 from services.runtime.stages import StageCounts
@@ -172,18 +173,25 @@ def test_who_leaves_as_the_answer_is_given_ends_no_later_run(tmp_path: Path) -> 
 # ---- through a front
 
 
+@pytest.fixture
+def is_native(front_name: str) -> bool:
+    return front_name == NATIVE
+
+
 def test_the_native_front_has_them_answered_in_place_from_the_second_on(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, is_native: bool
 ) -> None:
     ways = _ways(monkeypatch)
     served = loaded(serve(), "instances: 1\n")
     for number in range(4):
         assert served.infer((number, 0, 1), (number, 2, 3)) == [[2 * number, 0, 2], [2 * number, 4, 6]]
     # The last answer may be here before its way has been noted.
-    assert ways[:2] == ([True] * 2 if _is_native(served) else [])
+    assert ways[:2] == ([True] * 2 if is_native else [])
 
 
-def test_what_a_check_refuses_is_refused_between_others(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_check_refuses_is_refused_between_others(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, is_native: bool
+) -> None:
     def check(inputs: Mapping[str, Array]) -> tuple[str, ...]:
         if (inputs["x"] == UNWANTED).any():
             _refuse()
@@ -197,10 +205,12 @@ def test_what_a_check_refuses_is_refused_between_others(serve: Serve, monkeypatc
         good, bad, other = (callers.submit(served.infer, (value, 2, 3)) for value in (1, UNWANTED, 5))
     assert [good.result(), other.result()] == [[[2, 4, 6]], [[10, 4, 6]]]
     assert code(bad.result) is grpc.StatusCode.INVALID_ARGUMENT
-    assert ways == ([False] if _is_native(served) else [])
+    assert ways == ([False] if is_native else [])
 
 
-def test_of_what_there_is_something_to_tell_is_told_elsewhere(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_what_there_is_something_to_tell_is_told_elsewhere(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, is_native: bool
+) -> None:
     def check(inputs: Mapping[str, Array]) -> tuple[str, ...]:
         return ("unwanted",) if (inputs["x"] == UNWANTED).any() else ()
 
@@ -209,30 +219,33 @@ def test_of_what_there_is_something_to_tell_is_told_elsewhere(serve: Serve, monk
     assert [served.infer((value, 2, 3)) for value in (1, UNWANTED, 5)] == [
         [[2 * value, 4, 6]] for value in (1, UNWANTED, 5)
     ]
-    assert ways[:1] == ([False] if _is_native(served) else [])
+    assert ways[:1] == ([False] if is_native else [])
 
 
 def test_a_worker_keeps_no_version_and_no_batch_that_it_could_not_have_run(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, is_native: bool
 ) -> None:
-    ways = _ways(monkeypatch)
-    served = loaded(serve(), "instances: 1\n")
-    [resident] = served.repository._residency._residents
+    ways, now_s = _ways(monkeypatch), [0.0]
+    room_for_one = {"memory_budget_bytes": len(scaling_graph()), "held": lambda: 0}
+    served = loaded(serve(**room_for_one, clock=lambda: now_s[0]), "instances: 1\n")
     for _ in range(3):
         assert served.infer((1, 2, 3)) == [[2, 4, 6]]
-    left = weakref.ref(resident.loaded.session)
-    resident.loaded = None  # as where it has had to leave
+    left = weakref.ref(served.repository.loaded("tiny").session)
+    write_version(served.models, "other")
+    served.repository.load("other")
     gc.collect()
     assert left() is None
-    load = resident.load
-    resident.load = _refuse
+    graph = served.models / "tiny" / "1" / "model.onnx"
+    whole = graph.read_bytes()
+    graph.write_bytes(b"changed")
     for _ in range(3):  # the first tries, the others are told what came of it
         assert code(lambda: served.infer((1, 2, 3))) is grpc.StatusCode.UNAVAILABLE
-    resident.load, resident.failure = load, replace(resident.failure, at_s=resident.failure.at_s - 60)
+    graph.write_bytes(whole)
+    now_s[0] += 60
     ways.clear()
     for _ in range(3):
         assert served.infer((1, 2, 3)) == [[2, 4, 6]]
-    assert ways[:2] == ([True] * 2 if _is_native(served) else [])
+    assert ways[:2] == ([True] * 2 if is_native else [])
 
 
 @pytest.mark.parametrize(
@@ -261,10 +274,6 @@ def loaded(served: Served, serving: str = "", **manifest: object) -> Served:
 
 def _refuse() -> None:
     raise invalid_input("inputs: wrong")
-
-
-def _is_native(served: Served) -> bool:
-    return type(served.front).__name__ == "NativeFront"
 
 
 def _ways(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
