@@ -1,7 +1,7 @@
 """How a call begins in the portable front: its metadata is held against the limit, and a unary one has its message.
 
-grpcio counts metadata as it comes, packed as HPACK packs it; here it is counted as it reads. And of a unary call that
-ends without a whole message grpcio would call no handler, so its caller would never hear: every method takes a stream.
+Metadata that is far over its limit grpcio refuses itself, without details. And of a unary call that ends without a
+whole message grpcio would call no handler, so its caller would never hear: every method takes a stream.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable

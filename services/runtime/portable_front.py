@@ -6,7 +6,7 @@ threads of their own (`portable_batch.py`), and the answers of a batch come back
 deliberately has no tuning: the native front is the fast one.
 
 Three refusals are grpcio's own, made before any Python runs, and so without ErrorInfo: RESOURCE_EXHAUSTED for a
-message that is more than 64 KiB over the limit, packed or unpacked, and for metadata that comes over its limit, and
+message that is more than 64 KiB over the limit, packed or unpacked, and for metadata that is so far over its own, and
 UNIMPLEMENTED for a method that nobody answers.
 """
 
@@ -41,7 +41,7 @@ from services.runtime.portable_watch import (
 from services.runtime.rpc_errors import Context
 
 Result = TypeVar("Result")
-# How far above the limit a message may be and still get our error rather than grpcio's own, which has no details.
+# How far above its limit a message, or metadata, may be and still get our error: grpcio's own has no details.
 _LIMIT_SLACK_BYTES = 64 * 1024
 
 
@@ -227,8 +227,9 @@ def _options(limits: Limits) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", limits.max_message_bytes + _LIMIT_SLACK_BYTES),
         ("grpc.max_send_message_length", limits.max_message_bytes + _LIMIT_SLACK_BYTES),
-        ("grpc.max_metadata_size", limits.max_metadata_bytes),
-        ("grpc.absolute_max_metadata_size", limits.max_metadata_bytes),
+        # The same twice: between two different limits grpcio refuses at random.
+        ("grpc.max_metadata_size", limits.max_metadata_bytes + _LIMIT_SLACK_BYTES),
+        ("grpc.absolute_max_metadata_size", limits.max_metadata_bytes + _LIMIT_SLACK_BYTES),
         ("grpc.max_connection_age_ms", int(limits.max_connection_age_s * 1000)),
         ("grpc.keepalive_time_ms", int(limits.keepalive_interval_s * 1000)),
         ("grpc.keepalive_timeout_ms", int(limits.keepalive_timeout_s * 1000)),
