@@ -23,7 +23,8 @@ from services.runtime.front import MEBIBYTE
 _CUDA = {"cudnn_conv_algo_search": "HEURISTIC", "arena_extend_strategy": "kSameAsRequested", "use_tf32": "0"}
 
 # FP32 is computed as FP32, for the same reason.
-_TENSORRT = {"trt_fp16_enable": "0", "trt_bf16_enable": "0", "trt_int8_enable": "0"}
+# Of TensorRT's switches ONNX Runtime takes these words and no numbers.
+_TENSORRT = {"trt_fp16_enable": "False", "trt_bf16_enable": "False", "trt_int8_enable": "False"}
 
 # What the service decides itself, and by what: set past it, a buffer or graph would be another card's or shape's.
 _OWN = {

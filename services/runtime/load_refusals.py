@@ -23,13 +23,18 @@ def load_refusal(text: str, execution: Execution, is_pythons: bool) -> ServingEr
     provider, card = execution.provider, execution.place.index
     rules = (
         ('provider option "device_id"' in text, refused_load("PROVIDER_UNAVAILABLE", _NO_CARD.format(provider, card))),
-        ("provider option" in text.lower(), refused_load("SERVING_CONFIG_WRONG", _BAD_OPTION)),
+        (_says_bad_option(text), refused_load("SERVING_CONFIG_WRONG", _BAD_OPTION)),
         (bool(execution.graph_rows) and "graph capture" in text, refused_load("CUDA_GRAPHS_IMPOSSIBLE", _NO_CAPTURE)),
         (provider == "tensorrt" and "profile" in text, refused_load("ENGINE_IMPOSSIBLE", _NO_PROFILE)),
         (provider != "cpu" and is_device_full(text), refused_load("DEVICE_MEMORY", _NO_ROOM)),
         (provider != "cpu" and is_pythons, provider_missing(provider)),
     )
     return next((refusal for applies, refusal in rules if applies), refused_load("MODEL_UNLOADABLE", _UNLOADABLE))
+
+
+def _says_bad_option(text: str) -> bool:
+    """The second is what TensorRT's are told by."""
+    return "provider option" in text.lower() or "The value for the key" in text
 
 
 def provider_missing(name: str) -> ServingError:

@@ -69,9 +69,9 @@ def _cache(graph_digest: str, cache_dir: Path | None) -> Mapping[str, str]:
     if not os.access(folder, os.W_OK):
         raise _refused("the folder of --engine-cache-dir cannot be written")
     return {
-        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_enable": "True",
         "trt_engine_cache_path": str(folder),
-        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_enable": "True",
         "trt_timing_cache_path": str(cache_dir),
     }
 

@@ -78,7 +78,7 @@ def test_all_sessions_of_a_process_share_its_gate() -> None:
 
 def test_tensorrt_computes_fp32_as_fp32() -> None:
     options = on_cards(provider="tensorrt")[0].options
-    assert (options["trt_fp16_enable"], options["trt_bf16_enable"], options["trt_int8_enable"]) == ("0", "0", "0")
+    assert (options["trt_fp16_enable"], options["trt_bf16_enable"], options["trt_int8_enable"]) == ("False",) * 3
 
 
 def test_what_tensorrt_leaves_runs_on_the_same_card_and_both_share_the_memory() -> None:

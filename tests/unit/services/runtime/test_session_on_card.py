@@ -165,6 +165,8 @@ def test_what_cannot_be_captured_is_a_refused_load_that_says_why(
         (RuntimeError("CUDA failure 35: CUDA driver version is insufficient ; GPU=-1"), "PROVIDER_UNAVAILABLE"),
         (RuntimeError('Unknown provider option: "prefer_speed".'), "SERVING_CONFIG_WRONG"),
         (RuntimeError('Failed to parse provider option "use_tf32": maybe'), "SERVING_CONFIG_WRONG"),
+        (RuntimeError("The value for the key 'trt_fp16_enable' should be 'True' or 'False'."), "SERVING_CONFIG_WRONG"),
+        (RuntimeError("CUDA failure 803: system has unsupported display driver ; GPU=-1"), "PROVIDER_UNAVAILABLE"),
         (Fail("This session cannot use the graph capture feature as requested by the user"), "CUDA_GRAPHS_IMPOSSIBLE"),
         (Fail("Failed to allocate memory for requested buffer of size 91000000"), "DEVICE_MEMORY"),
         (Fail("Node (x) has input size 1 not in range"), "MODEL_UNLOADABLE"),

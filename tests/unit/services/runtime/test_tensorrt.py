@@ -50,7 +50,7 @@ def test_engines_are_kept_by_the_graphs_digest_and_timings_for_all(tmp_path: Pat
     options = with_engine(execution, EngineRange((PIXELS,), 32), DIGEST).options
     assert options["trt_engine_cache_path"] == str(tmp_path / "engines" / "0123456789abcdef")
     assert options["trt_timing_cache_path"] == str(tmp_path / "engines")
-    assert (options["trt_engine_cache_enable"], options["trt_timing_cache_enable"]) == ("1", "1")
+    assert (options["trt_engine_cache_enable"], options["trt_timing_cache_enable"]) == ("True", "True")
     assert (tmp_path / "engines" / "0123456789abcdef").is_dir()
 
 
