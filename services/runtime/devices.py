@@ -60,6 +60,11 @@ class Execution:
         """Where its buffers are."""
         return HOST if self.provider == "cpu" else Place("cuda", int(self.options["device_id"]))
 
+    @property
+    def memory_limit_bytes(self) -> int:
+        """What it may take of a card; 0: no limit, as of TensorRT, whose arena ONNX Runtime does not limit."""
+        return int(self.options.get("gpu_mem_limit", 0))
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -85,7 +90,7 @@ def executions(wanted: Wanted, gate: CaptureGate) -> tuple[Execution, ...]:
     if wanted.provider == "cpu":
         return (Execution(wanted.provider, wanted.threads, wanted.options, gate=gate),)
     cards = cards_of(wanted.instances, wanted.device_ids)
-    return tuple(_on_card(wanted, card, wanted.memory_mb // cards.count(card), gate) for card in cards)
+    return tuple(_on_card(wanted, card, _part_mb(wanted.memory_mb, cards.count(card)), gate) for card in cards)
 
 
 def cards_of(instances: int, device_ids: Sequence[int]) -> list[int]:
@@ -114,11 +119,16 @@ def _on_card(wanted: Wanted, card: int, memory_mb: int, gate: CaptureGate) -> Ex
         graphs = {"enable_cuda_graph": "1"} if wanted.graph_rows else {}
         options = {**cuda, **_bytes("gpu_mem_limit", memory_mb), **graphs, **wanted.options}
         return Execution("cuda", wanted.threads, options, graph_rows=wanted.graph_rows, gate=gate)
-    workspace = _bytes("trt_max_workspace_size", memory_mb // 2)
+    workspace = _bytes("trt_max_workspace_size", _part_mb(memory_mb, 2))
     options = {"device_id": str(card), **_TENSORRT, **workspace, **wanted.options}
     # What TensorRT leaves runs on the same card.
     rest = ("cuda", {**cuda, **_bytes("gpu_mem_limit", memory_mb - memory_mb // 2)})
     return Execution("tensorrt", wanted.threads, options, (rest,), engine_cache_dir=wanted.engine_cache_dir, gate=gate)
+
+
+def _part_mb(memory_mb: int, count: int) -> int:
+    """One of so many parts; of something never 0, which would be no limit."""
+    return max(1, memory_mb // count) if memory_mb else 0
 
 
 def _bytes(option: str, memory_mb: int) -> dict[str, str]:

@@ -83,6 +83,12 @@ def check_version(folder: Path, manifest: ModelManifest) -> None:
             raise refused_load("FILE_NOT_LISTED", f"{GRAPH}: reads an external file that the manifest does not list")
 
 
+def graph_bytes(folder: Path) -> int:
+    """What a version's graph has on disk, with its external tensors: about its weights."""
+    graph = folder / GRAPH
+    return sum((folder / path).stat().st_size for path in {GRAPH, *_external_data(graph)})
+
+
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()

@@ -13,10 +13,10 @@ from argosy.v1.manifest_pb2 import ModelManifest, TensorSpec
 from services.runtime.blank_rows import blank_rows
 from services.runtime.cpus import usable_cpus
 from services.runtime.devices import Execution, device_name
-from services.runtime.disk import GRAPH, check_version
+from services.runtime.disk import GRAPH, check_version, graph_bytes
 from services.runtime.errors import DeviceFaultError, ServingError, refused_load
 from services.runtime.faults import ENDINGS
-from services.runtime.front import QueuePolicy, QueueSpec, Signature, TensorSignature
+from services.runtime.front import MEBIBYTE, QueuePolicy, QueueSpec, Signature, TensorSignature
 from services.runtime.sequences import Sequences
 from services.runtime.serving_config import ServingConfig
 from services.runtime.session import Session
@@ -78,6 +78,7 @@ def load_version(
     """Load and warm up the version in `folder`. Raises ServingError (REFUSED_LOAD) that says what is wrong with it."""
     check_version(folder, manifest)
     _check_types(manifest)
+    _check_share(folder, wanted)
     graph = Signature(_signatures(manifest.inputs), _signatures(manifest.outputs))
     states = state_signatures(manifest, graph)
     check_stateful(config, states)
@@ -148,6 +149,18 @@ def _check_types(manifest: ModelManifest) -> None:
     for tensor in (*manifest.inputs, *manifest.outputs):
         if datatype_name(tensor.data_type) not in DTYPES:
             raise bad_manifest(manifest, f"tensor '{tensor.name}' has no type that can be served")
+
+
+def _check_share(folder: Path, wanted: Sequence[Execution]) -> None:
+    """Weights take what they need whatever the limit, and ONNX Runtime's count of what is left then passes below zero,
+    which is without limit.
+    """
+    limit_bytes = min((each.memory_limit_bytes for each in wanted if each.memory_limit_bytes), default=0)
+    if limit_bytes and (needed_bytes := graph_bytes(folder)) > limit_bytes:
+        needed, limit = needed_bytes / MEBIBYTE, limit_bytes // MEBIBYTE
+        raise refused_load(
+            "DEVICE_MEMORY", f"device_memory_mb: model.onnx alone needs {needed:.1f} MiB, an instance has {limit}"
+        )
 
 
 def _signatures(tensors: Sequence[TensorSpec]) -> tuple[TensorSignature, ...]:

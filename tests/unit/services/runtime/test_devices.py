@@ -37,8 +37,21 @@ def test_a_models_share_of_a_card_is_divided_among_its_instances_there() -> None
     assert [e.options["gpu_mem_limit"] for e in found] == [str(mb << 20) for mb in (500, 1000, 500)]
 
 
+def test_a_part_of_a_share_is_never_so_small_that_it_is_no_limit() -> None:
+    assert {e.memory_limit_bytes for e in on_cards(instances=3, memory_mb=2)} == {1 << 20}
+    [execution] = on_cards(instances=1, provider="tensorrt", memory_mb=1)
+    [(_, rest)] = execution.others
+    assert (execution.options["trt_max_workspace_size"], rest["gpu_mem_limit"]) == (str(1 << 20), str(1 << 20))
+
+
+def test_without_a_share_tensorrt_has_no_limit() -> None:
+    [execution] = on_cards(instances=1, provider="tensorrt")
+    [(_, rest)] = execution.others
+    assert {"trt_max_workspace_size", "gpu_mem_limit"}.isdisjoint({*execution.options, *rest})
+
+
 def test_without_a_share_there_is_no_limit() -> None:
-    assert "gpu_mem_limit" not in on_cards()[0].options
+    assert ("gpu_mem_limit" in on_cards()[0].options, on_cards()[0].memory_limit_bytes) == (False, 0)
 
 
 def test_cudnn_searches_by_heuristic_the_arena_grows_by_what_is_asked_for_and_products_are_not_shortened() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from argosy.v1 import manifest_pb2 as pb
-from services.runtime.disk import check_version, model_names, read_manifest, versions
+from services.runtime.disk import check_version, graph_bytes, model_names, read_manifest, versions
 from services.runtime.errors import Cause, ServingError
 from tests.unit.services.runtime.odd_files import ODD_YAML, not_allowed
 from tests.unit.services.runtime.tiny import digest, write_version
@@ -164,6 +164,15 @@ def test_external_data_that_the_manifest_lists_is_believed(tmp_path: Path) -> No
     del manifest.files[:]
     manifest.files.extend([digest(graph), digest(folder / "weights")])
     check_version(folder, manifest)
+
+
+def test_the_bytes_of_a_graph_are_its_own_and_those_of_its_external_data_once(tmp_path: Path) -> None:
+    folder = write_version(tmp_path)
+    (folder / "weights").write_bytes(b"w" * 1000)
+    (folder / "vocabulary.txt").write_bytes(b"v" * 5000)
+    graph = folder / "model.onnx"
+    graph.write_bytes(graph.read_bytes() + 2 * b"\x0a\x08location\x12\x07weights")
+    assert graph_bytes(folder) == graph.stat().st_size + 1000
 
 
 def refusal(call: Callable[[], object]) -> ServingError:
