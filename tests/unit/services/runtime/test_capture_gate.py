@@ -17,6 +17,11 @@ def enter(way: AbstractContextManager[None]) -> None:
     ("inside", "comes", "waits"),
     [
         ("together", "together", False),
+        ("together", "loading", False),
+        ("loading", "together", False),
+        ("loading", "loading", False),
+        ("loading", "alone", True),
+        ("alone", "loading", True),
         ("together", "alone", True),
         ("alone", "together", True),
         ("alone", "alone", True),
@@ -24,7 +29,7 @@ def enter(way: AbstractContextManager[None]) -> None:
 )
 def test_whoever_is_alone_is_alone(inside: str, comes: str, waits: bool) -> None:
     gate = CaptureGate()
-    ways = {"together": gate.together, "alone": gate.alone}
+    ways = {"together": gate.together, "loading": gate.loading, "alone": gate.alone}
     with ThreadPoolExecutor(1) as thread:
         with ways[inside]():
             other = thread.submit(enter, ways[comes]())
@@ -34,13 +39,55 @@ def test_whoever_is_alone_is_alone(inside: str, comes: str, waits: bool) -> None
         other.result(10)
 
 
-@pytest.mark.parametrize("way", ["together", "alone"])
+@pytest.mark.parametrize("way", ["together", "loading", "alone"])
 def test_whoever_fails_inside_leaves_the_gate_open(way: str) -> None:
     gate = CaptureGate()
     with pytest.raises(ZeroDivisionError), getattr(gate, way)():
         raise ZeroDivisionError
     with gate.alone():
         pass
+
+
+def test_a_capture_that_waits_for_a_load_keeps_no_run_waiting() -> None:
+    gate = CaptureGate()
+    with ThreadPoolExecutor(2) as threads:
+        with gate.loading():
+            capture = threads.submit(enter, gate.alone())
+            assert wait([capture], timeout=0.2).not_done
+            threads.submit(enter, gate.together()).result(10)
+        capture.result(10)
+
+
+def test_a_capture_is_not_kept_out_by_load_after_load() -> None:
+    gate = CaptureGate()
+    with ThreadPoolExecutor(2) as threads:
+        with gate.loading():
+            capture = threads.submit(enter, gate.alone())
+            assert wait([capture], timeout=0.2).not_done
+            late = threads.submit(enter, gate.loading())
+            assert wait([late], timeout=0.2).not_done
+        capture.result(10)
+        late.result(10)
+
+
+def test_what_is_discarded_goes_once_nothing_is_captured() -> None:
+    gate, held = CaptureGate(), [object()]
+    with ThreadPoolExecutor(1) as thread:
+        with gate.alone():
+            gone = thread.submit(gate.discard, held)
+            assert wait([gone], timeout=0.2).not_done
+            assert held
+        gone.result(10)
+    assert not held
+
+
+@pytest.mark.parametrize("way", ["together", "loading", "alone"])
+def test_who_discards_inside_does_not_wait_for_itself_and_lets_go_as_it_leaves(way: str) -> None:
+    gate, held = CaptureGate(), [object()]
+    with getattr(gate, way)():
+        gate.discard(held)
+        assert held
+    assert not held
 
 
 def test_a_capture_is_not_kept_out_by_those_who_go_on_coming() -> None:
