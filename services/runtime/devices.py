@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.runtime.capture_gate import CaptureGate
-from services.runtime.device_runs import HOST, Place
+from services.runtime.device_buffers import HOST, Place
 from services.runtime.errors import ServingError, refused_load
 from services.runtime.front import MEBIBYTE
 

@@ -10,8 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from services.runtime.device_runs import HOST, BoundInput, BoundOutput, Place
-from services.runtime.errors import ServingError, refused_load
+from services.runtime.device_buffers import HOST, BoundInput, BoundOutput, Place
 
 _DTYPES = {
     "tensor(bool)": np.dtype(np.bool_),
@@ -76,17 +75,18 @@ def bound_nodes(session: Described, place: Place) -> BoundNodes | None:
     )
 
 
-def check_capturable(session: Described, nodes: BoundNodes | None) -> None:
-    """Raise ServingError (REFUSED_LOAD) where a run cannot be captured as a CUDA graph, with what stands against it."""
+def why_not_captured(session: Described, nodes: BoundNodes | None) -> str:
+    """What stands against capturing a run as a CUDA graph, '' for nothing. Not raised here, where the error's frames
+    would hold the session.
+    """
     if nodes is None:
-        raise _not_capturable("the model has strings, which no card holds")
+        return "the model has strings, which no card holds"
     for kind, found in (("input", session.get_inputs()), ("output", session.get_outputs())):
         for node in found:
             if _row(node, _rows(session)) is None:
-                raise _not_capturable(f"{kind} '{node.name}' has a dimension that varies beside the rows")
+                return f"{kind} '{node.name}' has a dimension that varies beside the rows"
     on_host = [i.name for i in nodes.inputs if i.place == HOST] + [o.name for o in nodes.outputs if o.place == HOST]
-    if on_host:
-        raise _not_capturable(f"'{on_host[0]}' is read or written on the CPU")
+    return f"'{on_host[0]}' is read or written on the CPU" if on_host else ""
 
 
 def _rows(session: Described) -> int | str | None:
@@ -102,7 +102,3 @@ def _row(node: Node, rows: int | str | None) -> tuple[int, ...] | None:
 
 def _place(memory: Memory, place: Place) -> Place:
     return HOST if memory.name == "Cpu" else place
-
-
-def _not_capturable(why: str) -> ServingError:
-    return refused_load("CUDA_GRAPHS_IMPOSSIBLE", f"cuda_graphs: {why}; set it to false")

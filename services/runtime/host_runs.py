@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from services.runtime.batch_buffers import BufferedRows
-from services.runtime.device_runs import RunOptions
+from services.runtime.device_buffers import RunOptions
 from services.runtime.front import Array
 
 

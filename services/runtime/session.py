@@ -5,8 +5,9 @@ CPU and say so in a log line. On a card it runs through buffers there, unless th
 the fleet's BYTES arrays hold `bytes`, ONNX Runtime wants `str`.
 """
 
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ import structlog
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from services.runtime.batch_buffers import BufferedRows
-from services.runtime.card import CudaLibrary, Staging, card_memory_mb, cuda_library
-from services.runtime.device_errors import is_device_fault, is_device_full
-from services.runtime.device_runs import NO_GRAPH, DeviceRuns, Graphs, graph_options
+from services.runtime.capture_gate import CaptureGate
+from services.runtime.card import CudaLibrary, card_memory_mb, cuda_library
+from services.runtime.card_runs import CardRuns, check_device, device_runs
+from services.runtime.device_errors import is_device_fault
+from services.runtime.device_runs import NO_GRAPH, Graphs, graph_options
 from services.runtime.devices import Execution
-from services.runtime.errors import DeviceFaultError, exhausted, invalid_input, refused_load
+from services.runtime.errors import DeviceFaultError, invalid_input, refused_load
 from services.runtime.front import Array
-from services.runtime.graph_nodes import bound_nodes, check_capturable
+from services.runtime.graph_nodes import bound_nodes, why_not_captured
 from services.runtime.host_runs import HostRuns
 from services.runtime.load_refusals import load_refusal, provider_missing
 from services.runtime.strings import as_bytes, as_text
@@ -93,26 +96,35 @@ class Session:
     """
 
     def __init__(self, model: Path, execution: Execution, row_limit: int) -> None:
+        self._gate = execution.gate
         self.row_limit = row_limit
         self.provider = PROVIDERS[execution.provider]
         _check_available(execution.provider, self.provider)
         if execution.graph_rows and execution.graph_rows[-1] > row_limit:
             raise refused_load("CUDA_GRAPHS_IMPOSSIBLE", f"cuda_graphs: a run takes {row_limit} rows; set it to false")
         if self.provider != CPU:
-            _cuda_library()
-        self._gate = execution.gate
+            _cuda_library(ort.cuda_version)
         # Of runs that are over.
         self.options: list[ort.RunOptions] = []
-        with self._gate.together():
+        with self._gate.loading():
             self._session = _loaded(model, execution)
         if self._session.get_providers()[0] != self.provider:
             raise provider_missing(execution.provider)
         self.input_names = tuple(node.name for node in self._session.get_inputs())
         self.output_names = tuple(node.name for node in self._session.get_outputs())
         self._string_inputs = {node.name for node in self._session.get_inputs() if node.type == "tensor(string)"}
-        self._device_runs = None if self.provider == CPU else _device_runs(self._session, execution)
+        self._card_runs = None if self.provider == CPU else self._on_card(execution)
         # None where runs are not bound to memory of the CPU, or such a run has failed and a plain one has not.
         self.host_runs = HostRuns(self._session) if self.provider == CPU else None
+
+    def __del__(self) -> None:
+        if self.provider != CPU:
+            self._gate.discard([self.__dict__.pop(name, None) for name in ("_card_runs", "_session")])
+
+    def without_graphs(self) -> AbstractContextManager[None]:
+        """For whoever has the session to itself: runs on a thread that will replay no CUDA graph."""
+        bound = self._card_runs and self._card_runs.bound
+        return bound.without_graphs() if bound else nullcontext()
 
     def start(self) -> Run:
         """A run that has yet to be given its inputs."""
@@ -149,40 +161,26 @@ class Session:
                 "inputs: a value or a dimension is outside of what the model takes", "inputs", "VALUE_OUT_OF_RANGE"
             ) from error
         except _RUN_ERRORS as error:
-            self._check_device(str(error))
             _check_category(str(error))
             raise
         return {name: as_bytes(array) for name, array in zip(self.output_names, results, strict=True)}
 
     def _results(self, feeds: Mapping[str, Array], options: ort.RunOptions) -> list[Array]:
-        if self._device_runs is None:
-            return self._plain_results(feeds, options)
-        try:
-            results = self._device_runs.run(feeds, options)
-        except RuntimeError as error:
-            self._check_device(str(error))
-            results = self._plain_results(feeds, options)  # it raises what is wrong with the inputs
-            self._device_runs.give_up(feeds)
-            shapes = {name: array.shape for name, array in feeds.items()}
-            _log.warning("runs without device buffers", shapes=shapes, detail=str(error))
-        return self._plain_results(feeds, options) if results is None else results
-
-    def _plain_results(self, feeds: Mapping[str, Array], options: ort.RunOptions) -> list[Array]:
-        if self.provider == CPU:
-            results: list[Array] = self._session.run(self.output_names, feeds, options)
-        else:
-            with self._gate.together():
-                results = self._session.run(self.output_names, feeds, options)
+        if self._card_runs is not None:
+            return self._card_runs.run(feeds, options)
+        results: list[Array] = self._session.run(self.output_names, feeds, options)
         return results
 
-    def _check_device(self, text: str) -> None:
-        if self.provider == CPU:
-            return
-        if is_device_fault(text):
-            raise DeviceFaultError(text) from None
-        if is_device_full(text):
-            message = "the device has no memory for so many rows of this size: send fewer, or try again"
-            raise exhausted("DEVICE_MEMORY", message, retry_after_s=1.0) from None
+    def _on_card(self, execution: Execution) -> CardRuns:
+        nodes = bound_nodes(self._session, execution.place)
+        if execution.graph_rows and (why := why_not_captured(self._session, nodes)):
+            raise refused_load("CUDA_GRAPHS_IMPOSSIBLE", f"cuda_graphs: {why}; set it to false")
+        bound = None
+        if nodes is not None:
+            graphs = Graphs(execution.graph_rows, ort.RunOptions, self.row_limit) if execution.graph_rows else None
+            bound = device_runs(self._session, nodes, execution, graphs, _cuda_library(ort.cuda_version))
+        plain = partial(_plain_results, self._session, self.output_names, self._gate)
+        return CardRuns(bound, plain, run_options, execution.place.index)
 
 
 def _check_category(text: str) -> None:
@@ -194,16 +192,16 @@ def _check_category(text: str) -> None:
 
 def device_memory_mb(card: int) -> int | None:
     """What is free on a card; None where ONNX Runtime here is not made for cards, or there is none."""
-    return card_memory_mb(_cuda_library(), card)
+    return card_memory_mb(_cuda_library(ort.cuda_version), card)
 
 
 @cache
-def _cuda_library() -> CudaLibrary | None:
+def _cuda_library(version: str) -> CudaLibrary | None:
     """With CUDA's other libraries, where they are installed as packages: the loader does not look there by itself."""
-    if not ort.cuda_version:
+    if not version:
         return None
     ort.preload_dlls()
-    return cuda_library(ort.cuda_version)
+    return cuda_library(version)
 
 
 def _loaded(model: Path, execution: Execution) -> ort.InferenceSession:
@@ -220,29 +218,29 @@ def _loaded(model: Path, execution: Execution) -> ort.InferenceSession:
         # With its fallback a run that fails on the card would go on on the CPU, from then on.
         return ort.InferenceSession(str(model), options, providers=chosen, enable_fallback=0)
     except _LOAD_ERRORS as error:
-        _log.warning("graph not loaded", detail=str(error))
-        if execution.provider != "cpu" and is_device_fault(str(error)):
-            raise DeviceFaultError(str(error)) from None
-        raise load_refusal(str(error), execution, isinstance(error, RuntimeError | ValueError)) from None
+        text, is_pythons = str(error), isinstance(error, RuntimeError | ValueError)
+    # Here no frame of the error holds the session, whose memory has gone back inside the gate.
+    _log.warning("graph not loaded", detail=text)
+    if execution.provider != "cpu" and is_device_fault(text):
+        raise DeviceFaultError(text)
+    raise load_refusal(text, execution, is_pythons)
 
 
-def _device_runs(session: ort.InferenceSession, execution: Execution) -> DeviceRuns | None:
-    """None where the graph has tensors that no card holds."""
-    nodes = bound_nodes(session, execution.place)
-    if execution.graph_rows:
-        check_capturable(session, nodes)
-    if nodes is None:
-        return None
-    graphs = Graphs(execution.graph_rows, ort.RunOptions) if execution.graph_rows else None
-    library = _cuda_library()
-    return DeviceRuns(
-        session,
-        nodes.inputs,
-        nodes.outputs,
-        make_staging=lambda shape, dtype: Staging(shape, dtype, library),
-        gate=execution.gate,
-        graphs=graphs,
-    )
+def _plain_results(
+    session: ort.InferenceSession,
+    output_names: Sequence[str],
+    gate: CaptureGate,
+    feeds: Mapping[str, Array],
+    options: ort.RunOptions,
+) -> list[Array]:
+    """Of a card, without buffers there."""
+    try:
+        with gate.together():
+            results: list[Array] = session.run(output_names, feeds, options)
+    except _RUN_ERRORS as error:
+        check_device(str(error))
+        raise
+    return results
 
 
 def _check_available(name: str, provider: str) -> None:

@@ -90,7 +90,8 @@ def load_version(
     methods, check = _made(task_code, manifest, folder)
     check_indices = index_check(manifest)
     for session in sessions:
-        _warm_up(session, manifest, graph, (1, config.max_batch_rows, *config.preferred_batch_rows))
+        with session.without_graphs():
+            _warm_up(session, manifest, graph, (1, config.max_batch_rows, *config.preferred_batch_rows))
     return LoadedVersion(
         manifest,
         config,
@@ -190,13 +191,18 @@ def _check_graph(session: Session, signature: Signature) -> None:
 
 
 def _warm_up(session: Session, manifest: ModelManifest, signature: Signature, sizes: Sequence[int]) -> None:
-    """The first run of a shape allocates and plans; callers shall not wait for that."""
-    for rows in sorted({min(size, session.row_limit) for size in sizes}):
+    """The first run of a shape allocates and plans; callers shall not wait for that. The largest is first: on a card
+    what it has taken serves the smaller ones too, what they take serves no larger one.
+    """
+    for rows in sorted({min(size, session.row_limit) for size in sizes}, reverse=True):
         inputs = blank_rows(manifest, signature, rows)
         try:
             session.start().outputs(inputs)
         except DeviceFaultError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the version does not run
             why = f": {error.message}" if isinstance(error, ServingError) else ""
-            raise refused_load("WARM_UP_FAILED", f"model.onnx: it does not run on {rows} blank rows{why}") from error
+        else:
+            continue
+        # Not from the error, whose frames hold buffers on a card.
+        raise refused_load("WARM_UP_FAILED", f"model.onnx: it does not run on {rows} blank rows{why}")

@@ -1,18 +1,16 @@
 """Runs through bindings, on the CPU: they answer byte for byte as plain runs do."""
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper
 
-from services.runtime.capture_gate import CaptureGate
-from services.runtime.card import Staging
-from services.runtime.device_runs import HOST, MAX_SHAPES, DeviceRuns, Graphs
-from services.runtime.front import Array
+from services.runtime.device_buffers import HOST, MAX_SHAPES
 from services.runtime.graph_nodes import bound_nodes
+from tests.unit.services.runtime.counted import CountedSession, assert_as_plain, runs
 from tests.unit.services.runtime.tiny import echo_graph, lookup_graph, model_of, scaling_graph, slow_graph
 
 TYPES = {
@@ -24,50 +22,6 @@ TYPES = {
     TensorProto.UINT8: np.uint8,
     TensorProto.BOOL: np.bool_,
 }
-
-
-class CountedSession(ort.InferenceSession):  # type: ignore[misc]
-    """Counts the bindings that are made, and the graph numbers that runs are given."""
-
-    def __init__(self, graph: bytes) -> None:
-        options = ort.SessionOptions()
-        options.log_severity_level = 4
-        super().__init__(graph, options, providers=["CPUExecutionProvider"])
-        self.bindings = 0
-        self.graphs: list[int] = []
-
-    def io_binding(self) -> ort.IOBinding:
-        self.bindings += 1
-        return super().io_binding()
-
-    def run_with_iobinding(self, iobinding: ort.IOBinding, run_options: ort.RunOptions) -> None:
-        try:
-            self.graphs.append(int(run_options.get_run_config_entry("gpu_graph_id")))
-        except RuntimeError:  # none was given
-            self.graphs.append(0)
-        super().run_with_iobinding(iobinding, run_options)
-
-
-def runs(session: CountedSession, graphs: Graphs | None = None, gate: CaptureGate | None = None) -> DeviceRuns:
-    nodes = bound_nodes(session, HOST)
-    assert nodes is not None
-    return DeviceRuns(
-        session,
-        nodes.inputs,
-        nodes.outputs,
-        make_staging=lambda shape, dtype: Staging(shape, dtype, None),
-        gate=gate or CaptureGate(),
-        graphs=graphs,
-    )
-
-
-def assert_as_plain(session: CountedSession, bound: DeviceRuns, inputs: Mapping[str, Array]) -> None:
-    plain = session.run(None, inputs)
-    found = bound.run(inputs, ort.RunOptions())
-    assert found is not None
-    assert [(array.dtype, array.shape, array.tobytes()) for array in found] == [
-        (array.dtype, array.shape, array.tobytes()) for array in plain
-    ]
 
 
 def several_graph() -> bytes:
@@ -178,70 +132,21 @@ def test_threads_that_share_it_get_their_own_answers() -> None:
         assert list(threads.map(twice, range(200))) == [[2.0 * value] * 3 for value in range(200)]
 
 
-def test_a_preferred_number_of_rows_runs_as_its_graph_and_another_as_the_caller_says() -> None:
-    session = CountedSession(scaling_graph(2))
-    bound = runs(session, Graphs((2, 4), ort.RunOptions))
-    for rows in (2, 3, 4, 2):
-        assert_as_plain(session, bound, {"x": np.ones((rows, 3), np.float32)})
-    assert session.graphs == [2, 0, 4, 2]
+def test_a_thread_says_which_card_its_calls_are_for_before_it_makes_any() -> None:
+    calls: list[str] = []
+    bound = runs(CountedSession(scaling_graph(2)), calls=calls)
+    for _ in range(2):
+        bound.run({"x": np.ones((2, 3), np.float32)}, ort.RunOptions())
+    assert calls == ["card", "staging", "card"]
 
 
-def varying_graph(*names: str) -> bytes:
-    """y = the sum of the inputs, FP32 [N, n] each."""
-    shape = ["rows", "n"]
-    return model_of(
-        [helper.make_node("Sum", list(names), ["y"])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in names],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
-        [],
-    )
-
-
-def test_a_graph_is_of_one_shape_and_another_of_as_many_rows_runs_without() -> None:
-    session = CountedSession(varying_graph("x"))
-    bound = runs(session, Graphs((2,), ort.RunOptions))
-    for length in (3, 4, 3):
-        assert_as_plain(session, bound, {"x": np.ones((2, length), np.float32)})
-    assert session.graphs == [2, 0, 2]
-
-
-def test_the_order_in_which_inputs_come_makes_no_other_shape() -> None:
-    session = CountedSession(varying_graph("a", "b"))
-    bound = runs(session, Graphs((2,), ort.RunOptions))
-    a, b = np.ones((2, 3), np.float32), np.zeros((2, 3), np.float32)
-    for inputs in ({"a": a, "b": b}, {"b": b, "a": a}):
-        assert_as_plain(session, bound, inputs)
-    assert (session.bindings, session.graphs) == (1, [2, 2])
-
-
-def test_the_buffers_of_a_graph_are_never_dropped() -> None:
-    session = CountedSession(scaling_graph(2))
-    bound = runs(session, Graphs((100,), ort.RunOptions))
-    for rows in (100, *range(1, MAX_SHAPES + 5), 100):
-        bound.run({"x": np.ones((rows, 3), np.float32)}, ort.RunOptions())
-    assert session.bindings == MAX_SHAPES + 5
-
-
-@pytest.mark.parametrize(("rows", "waits"), [(4, True), (3, False)], ids=["a capture", "no graph's run"])
-def test_a_capture_waits_for_whatever_else_runs(rows: int, waits: bool) -> None:
-    gate = CaptureGate()
-    bound = runs(CountedSession(scaling_graph(2)), Graphs((4,), ort.RunOptions), gate)
-    with ThreadPoolExecutor(1) as thread:
-        with gate.together():
-            run = thread.submit(bound.run, {"x": np.ones((rows, 3), np.float32)}, ort.RunOptions())
-            assert not waits or wait([run], timeout=0.3).not_done
-            if not waits:
-                run.result(10)
-        assert run.result(10) is not None
-
-
-def test_a_thread_that_has_captured_replays_beside_others() -> None:
-    gate = CaptureGate()
-    bound = runs(CountedSession(scaling_graph(2)), Graphs((4,), ort.RunOptions), gate)
-    x = {"x": np.ones((4, 3), np.float32)}
-    bound.run(x, ort.RunOptions())
-    with gate.together():
-        assert bound.run(x, ort.RunOptions()) is not None
+def test_a_thread_says_so_for_a_run_without_buffers_too() -> None:
+    calls: list[str] = []
+    bound = runs(CountedSession(scaling_graph(2)), calls=calls)
+    x = {"x": np.ones((2, 3), np.float32)}
+    bound.give_up(x)
+    assert bound.run(x, ort.RunOptions()) is None
+    assert calls == ["card"]
 
 
 @pytest.mark.parametrize("graph", [echo_graph(), lookup_graph()], ids=["strings", "numbers"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.runtime.capture_gate import CaptureGate
-from services.runtime.device_runs import HOST, Place
+from services.runtime.device_buffers import HOST, Place
 from services.runtime.devices import Execution, Wanted, device_name, executions
 from services.runtime.errors import ServingError
 

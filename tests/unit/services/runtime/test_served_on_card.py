@@ -4,11 +4,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import SimpleQueue
 
 import grpc
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from services.runtime.capture_gate import CaptureGate
 from services.runtime.devices import Execution, Wanted, executions
@@ -18,7 +20,7 @@ from services.runtime.typed_method import TaskCode, erased
 from tests.acted_card import LIGHTNING, TOO_MUCH, Card, acted_card
 from tests.e2e.traffic import field as proto_field
 from tests.unit.services.runtime.served import Served, code
-from tests.unit.services.runtime.tiny import scaling_graph, write_version
+from tests.unit.services.runtime.tiny import model_of, scaling_graph, write_version
 
 Serve = Callable[..., Served]
 
@@ -48,7 +50,54 @@ def test_a_worker_captures_its_graphs_before_its_first_batch(card: Card, serve: 
     by_thread: dict[str, list[str]] = {}
     for thread, graph, _ in card.runs:
         by_thread.setdefault(thread, []).append(graph)
-    assert by_thread["tiny/1#0"][:2] == by_thread["tiny/1#1"][:2] == ["2", "4"]
+    assert by_thread["tiny/1#0"][:3] == by_thread["tiny/1#1"][:3] == ["-1", "4", "2"]
+
+
+def test_a_load_runs_the_largest_batch_first_and_captures_nothing(card: Card, serve: Serve) -> None:
+    serving = "cuda_graphs: true\npreferred_batch_rows: [2, 4]\nmax_batch_rows: 8\ninstances: 1\n"
+    loaded(serve(executions=on_card), serving)
+    here = threading.current_thread().name
+    of_load = [(graph, rows) for (thread, graph, _), rows in zip(card.runs, card.rows, strict=True) if thread == here]
+    assert of_load == [("-1", 8), ("-1", 4), ("-1", 2), ("-1", 1)]
+
+
+def test_a_version_that_comes_back_to_memory_captures_its_graphs_anew(card: Card, serve: Serve) -> None:
+    """Each of the two leaves for the other, and takes nothing of what was captured along."""
+    serving = "cuda_graphs: true\npreferred_batch_rows: [2, 4]\nmax_batch_rows: 8\ninstances: 1\n"
+    served = serve(executions=on_card, memory_budget_bytes=300, held=lambda: 0)
+    for model in ("tiny", "other"):
+        write_version(served.models, model, graph=scaling_graph(2))
+        (served.models / model / "serving.yaml").write_text(serving)
+    served.repository.load_all()
+    for model in ("tiny", "other") * 3:
+        for rows in (1, 3, 8, 2, 4):
+            assert served.infer(*[(1, 2, 3)] * rows, model=model) == [[2, 4, 6]] * rows
+
+
+def test_a_share_that_the_weights_exceed_is_refused_with_both_numbers(card: Card, serve: Serve) -> None:
+    table = numpy_helper.from_array(np.ones((2 << 18, 3), np.float32), "table")
+    node = helper.make_node("Mul", ["x", "first"], ["y"])
+    first = helper.make_node("ReduceMax", ["table"], ["first"], keepdims=0)
+    shape = ["rows", 3]
+    graph = model_of(
+        [first, node],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [table],
+    )
+    served = serve(executions=lambda _model, _config: executions(Wanted("cuda", 1, 2, memory_mb=10), CaptureGate()))
+    write_version(served.models, graph=graph)
+    served.repository.load_all()
+    [status] = served.repository.statuses()
+    assert status.reason == "device_memory_mb: model.onnx alone needs 6.0 MiB, an instance has 5"
+
+
+def test_a_version_that_tensorrt_runs_is_ready(card: Card, serve: Serve, tmp_path: Path) -> None:
+    wanted = Wanted("tensorrt", 1, 1, engine_cache_dir=tmp_path / "engines")
+    served = serve(executions=lambda _model, _config: executions(wanted, CaptureGate()))
+    write_version(served.models)
+    served.repository.load_all()
+    assert served.states() == {"tiny/1": "READY*"}
 
 
 def test_a_batch_is_padded_to_a_graphs_size(card: Card, serve: Serve) -> None:

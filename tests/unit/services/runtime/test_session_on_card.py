@@ -23,10 +23,18 @@ def card() -> Iterator[Card]:
         yield card
 
 
-def on_card(folder: Path, graph: bytes, *graph_rows: int, row_limit: int = 32, provider: str = "cuda") -> Session:
+def on_card(
+    folder: Path,
+    graph: bytes,
+    *graph_rows: int,
+    row_limit: int = 32,
+    provider: str = "cuda",
+    gate: CaptureGate | None = None,
+    **wanted: object,
+) -> Session:
     path = folder / "model.onnx"
     path.write_bytes(graph)
-    [execution] = executions(Wanted(provider, 1, 1, graph_rows=graph_rows), CaptureGate())
+    [execution] = executions(Wanted(provider, 1, 1, graph_rows=graph_rows, **wanted), gate or CaptureGate())
     return Session(path, execution, row_limit)
 
 
@@ -117,8 +125,8 @@ def test_each_preferred_number_of_rows_has_a_graph_and_others_have_none(card: Ca
     scaling = on_card(tmp_path, scaling_graph(), 2, 4)
     for rows in (2, 3, 4, 2):
         assert scaling.start().outputs(ones(rows))["y"].tolist() == [[2, 2, 2]] * rows
-    assert [graph for _, graph, _ in card.runs] == ["2", "-1", "4", "2"]
-    assert card.runs[0][2] is card.runs[3][2]
+    assert [graph for _, graph, _ in card.runs] == ["-1", "2", "-1", "4", "2"]  # the largest batch is first
+    assert card.runs[1][2] == card.runs[4][2]
 
 
 def test_without_graphs_none_is_asked_for(card: Card, tmp_path: Path) -> None:
