@@ -33,6 +33,8 @@ from tests.e2e.harness import ROOT, Processes
 BATCH_ROWS = 32
 IN_FLIGHT = 128
 GOAL = 0.95
+# TensorRT builds an engine for each model, for minutes.
+LOAD_S = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ def compare(case: Case, provider: str, sender: Generator, length: Length) -> str
     plain, feeds = plain_session(case, provider), as_feeds(batch)
     with Processes() as processes:
         flags = ("--model", case.model, "--provider", provider)
-        service = processes.service(case.kind, case.models_dir, *flags)
+        service = processes.service(case.kind, case.models_dir, *flags, load_s=LOAD_S)
         rounds = [
             (
                 rows_per_s(lambda: plain.run(None, feeds), length.seconds),

@@ -177,17 +177,34 @@ class Processes:
         self._started.append(process)
         return process
 
-    def service(self, kind: str, models_dir: Path, *flags: str, module: str = "", loaded: bool = True) -> Server:
-        """`services.<kind>`, once it has tried every model (or, not `loaded`, as soon as it listens)."""
+    def service(
+        self,
+        kind: str,
+        models_dir: Path,
+        *flags: str,
+        module: str = "",
+        loaded: bool = True,
+        load_s: float = START_TIMEOUT_S,
+    ) -> Server:
+        """`services.<kind>`, once it has tried every model, for which it has `load_s` (or, not `loaded`, as soon as it
+        listens).
+        """
         command = [sys.executable, "-m", module or f"services.{kind}", "--models-dir", str(models_dir)]
-        return self.serve(kind, [*command, *ANY_PORTS, *flags], loaded=loaded)
+        return self.serve(kind, [*command, *ANY_PORTS, *flags], loaded=loaded, load_s=load_s)
 
-    def serve(self, name: str, command: Sequence[str], folder: Path = ROOT, loaded: bool = True) -> Server:
+    def serve(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path = ROOT,
+        loaded: bool = True,
+        load_s: float = START_TIMEOUT_S,
+    ) -> Server:
         """Any program that logs where it serves and when it has loaded."""
         process = self.run(name, command, folder)
         server = self._server(process)
         if loaded:
-            process.wait_for("loaded")
+            process.wait_for("loaded", load_s)
         return server
 
     def router(self, folder: Path, services: Mapping[str, Sequence[str]], **settings: object) -> Server:

@@ -3,6 +3,7 @@
 No card has run these tests yet: they were tried against one that is acted out, which shows no more than that they run.
 """
 
+import ctypes
 from collections.abc import Mapping
 from functools import cache
 
@@ -24,7 +25,18 @@ def why_not(provider: str) -> str:
     """Why nothing can run here; '' where it can."""
     if PROVIDERS[provider] not in onnxruntime.get_available_providers():
         return f"needs an NVIDIA card and onnxruntime-gpu: this ONNX Runtime has no execution provider '{provider}'"
+    if provider == "tensorrt" and not _has_library("libnvinfer.so.10"):
+        return "needs TensorRT 10: there is no libnvinfer.so.10 here"
     return "" if device_memory_mb(0) is not None else "needs an NVIDIA card: the CUDA runtime finds none"
+
+
+def _has_library(name: str) -> bool:
+    """ONNX Runtime has a provider that it was built with, whether that provider's libraries are here or not."""
+    try:
+        ctypes.CDLL(name)
+    except OSError:
+        return False
+    return True
 
 
 NEEDS_CARD = [pytest.mark.gpu, pytest.mark.skipif(bool(why_not("cuda")), reason=why_not("cuda"))]

@@ -64,8 +64,9 @@ def test_a_token_beyond_the_vocabulary_is_refused_on_the_card_as_on_the_cpu() ->
 
 def test_a_request_that_the_card_has_no_room_for_is_refused_and_the_next_answered(tmp_path: Path) -> None:
     models = copy_models(tmp_path / "models", "minilm")
-    # Weights and the warm-up's few tokens fit; the products of 32 x 12 heads x 256 x 256 tokens do not.
-    (models / "minilm" / "serving.yaml").write_text("device_memory_mb: 250\ninstances: 1\n")
+    # The weights, 86 MiB, and the warm-up's few tokens fit; the products of 32 x 12 heads x 256 x 256 tokens, 96 MiB,
+    # do not.
+    (models / "minilm" / "serving.yaml").write_text("device_memory_mb: 160\ninstances: 1\n")
     with Processes() as processes:
         card = processes.service("text", models, "--provider", "cuda")
         error = refused(card.channel, t.TEXT_EMBED, t.embed(*[" ".join(["word"] * 300)] * 32))
