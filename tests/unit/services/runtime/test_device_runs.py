@@ -1,6 +1,5 @@
 """Runs through bindings, on the CPU: they answer byte for byte as plain runs do."""
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
