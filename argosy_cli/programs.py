@@ -79,7 +79,8 @@ def exporter_command(arguments: Sequence[str], program: str = "exporter") -> lis
     missing = [name for name in _EXPORTER_NEEDS if find_spec(name) is None]
     if missing:
         raise CliError(f"this needs {', '.join(missing)}: pip install 'argosy[export]'")
-    return [sys.executable, "-m", program, *arguments]
+    # -P: no file of the folder that the command is given in is taken for a package.
+    return [sys.executable, "-P", "-m", program, *arguments]
 
 
 def replace_process(command: Sequence[str]) -> NoReturn:

@@ -38,6 +38,8 @@ class Framework(Protocol):
 
 def load(request: Request, samples: Rows) -> Source:
     """Raises SourceError where the source cannot be read, or its framework is not installed."""
+    if request.trust_code:
+        sys.path.insert(0, str(Path.cwd()))
     _import_first(request.imports)
     if request.framework == OBJECT:
         model = _import_object(request.source)
@@ -49,7 +51,6 @@ def load(request: Request, samples: Rows) -> Source:
 
 
 def _import_first(modules: Sequence[str]) -> None:
-    sys.path.insert(0, str(Path.cwd()))
     for module in modules:
         try:
             importlib.import_module(module)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +20,11 @@ def test_serve_takes_every_setting_of_the_service_as_a_flag(flags: list[str], sa
     served = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert served.returncode == 2
     assert said in served.stderr
+
+
+def test_no_file_of_the_current_folder_runs_in_place_of_a_package_that_the_exporter_needs(tmp_path: Path) -> None:
+    (tmp_path / "onnx.py").write_text("open('was_here', 'w')")
+    command = [sys.executable, "-P", "-m", "argosy_cli", "export", "absent.onnx"]
+    exported = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30)
+    assert "there is no file absent.onnx" in exported.stderr
+    assert not (tmp_path / "was_here").exists()

@@ -86,6 +86,15 @@ def test_a_pickle_is_not_loaded_unless_it_is_trusted(folder: Path, capsys: pytes
     assert mark.exists()
 
 
+def test_a_file_of_the_current_folder_that_is_called_like_a_package_does_not_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "onnxruntime.py").write_text("open('was_here', 'w')")
+    monkeypatch.chdir(folder)
+    assert exported(folder, "net.onnx") == 0
+    assert not (folder / "was_here").exists()
+
+
 @pytest.mark.parametrize(
     ("source", "says"),
     [
