@@ -28,6 +28,11 @@ def check_roles(outputs: Iterable[pb.TensorSpec], row_sets: Sequence[RowSet]) ->
         if output.role == pb.OUTPUT_ROLE_PROBABILITIES:
             for rows in row_sets:
                 _check_probabilities(output.name, rows.kind, rows.answers[output.name])
+        if output.role in _BEFORE_SOFTMAX and _is_one_number(row_sets[0].answers[output.name]):
+            raise ManifestError(
+                f"output '{output.name}' is described as logits and is one number, of which the softmax is always 1:"
+                f" {_instead_of_one(output)}"
+            )
         if output.role in _BEFORE_SOFTMAX and all(are_probabilities(rows.answers[output.name]) for rows in row_sets):
             raise ManifestError(
                 f"output '{output.name}' is described as logits and holds probabilities, each row sums to 1: a service"
@@ -61,7 +66,7 @@ def _check_probabilities(name: str, kind: str, answers: Array) -> None:
 
 
 def _remedy(name: str, answers: Array, *, is_outside: bool) -> str:
-    if answers.ndim == 1 or answers.shape[-1] == 1:
+    if _is_one_number(answers):
         return (
             f"if it is the {'logit' if is_outside else 'probability'} of the second of two classes,"
             f" --{'sigmoid' if is_outside else 'complement'} {_origin(name)} answers those of both"
@@ -71,6 +76,20 @@ def _remedy(name: str, answers: Array, *, is_outside: bool) -> str:
     return (
         "scores that do not share 1 among them are no choice of one class: end the network in a softmax, or describe"
         " them as OUTPUT_ROLE_EMBEDDING of an embedding task"
+    )
+
+
+def _is_one_number(answers: Array) -> bool:
+    """Where there should be one a class."""
+    return answers.ndim == 1 or answers.shape[-1] == 1
+
+
+def _instead_of_one(output: pb.TensorSpec) -> str:
+    if output.role == pb.OUTPUT_ROLE_TOKEN_LOGITS:
+        return "end the network in a logit for each of the two classes"
+    return (
+        f"--sigmoid {_origin(output.name)} answers the probabilities of both classes, and the logit is described as"
+        " OUTPUT_ROLE_VALUE"
     )
 
 

@@ -105,6 +105,8 @@ def test_an_inner_value_gives_way_to_the_name_of_an_added_output(tiny: Tiny) -> 
         (pb.OUTPUT_ROLE_PROBABILITIES, [[3.0], [0.1]], "--sigmoid"),
         (pb.OUTPUT_ROLE_LOGITS, [[0.9, 0.1], [0.5, 0.5]], "the softmax of a softmax"),
         (pb.OUTPUT_ROLE_TOKEN_LOGITS, [[[0.9, 0.1]], [[0.5, 0.5]]], "the softmax of a softmax"),
+        (pb.OUTPUT_ROLE_LOGITS, [[3.0], [-1.0]], "is one number, of which the softmax is always 1: --sigmoid out"),
+        (pb.OUTPUT_ROLE_TOKEN_LOGITS, [[[3.0], [-1.0]]], "a logit for each of the two classes"),
     ],
 )
 def test_an_output_that_is_not_what_it_is_called_is_refused(
