@@ -10,6 +10,7 @@ from argosy.v1 import manifest_pb2 as pb
 from exporter.conversion import REFUSED, Conversion, Stated
 from exporter.errors import ManifestError
 from exporter.graph import opset_of, parameter_count, parse
+from exporter.manifest import CLASS_ROLES
 from exporter.mended import Told
 from exporter.signature import Meaning, tensor_specs
 
@@ -49,9 +50,10 @@ def described_manifest(
     manifest.outputs.extend(outputs)
     manifest.parity.CopyFrom(report)
     manifest.source.CopyFrom(_source(described, conversion, mended))
-    if not manifest.labels and any(output.role == pb.OUTPUT_ROLE_PROBABILITIES for output in outputs):
+    if not manifest.labels and _are_by_class(outputs, len(conversion.findings.labels)):
         manifest.labels.extend(conversion.findings.labels)
     _fill_in_preprocessing(manifest, conversion, columns)
+    _check_columns(manifest, conversion.findings.columns)
     _close_columns(manifest, conversion)
     if (scaled := conversion.findings.normalisation) is not None:
         manifest.normalizations.add(input=inputs[0].name, scale=scaled.scale, mean=scaled.mean, std=scaled.std)
@@ -65,6 +67,14 @@ def check_labels(stated: Sequence[str], found: Sequence[str]) -> None:
             f"the labels are stated in the order {','.join(stated)}, the source's classes are {','.join(found)}: state"
             " them in that order, or leave them out"
         )
+
+
+def _are_by_class(outputs: Sequence[pb.TensorSpec], class_count: int) -> bool:
+    """Whether the outputs are over the source's classes: probabilities are, logits where they are as many."""
+    logits = [output for output in outputs if output.role in CLASS_ROLES - {pb.OUTPUT_ROLE_PROBABILITIES}]
+    return any(output.role == pb.OUTPUT_ROLE_PROBABILITIES for output in outputs) or (
+        bool(logits) and all(output.shape[-1:] == [class_count] for output in logits)
+    )
 
 
 def _meanings(described: pb.ModelManifest, conversion: Conversion) -> dict[str, Meaning]:
@@ -130,6 +140,20 @@ def _columns(manifest: pb.ModelManifest, conversion: Conversion, stated: Sequenc
             input=spec.name,
             index=position if single else 0,
             missing=pb.MISSING_POLICY_IMPUTE if is_float and takes_missing else pb.MISSING_POLICY_REJECT,
+        )
+
+
+def _check_columns(manifest: pb.ModelManifest, found: Sequence[str]) -> None:
+    """Raises ManifestError where a column goes to the place of another: parity asks by tensor and does not see it."""
+    places = [spec.name for spec in manifest.inputs]
+    known = [column for column in manifest.table.columns if column.input in places]
+    stated = [column.name for column in sorted(known, key=lambda it: (places.index(it.input), it.index))]
+    if len(stated) != len(found):
+        return
+    if any(name != own and name in found for name, own in zip(stated, found, strict=True)):
+        raise ManifestError(
+            f"the columns are stated in the order {','.join(stated)}, the source's are {','.join(found)}: state them in"
+            " that order, or leave them out"
         )
 
 
