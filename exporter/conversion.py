@@ -18,6 +18,7 @@ _REQUEST, _SAMPLES = "request.json", "samples.npz"
 _RESULT, _REFUSAL, _GRAPH = "result.json", "refusal.json", "graph.onnx"
 _REFUSALS: Mapping[str, type[ExportError]] = {kind.__name__: kind for kind in (SourceError, GraphError, ParityError)}
 REFUSED = "the source refuses them"
+LEFT_OUT = "left out by --without"
 LEFT_NOTHING = "the converter ended as if all were well and left no result that can be read"
 # How Python, C++, PyTorch and TensorFlow say that they asked for more memory than they may have.
 _OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "not enough memory", "OOM when allocating", "Cannot allocate memory")
@@ -30,6 +31,15 @@ class Stated:
     name: str
     dtype: str = ""
     shape: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Masked:
+    """What token ids are padded with, and which input says where: its names are the graph's."""
+
+    ids: str
+    mask: str
+    pad_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,8 @@ class Request:
     kinds: tuple[str, ...] = ()
     # What the graph does to the numbers of its input before the source reads them.
     normalisation: Normalisation | None = None
+    # How a service pads what it reads, where it says which tokens are padding.
+    masked: Masked | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +158,9 @@ def write_request(folder: Path, request: Request, samples: Rows, asked: Sequence
 def read_request(folder: Path) -> tuple[Request, Rows]:
     fields = _tuples(json.loads((folder / _REQUEST).read_text()))
     stated = tuple(Stated(**statement) for statement in fields.pop("stated"))
-    scaled = _normalisation(fields.pop("normalisation"))
-    return Request(**fields, stated=stated, normalisation=scaled), read_arrays(folder / _SAMPLES)
+    scaled, masked = _normalisation(fields.pop("normalisation")), fields.pop("masked")
+    told = None if masked is None else Masked(**masked)
+    return Request(**fields, stated=stated, normalisation=scaled, masked=told), read_arrays(folder / _SAMPLES)
 
 
 def read_asked(folder: Path, request: Request) -> list[Rows]:

@@ -29,6 +29,7 @@ from exporter.manifest import CLASS_ROLES
 from exporter.mended import told_of
 from exporter.normalisation import Normalisation
 from exporter.optimise import optimisation, require_labelled
+from exporter.padding import how_padded, require_unread_padding, without_padded
 from exporter.parity import Tolerance
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.probabilities import check_roles
@@ -103,7 +104,8 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
     """As `export`, and the manifest besides."""
     order = _completed(order)
     proven = _proven(order)
-    conversion = proven.conversion
+    require_unread_padding(proven.conversion, _class_outputs(order), order.tolerance)
+    conversion = without_padded(proven.conversion)
     check_roles(order.described.outputs, conversion.row_sets)
     check_labels(order.described.labels, conversion.findings.labels)
     mended = told_of(conversion, _class_outputs(order), order.tolerance)
@@ -173,7 +175,7 @@ def _tried(order: Order, before: Conversion | None, request: Request) -> _Tried:
     own = convert_part(request, before, order.samples, order.apart)
     converted = with_outputs(own, order.added, order.described.labels or own.findings.labels)
     conversion = replace(converted, graph=taken(converted.graph, order.steps))
-    outcome = compare_all(conversion, _class_outputs(order), order.tolerance)
+    outcome = compare_all(without_padded(conversion), _class_outputs(order), order.tolerance)
     return _Tried(request, converted.graph, conversion, outcome)
 
 
@@ -193,7 +195,9 @@ def _requests(order: Order) -> list[Request]:
         for before, source in zip(["", *sources], sources, strict=False)
     ]
     stated = tuple(stated_inputs(order.described.inputs))
-    requests[0] = replace(requests[0], stated=stated, ranges=order.ranges, normalisation=order.normalisation)
+    masked = how_padded(order.described.text.tokens, one_row=order.one_row_at_a_time)
+    requests[0] = replace(requests[0], stated=stated, ranges=order.ranges, masked=masked)
+    requests[0] = replace(requests[0], normalisation=order.normalisation)
     requests[-1] = replace(requests[-1], output_names=_own_outputs(order))
     return requests
 

@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import TypeAlias
 
 from exporter.arrays import Array, Rows
-from exporter.conversion import REFUSED, Conversion, Findings, Mend, NotApplicable, Provenance, Request, RowSet
+from exporter.conversion import (
+    LEFT_OUT,
+    REFUSED,
+    Conversion,
+    Findings,
+    Mend,
+    NotApplicable,
+    Provenance,
+    Request,
+    RowSet,
+)
 from exporter.errors import SourceError
 from exporter.finite import only_finite
 from exporter.foreign import told
@@ -21,6 +31,7 @@ from exporter.sources.chained import Kinds, as_read
 from exporter.sources.hard_rows import row_sets
 from exporter.sources.inputs import Input, as_declared, resolve, with_typical
 from exporter.sources.open_texts import open_texts_alone
+from exporter.sources.padding import padding_kinds
 
 # A conversion that takes longer is done once, and not once more for each remedy.
 _DEAR_S = 20.0
@@ -113,9 +124,7 @@ def convert(source: Source, request: Request, samples: Rows, asked: Sequence[Row
     (base_kind, first), *hard = kinds
     outputs = output_names(source, request, first)
     answered = [
-        NotApplicable(kind, "left out by --without")
-        if kind in request.without
-        else _answered(source, request, kind, rows, outputs)
+        NotApplicable(kind, LEFT_OUT) if kind in request.without else _answered(source, request, kind, rows, outputs)
         for kind, rows in hard
     ]
     base = _row_set(source, base_kind, first, outputs)
@@ -165,7 +174,8 @@ def _rows_made(source: Source, request: Request, samples: Rows) -> tuple[list[In
     if request.normalisation is not None:
         inputs = with_typical(inputs, request.normalisation)
     rows = {entry.name: as_declared(samples[entry.name], entry) for entry in inputs} if samples else {}
-    return inputs, list(open_texts_alone(inputs, source.findings.categories, row_sets(inputs, rows)))
+    kinds = list(open_texts_alone(inputs, source.findings.categories, row_sets(inputs, rows)))
+    return inputs, [*kinds, *(() if request.masked is None else padding_kinds(kinds[0][1], request.masked))]
 
 
 def _rows_answered(source: Source, request: Request, asked: Sequence[Rows]) -> tuple[list[Input], Kinds]:

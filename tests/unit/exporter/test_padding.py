@@ -1,0 +1,104 @@
+"""A mask that is stated: source and graph must not read what it hides, for services pad what they run together."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from exporter.__main__ import main
+from exporter.conversion import Conversion, Masked, NotApplicable, Provenance, RowSet
+from exporter.errors import ParityError
+from exporter.padding import require_unread_padding
+from exporter.parity import DEFAULT_TOLERANCE
+from exporter.sources.padding import PADDED, UNPADDED, padding_kinds
+from tests.unit.services.runtime.tiny import model_of
+
+DESCRIPTION = """
+inputs: [{name: ids, meaning: ids of tokens}, {name: mask, meaning: 1 for a token}]
+outputs: [{name: sum, meaning: what the ids come to, role: OUTPUT_ROLE_EMBEDDING}]
+text: {tokens: {ids_input: ids, mask_input: mask, max_tokens: 16, pad_id: 7}}
+"""
+IDS = np.arange(1, 13).reshape(2, 6)
+MASKED = Masked("ids", "mask", 7)
+
+
+def sums(*, reads_padding: bool) -> bytes:
+    """Of the ids of a row: those under the mask, or all of them, whatever the mask says."""
+    hidden = [helper.make_node("Mul", ["ids", "mask"], ["left"])]
+    read = [helper.make_node("Mul", ["mask", "zero"], ["none"]), helper.make_node("Add", ["ids", "none"], ["left"])]
+    cast = helper.make_node("Cast", ["left"], ["numbers"], to=TensorProto.FLOAT)
+    whole = helper.make_node("ReduceSum", ["numbers", "axes"], ["sum"], keepdims=1)
+    tensors = [helper.make_tensor_value_info(name, TensorProto.INT64, ["N", "tokens"]) for name in ("ids", "mask")]
+    constants = {"axes": np.array([1]), "zero": np.array(0)}
+    return model_of(
+        [*(read if reads_padding else hidden), cast, whole],
+        tensors,
+        [helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["N", 1])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+
+
+def exported(folder: Path, graph: bytes, *more: str) -> int:
+    (folder / "net.onnx").write_bytes(graph)
+    (folder / "net.yaml").write_text(DESCRIPTION)
+    np.savez(folder / "rows.npz", ids=IDS, mask=np.ones_like(IDS))
+    given = ["--describe", str(folder / "net.yaml"), "--samples", str(folder / "rows.npz")]
+    named = ["--name", "net", "--task", "text-embedding", "--output", str(folder / "models")]
+    return main([str(folder / "net.onnx"), *given, *named, *more])
+
+
+def test_a_network_that_reads_padding_beside_its_mask_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exported(tmp_path, sums(reads_padding=True)) == 1
+    assert "the source reads padding, although a mask is stated: output 'sum' of a text" in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_network_that_heeds_its_mask_is_published(tmp_path: Path) -> None:
+    assert exported(tmp_path, sums(reads_padding=False)) == 0
+
+
+def test_who_leaves_padded_rows_out_is_believed(tmp_path: Path) -> None:
+    assert exported(tmp_path, sums(reads_padding=True), "--without", "padded") == 0
+
+
+def test_halves_of_texts_are_asked_alone_and_padded_behind_the_whole_texts() -> None:
+    mask = np.array([[1, 1, 1, 1, 1, 1], [1, 1, 0, 0, 0, 0]])
+    (alone, halves), (beside, padded) = padding_kinds({"ids": IDS, "mask": mask}, MASKED)
+    assert (alone, beside) == (UNPADDED, PADDED)
+    assert halves["ids"].tolist() == [[1, 2, 3], [7, 8, 9]]
+    assert padded["ids"].tolist() == [*IDS.tolist(), [1, 2, 3, 7, 7, 7], [7, 8, 9, 7, 7, 7]]
+    assert padded["mask"].tolist() == [[1] * 6, [1] * 6, [1, 1, 1, 0, 0, 0], [1, 1, 1, 0, 0, 0]]
+
+
+def test_a_text_of_one_token_is_padded_beside_a_longer_one() -> None:
+    _, (_, padded) = padding_kinds({"ids": IDS[:, :1], "mask": np.ones((2, 1), np.int64)}, MASKED)
+    assert padded["ids"].tolist() == [[1, 1], [7, 7], [1, 7], [7, 7]]
+
+
+def conversion(answers: list[list[float]], *refused: NotApplicable) -> Conversion:
+    """Of a graph that heeds the mask; the source answers two padded texts of two tokens with `answers`."""
+    (_, halves), (_, padded) = padding_kinds({"ids": np.array([[1, 2, 3, 4]]), "mask": np.ones((1, 4), int)}, MASKED)
+    alone = RowSet(UNPADDED, halves, {"sum": np.float32([[3.0]])})
+    sets = () if refused else (alone, RowSet(PADDED, padded, {"sum": np.float32(answers)}))
+    return Conversion(sums(reads_padding=False), sets, Provenance("pytorch", "1"), refused)
+
+
+def test_answers_at_the_places_of_padding_are_not_compared() -> None:
+    found = conversion([[10.0, 0.0], [3.0, 99.0]])
+    require_unread_padding(found, (), DEFAULT_TOLERANCE)
+
+
+def test_a_graph_that_reads_padding_where_its_source_does_not_is_refused() -> None:
+    found = conversion([[10.0], [3.0]])
+    other = Conversion(sums(reads_padding=True), found.row_sets, found.provenance)
+    with pytest.raises(ParityError, match=r"the graph reads padding.*off by 14"):
+        require_unread_padding(other, (), DEFAULT_TOLERANCE)
+
+
+def test_a_source_that_does_not_take_padded_rows_is_refused() -> None:
+    found = conversion([], NotApplicable(PADDED, "the source refuses them: ValueError: one length"))
+    with pytest.raises(ParityError, match="cannot be tried: rows of kind 'padded': the source refuses them"):
+        require_unread_padding(found, (), DEFAULT_TOLERANCE)
