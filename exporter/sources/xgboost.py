@@ -38,7 +38,7 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
 
 
 def from_object(model: object, request: Request, samples: Rows) -> Source:
-    """A model that stopped early answers, and is converted, up to its best iteration."""
+    """A model of scikit-learn's kind that stopped early answers, and is converted, up to its best iteration."""
     if not isinstance(model, xgboost.XGBModel):
         return _of_booster(model)
     refuse_number_for_missing(model)
@@ -46,15 +46,17 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
     def fit_again(rows: Sequence[Array], truth: Array) -> Source:
         return from_object(fitted_again(model, rows[0], truth), request, samples)
 
-    source = _of_booster(model.get_booster(), tuple(str(label) for label in getattr(model, "classes_", ())))
+    labels = tuple(str(label) for label in getattr(model, "classes_", ()))
+    source = _of_booster(model.get_booster(), labels, ends_at_best=True)
     # A ranker needs to be told which rows belong together.
     return source if isinstance(model, xgboost.XGBRanker) else replace(source, fit_again=fit_again)
 
 
-def _of_booster(model: object, labels: tuple[str, ...] = ()) -> Source:
+def _of_booster(model: object, labels: tuple[str, ...] = (), *, ends_at_best: bool = False) -> Source:
     if not isinstance(model, xgboost.Booster):
         raise SourceError(f"a {type(model).__name__} is no XGBoost model")
-    booster = _plain(model)
+    # A file that one of the scikit-learn classes saved is asked by that class.
+    booster = _plain(model, ends_at_best=ends_at_best or model.attr("scikit_learn") is not None)
     columns = tuple(model.feature_names or ())
     return Source(
         framework="xgboost",
@@ -67,15 +69,17 @@ def _of_booster(model: object, labels: tuple[str, ...] = ()) -> Source:
     )
 
 
-def _plain(model: xgboost.Booster) -> xgboost.Booster:
-    """Up to the best iteration, with columns f0, f1 …, which is how the converter wants them."""
+def _plain(model: xgboost.Booster, *, ends_at_best: bool) -> xgboost.Booster:
+    """With columns f0, f1 …, which is how the converter wants them. A Booster itself answers with all of its trees,
+    also those behind the best iteration.
+    """
     config = json.loads(model.save_config())["learner"]
     kind = config["gradient_booster"]["name"]
     if kind != "gbtree":
         raise SourceError(f"XGBoost's booster '{kind}' cannot be converted: train with booster='gbtree'")
     if "c" in (model.feature_types or ()):
         raise SourceError(NO_CATEGORIES)
-    best = model.attr("best_iteration")
+    best = model.attr("best_iteration") if ends_at_best else None
     booster = model[: int(best) + 1] if best is not None else model.copy()
     booster.feature_names = booster.feature_types = None
     return booster
