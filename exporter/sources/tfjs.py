@@ -114,7 +114,10 @@ def _weight(spec: Json, data: bytes) -> tuple[Array, int]:
         raise SourceError("the weights of the TF.js model are cut short: copy them again")
     values = np.frombuffer(data, dtype, count).reshape(shape)
     if packing and "scale" in packing:
-        values = np.asarray(values, np.float32) * np.float32(packing["scale"]) + np.float32(packing["min"])
+        # As JavaScript computes: in double, whole numbers by Math.round, which rounds halves up.
+        values = np.asarray(values, np.float64) * packing["scale"] + packing["min"]
+        if spec["dtype"] == "int32":
+            values = np.floor(values + 0.5)
     return values.astype(spec["dtype"]), count * dtype.itemsize
 
 

@@ -62,6 +62,24 @@ json.dump({
     "signature": {"inputs": {"image": {"name": "image:0"}}, "outputs": {"scores": {"name": "scores:0"}}},
     "weightsManifest": [{"paths": ["weights.bin"], "weights": manifest}],
 }, open("tfjs/model.json", "w"))
+
+# Whole numbers in 8 bits, added to what is given: -1.5, -0.8, -0.1 and 0.6 before they are rounded.
+whole = {"dtype": {"type": "DT_INT32"}, "value": {"tensor": {"dtype": "DT_INT32"}}}
+nodes = [
+    {"name": "given", "op": "Placeholder", "attr": floating | {"shape": size(-1, 4)}},
+    {"name": "whole", "op": "Const", "attr": whole},
+    {"name": "cast", "op": "Cast", "input": ["whole"], "attr": {"SrcT": whole["dtype"], "DstT": floating["dtype"]}},
+    node("sum", "AddV2", ["given", "cast"]),
+]
+os.mkdir("packed")
+open("packed/weights.bin", "wb").write(bytes([0, 1, 2, 3]))
+packing = {"dtype": "uint8", "scale": 0.7, "min": -1.5}
+json.dump({
+    "format": "graph-model", "modelTopology": {"node": nodes, "versions": {"producer": 1000}},
+    "signature": {"inputs": {"given": {"name": "given:0"}}, "outputs": {"sum": {"name": "sum:0"}}},
+    "weightsManifest": [{"paths": ["weights.bin"], "weights": [
+        {"name": "whole", "shape": [4], "dtype": "int32", "quantization": packing}]}],
+}, open("packed/model.json", "w"))
 """
 
 CONVERTER = """
@@ -83,7 +101,7 @@ def leave(source, framework):
         write_refusal(place, SourceError(told(error)))
 for source, framework in (
     ("saved", "tensorflow"), ("tfjs", "tfjs"), ("net.tflite", "tflite"), ("net.h5", "keras"),
-    ("unsupported.tflite", "tflite"), ("outside", "tfjs"),
+    ("unsupported.tflite", "tflite"), ("outside", "tfjs"), ("packed", "tfjs"),
 ):
     leave(source, framework)
 """
@@ -116,6 +134,11 @@ def test_fused_operations_are_opened_to_be_on_the_safe_side(left: Path) -> None:
     conversion = read_conversion(left / "tfjs")
     told = told_of(conversion, ["probabilities"], DEFAULT_TOLERANCE)
     assert told.guards == ("1 fused operations of TF.js opened",)
+
+
+def test_whole_numbers_that_tfjs_packed_in_8_bits_are_rounded_half_up_as_it_does(left: Path) -> None:
+    zeros = next(rows for rows in read_conversion(left / "packed").row_sets if rows.kind == "zeros")
+    assert zeros.answers["probabilities"][0].tolist() == [-1, -1, 0, 1]
 
 
 @pytest.mark.parametrize("source", ["saved", "net.tflite", "net.h5"])
