@@ -6,9 +6,11 @@ exported it. Where the graph runs with other batches the habit is dropped; the c
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
 from google.protobuf.message import DecodeError
+from onnx.external_data_helper import load_external_data_for_model
 
 from exporter.errors import SourceError
 from exporter.graph import BATCH, finish, graph_inputs, parse
@@ -19,11 +21,26 @@ def load(path: Path) -> onnx.ModelProto:
     try:
         return onnx.load(path)
     except onnx.checker.ValidationError as error:
-        raise SourceError(
-            f"{path.name} cannot be read as ONNX: its weights lie in a file that is missing or outside its folder"
-        ) from error
+        raise _lacks_weights(path.name) from error
     except (OSError, DecodeError) as error:
         raise SourceError(f"{path.name} cannot be read as ONNX") from error
+
+
+def of_bytes(name: str, files: Mapping[str, bytes]) -> onnx.ModelProto:
+    """The same of the file `name` among files whose bytes are known, by path: none is read a second time."""
+    try:
+        model = onnx.load_model_from_string(files[name])
+        with TemporaryDirectory(prefix="argosy-graph-") as folder:
+            for path in files.keys() - {name}:
+                place = Path(folder, path)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(files[path])
+            load_external_data_for_model(model, folder)
+    except onnx.checker.ValidationError as error:
+        raise _lacks_weights(name) from error
+    except (OSError, DecodeError) as error:
+        raise SourceError(f"{name} cannot be read as ONNX") from error
+    return model
 
 
 def convert(
@@ -47,3 +64,9 @@ def convert(
                 dims[0].dim_param = BATCH
         del model.graph.value_info[:]  # inferred for the batch that was frozen
     return finish(model, inputs, outputs, one_row_at_a_time=one_row_at_a_time, dimensions=dimensions)
+
+
+def _lacks_weights(name: str) -> SourceError:
+    return SourceError(
+        f"{name} cannot be read as ONNX: its weights lie in a file that is missing or outside its folder"
+    )

@@ -16,15 +16,19 @@ from exporter.manifest import GRAPH_FILE, MANIFEST_FILE, SIGNATURE_FILE, digests
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A version's folder, its manifest, and the contents of its files by path; the manifest itself apart."""
+    """A version's folder, its manifest and the bytes of that, and the contents of its other files by path.
+
+    They were checked: nothing reads the folder again, which may hold other bytes by then.
+    """
 
     folder: Path
     manifest: pb.ModelManifest
+    manifest_bytes: bytes
     files: Mapping[str, bytes]
 
     def graph(self) -> bytes:
         """The graph with its external data brought in. Raises SourceError where it is no ONNX."""
-        return onnx_file.load(self.folder / GRAPH_FILE).SerializeToString()
+        return onnx_file.of_bytes(GRAPH_FILE, self.files).SerializeToString()
 
 
 def model_versions(models_dir: Path, model: str = "", version: str = "") -> list[Path]:
@@ -48,12 +52,13 @@ def newest(models_dir: Path, model: str) -> Path:
 def read_published(folder: Path) -> Published:
     """A version with every file that its manifest lists. Raises ManifestError that names what is not right."""
     try:
-        manifest = from_yaml((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+        content = (folder / MANIFEST_FILE).read_bytes()
+        manifest = from_yaml(content.decode())
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError(f"{MANIFEST_FILE} cannot be read") from error
     if (manifest.name, manifest.version) != (folder.parent.name, folder.name):
         raise ManifestError(f"{MANIFEST_FILE} is that of '{manifest.name}' version {manifest.version}")
-    published = Published(folder, manifest, dict(_contents(folder, manifest)))
+    published = Published(folder, manifest, content, dict(_contents(folder, manifest)))
     _check_digests(published)
     return published
 

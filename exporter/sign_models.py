@@ -21,8 +21,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         key = read_private_key(options.key)
         for folder in model_versions(options.models_dir, options.model, options.model_version):
-            read_published(folder)  # a signature vouches for every digest: they must be right
-            added = sign_version(folder, key)
+            published = read_published(folder)  # a signature vouches for every digest: they must be right
+            added = sign_version(folder, published.manifest_bytes, key)
             sys.stdout.write(f"{folder}: {'signed' if added else 'has this signature already'}\n")
     except ExportError as error:
         sys.stderr.write(f"not signed: {error}\n")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from exporter.errors import SigningError
-from exporter.manifest import MANIFEST_FILE, SIGNATURE_FILE
+from exporter.manifest import SIGNATURE_FILE
 from exporter.partial_folder import partial_folder
 
 
@@ -39,11 +39,14 @@ def signature_line(key: Ed25519PrivateKey, manifest: bytes) -> bytes:
     return base64.b64encode(key.sign(manifest)) + b"\n"
 
 
-def sign_version(folder: Path, key: Ed25519PrivateKey) -> bool:
-    """Add the key's signature to a published version; False where it is there. Raises SigningError."""
+def sign_version(folder: Path, manifest: bytes, key: Ed25519PrivateKey) -> bool:
+    """Add the key's signature of `manifest`, the model.yaml that was found right, to a published version.
+
+    False where it is there. Raises SigningError.
+    """
     path = folder / SIGNATURE_FILE
     try:
-        line = signature_line(key, (folder / MANIFEST_FILE).read_bytes())
+        line = signature_line(key, manifest)
         before = path.read_bytes() if path.exists() else b""
         if line in before.splitlines(keepends=True):
             return False

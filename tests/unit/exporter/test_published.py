@@ -4,6 +4,7 @@ import base64
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,7 +19,8 @@ from exporter import sign_models, verify_models
 from exporter.manifest import from_yaml, to_yaml
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.publish import publish
-from exporter.signing import read_private_key
+from exporter.published import read_published
+from exporter.signing import read_private_key, sign_version
 
 
 @pytest.fixture
@@ -129,6 +131,33 @@ def test_a_signature_is_over_the_manifest_and_lies_beside_it(models: Path, key_f
     public = read_private_key(key_file).public_key()
     public.verify(base64.b64decode(line), (folder / "model.yaml").read_bytes())  # raises where it is none
     assert verified(models) == 0
+
+
+def test_what_is_signed_is_the_manifest_that_was_found_right(models: Path, key_file: Path) -> None:
+    folder, key = models / "tiny" / "1", read_private_key(key_file)
+    found_right = read_published(folder).manifest_bytes
+    other_manifest(folder)
+    sign_version(folder, found_right, key)
+    key.public_key().verify(base64.b64decode((folder / "model.yaml.sig").read_bytes()), found_right)  # else it raises
+
+
+def test_the_graph_that_runs_is_the_one_whose_digest_was_right(tiny, models: Path) -> None:
+    published = read_published(models / "tiny" / "1")
+    changed_graph(models / "tiny" / "1")
+    assert published.graph() == tiny.graph()
+
+
+def test_weights_that_lie_beside_a_graph_are_those_whose_digest_was_right(tiny, tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(tiny.graph())
+    (weights,) = model.graph.initializer
+    expected, weights.data_location = weights.raw_data, onnx.TensorProto.EXTERNAL
+    weights.ClearField("raw_data")
+    weights.external_data.add(key="location", value="weights.bin")
+    files = {"weights.bin": expected}
+    folder = publish(tiny.draft(), model.SerializeToString(), files, tmp_path)
+    published = read_published(folder)
+    (folder / "weights.bin").write_bytes(bytes(len(expected)))
+    assert onnx.load_model_from_string(published.graph()).graph.initializer[0].raw_data == expected
 
 
 def test_a_second_key_adds_its_signature_and_the_same_one_adds_none(
