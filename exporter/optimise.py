@@ -79,8 +79,7 @@ def optimise(order: OptimiseOrder, models_dir: Path) -> Optimised:
     made = optimisation(manifest, order.steps, before, after, timed=comparisons[0][1].rows, labelled=labelled)
     made.from_version = order.folder.name
     manifest.optimisation.CopyFrom(made)
-    files = {**_others(published.files), PARITY_FILE: parity_rows.kept([comparison for _, comparison in comparisons])}
-    return Optimised(publish(manifest, after, files, models_dir, order.key), manifest)
+    return Optimised(publish(manifest, after, _others(published.files), models_dir, order.key), manifest)
 
 
 def require_labelled(manifest: pb.ModelManifest, *, is_labelled: bool, unlabelled: bool) -> None:
@@ -145,8 +144,11 @@ def _parity(
 
 
 def _others(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The version's files besides its graph: the weights are in the new graph."""
-    return {path: content for path, content in files.items() if path not in (GRAPH_FILE, PARITY_FILE)}
+    """The version's files besides its graph: the weights are in the new graph.
+
+    The rows to compare on stay those that the source answered: what a graph answered is not the source's word.
+    """
+    return {path: content for path, content in files.items() if path != GRAPH_FILE}
 
 
 def latency_ratio(before: bytes, after: bytes, rows: Rows) -> float:

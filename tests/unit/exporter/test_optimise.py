@@ -61,6 +61,21 @@ def test_fp16_is_a_new_version_that_takes_and_answers_what_the_old_one_did(folde
     assert (list(made.optimisation.steps), made.optimisation.from_version) == (["fp16"], "1")
 
 
+def test_the_rows_that_a_new_version_keeps_are_those_that_the_source_answered(folder: Path) -> None:
+    flags = ("--fp16", "--absolute-tolerance", "0.01", *labelled(folder))
+    assert optimised(folder, *flags) == 0
+    first, second = ((folder / "models" / "tiny" / version / PARITY_FILE).read_bytes() for version in "12")
+    assert second == first
+    assert manifest(folder).parity.row_count == 80  # of the given rows the published graph's answers are compared
+
+
+def test_a_version_without_the_sources_answers_gets_none(tiny, folder: Path) -> None:
+    publish(tiny.draft(), tiny.graph(), {}, folder / "bare")
+    flags = ("--fp16", "--absolute-tolerance", "0.01", *labelled(folder))
+    assert optimise_model.main(["tiny", "--models-dir", str(folder / "bare"), *flags]) == 0
+    assert not (folder / "bare" / "tiny" / "2" / PARITY_FILE).exists()
+
+
 def test_over_the_tolerance_nothing_is_published_and_the_line_says_how_far(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
