@@ -21,7 +21,7 @@ from tokenizers import Encoding, Tokenizer
 
 from argosy.v1.manifest_pb2 import ModelManifest, TokenReading
 from argosy.v1.text_pb2 import TextReading
-from services.runtime.errors import empty_request, invalid_input
+from services.runtime.errors import empty_request, invalid_input, refused_load
 from services.runtime.front import Array
 from services.runtime.shaping import MAX_PADDING
 
@@ -153,8 +153,17 @@ def padding_limit(manifest: ModelManifest) -> float:
 
 
 def load_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
-    """The tokenizer of `path`, cutting at `max_tokens` (special ones included) and padding nothing by itself."""
+    """The tokenizer of `path`, cutting at `max_tokens` (special ones included) and padding nothing by itself.
+
+    Raises ServingError (REFUSED_LOAD) where it cuts at the left: of a long text only the beginning is tokenised.
+    """
     tokenizer = Tokenizer.from_file(str(path))
+    if tokenizer.truncation is not None and tokenizer.truncation["direction"] == "left":
+        raise refused_load(
+            "BAD_MANIFEST",
+            f"{path.name} cuts long texts at the left, and the service at the right: train with texts that are cut at"
+            " the right",
+        )
     tokenizer.enable_truncation(max_tokens)
     tokenizer.no_padding()
     return tokenizer

@@ -72,6 +72,15 @@ def test_a_text_of_more_tokens_than_the_model_reads_is_cut_and_says_so(directory
     assert [(r.token_count, r.truncated) for r in request.readings()] == [(4, False), (4, True)]
 
 
+def test_a_tokenizer_that_cuts_at_the_left_is_refused(directory: Path, tmp_path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
+    tokenizer.enable_truncation(3, direction="left")
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(ServingError, match="cuts long texts at the left") as raised:
+        load_tokenizer(tmp_path / "tokenizer.json", 6)
+    assert raised.value.cause is Cause.REFUSED_LOAD
+
+
 def test_only_the_inputs_that_the_graph_has_are_fed(directory: Path) -> None:
     spec = pb.TokenReading(ids_input="x", max_tokens=6)
     found = TokenReader(spec, load_tokenizer(directory / "tokenizer.json", 6), np.dtype(np.int32))
