@@ -19,6 +19,7 @@ from exporter.arrays import Array
 from exporter.chain import Part, convert_part, other_ways, preceding
 from exporter.comparison import Outcome, compare_all
 from exporter.conversion import Conversion, Request
+from exporter.detections import check_detections
 from exporter.errors import ManifestError, ParityError, SourceError
 from exporter.found_out import check_labels, described_manifest, stated_inputs
 from exporter.judge import judged
@@ -107,6 +108,7 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
     require_unread_padding(proven.conversion, _class_outputs(order), order.tolerance)
     conversion = without_padded(proven.conversion)
     check_roles(order.described.outputs, conversion.row_sets)
+    check_detections(order.described.outputs, conversion.row_sets)
     check_labels(order.described.labels, conversion.findings.labels)
     mended = told_of(conversion, _class_outputs(order), order.tolerance)
     manifest = described_manifest(order.described, conversion, proven.outcome.report, mended, order.columns)
