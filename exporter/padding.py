@@ -52,8 +52,10 @@ def _compare(alone: Rows, padded: Rows, class_outputs: Collection[str], toleranc
         worst.add(range(count), own, expected)
         if not worst.within or len(padded[name]) != 2 * count:
             found = worst.report()
+            others = (
+                f", {found.disagreeing_labels} of {count} texts have another class" if name in class_outputs else ""
+            )
             raise ParityError(
                 f"the {who} reads padding, although a mask is stated: output '{name}' of a text beside longer ones"
-                f" is off by {found.worst_absolute_error:.3g}, {found.disagreeing_labels} of {count} texts have another"
-                f" class; {_INSTEAD}"
+                f" is off by {found.worst_absolute_error:.3g}{others}; {_INSTEAD}"
             )
