@@ -38,7 +38,7 @@ class Framework(Protocol):
 
 def load(request: Request, samples: Rows) -> Source:
     """Raises SourceError where the source cannot be read, or its framework is not installed."""
-    if request.trust_code:
+    if request.trust_code:  # any file of this folder could be called like a package that a framework imports
         sys.path.insert(0, str(Path.cwd()))
     _import_first(request.imports)
     if request.framework == OBJECT:
