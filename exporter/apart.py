@@ -39,6 +39,8 @@ from exporter.conversion_process import main
 main(request, int(memory_bytes), int(parent))
 """
 _LOG = "log.txt"
+# On some processors oneDNN's fused layers answer NaN with a number, so that a source would have two answers to it.
+_ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "0"}
 _LACKED = re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'")
 _TOLD_LINES = 40
 
@@ -104,6 +106,7 @@ def _run(folder: Path, limits: Limits, interpreter: str) -> int:
         try:
             process = subprocess.Popen(  # noqa: S603 - the interpreter is the user's to name
                 [interpreter, "-P", "-c", _BOOTSTRAP, *arguments],
+                env={**os.environ, **_ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

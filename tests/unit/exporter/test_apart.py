@@ -73,6 +73,13 @@ def test_a_conversion_that_hangs_is_ended(folder: Path, capsys: pytest.CaptureFi
     assert not psutil.pid_exists(int((folder / "pid").read_text()))
 
 
+def test_tensorflow_is_asked_without_what_makes_a_number_of_nan(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = "import os\ndef model(): raise ValueError('oneDNN ' + os.environ['TF_ENABLE_ONEDNN_OPTS'])"
+    assert "oneDNN 0" in refusal(folder, capsys, program)
+
+
 def test_a_conversion_that_dies_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     error = refusal(folder, capsys, "import os, signal\ndef model(): os.kill(os.getpid(), signal.SIGSEGV)")
     assert "the converter died of SIGSEGV" in error
