@@ -16,7 +16,7 @@ from exporter.chain import Part
 from exporter.errors import ManifestError, SourceError
 from exporter.found_out import DTYPES
 from exporter.graph_flags import add_to_graph, read_added, read_normalisation
-from exporter.optimise_model import add_steps, read_steps, taken_out
+from exporter.optimise_model import ABSOLUTE, add_steps, read_steps, taken_out
 from exporter.own_model import Order
 from exporter.parity import DEFAULT_TOLERANCE, Tolerance
 from exporter.settings import read_environments
@@ -114,7 +114,7 @@ def _add_how_it_is_compared(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--samples", type=Path, metavar="FILE.npz", help=_SAMPLES)
     add("--without", action="append", default=[], choices=KINDS, metavar="KIND", help=_WITHOUT)
-    add("--absolute-tolerance", type=float, default=DEFAULT_TOLERANCE.absolute, help="allowed (%(default)s)")
+    add("--absolute-tolerance", type=float, help=ABSOLUTE)
     add("--relative-tolerance", type=float, default=DEFAULT_TOLERANCE.relative, help=_RELATIVE)
     add("--other-labels", type=int, default=0, metavar="N", help="rows that may have another likeliest class (0)")
     add("--target", default="", metavar="NAME", help="the array of the samples that has the right answers, for figures")

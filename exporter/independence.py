@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from exporter.arrays import Array, Rows
 from exporter.errors import ParityError
-from exporter.parity import DEFAULT_TOLERANCE
+from exporter.parity import DEFAULT_TOLERANCE, largest_of, usual_absolute
 
 
 def require_independent(among: Mapping[str, Array], asked: range, answers: Mapping[str, Array]) -> None:
@@ -21,7 +21,7 @@ def require_independent(among: Mapping[str, Array], asked: range, answers: Mappi
     """
     for name, whole in among.items():
         expected = whole[asked.start : asked.stop]
-        differing = np.flatnonzero(_differs(answers[name][: len(expected)], expected))
+        differing = np.flatnonzero(_differs(answers[name][: len(expected)], expected, whole))
         if differing.size:
             raise ParityError(
                 f"output '{name}', row {asked.start + int(differing[0])}: the answer depends on the batch's others: in"
@@ -40,13 +40,16 @@ def _another(values: Array) -> Array:
     return values if values.dtype.kind in "OUS" else np.zeros_like(values)
 
 
-def _differs(answer: Array, expected: Array) -> NDArray[np.bool_]:
-    """[N]: which rows are not the same, NaN being equal to NaN. An element is held against its row's largest."""
+def _differs(answer: Array, expected: Array, whole: Array) -> NDArray[np.bool_]:
+    """[N]: which rows are not the same, NaN being equal to NaN.
+
+    An element is held against its row's largest; what is small by nature tells `whole`, the whole batch.
+    """
     elements = tuple(range(1, expected.ndim))
     if expected.dtype.kind != "f":
         return np.asarray(np.any(answer != expected, axis=elements), np.bool_)
     one, other = answer.astype(np.float64), expected.astype(np.float64)
     largest = np.abs(np.where(np.isfinite(other), other, 0)).max(axis=elements, initial=0, keepdims=True)
-    allowed = DEFAULT_TOLERANCE.absolute + DEFAULT_TOLERANCE.relative * largest
+    allowed = usual_absolute(largest_of(whole)) + DEFAULT_TOLERANCE.relative * largest
     alike = np.isclose(one, other, rtol=0, atol=allowed, equal_nan=True)
     return np.asarray(~alike.all(axis=elements), np.bool_)

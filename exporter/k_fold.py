@@ -22,7 +22,7 @@ from exporter.errors import GraphError, ManifestError, ParityError
 from exporter.graph import check, parse
 from exporter.judge import judged, right_answers
 from exporter.labelled import Labelled
-from exporter.manifest import CLASS_ROLES
+from exporter.manifest import CLASS_ROLES, INDEX_ROLES, outputs_of
 from exporter.parity import Tolerance, describe_failure
 from exporter.steps import Steps, taken
 from exporter.verify import compare
@@ -86,12 +86,20 @@ def _labels(manifest: pb.ModelManifest, right: Array) -> Sequence[str]:
 
 def _proven(ask: Ask, manifest: pb.ModelManifest, fold: Fold, rows: Rows, name: str) -> bytes:
     """The graph of a fold, after the steps. Raises with the name of the fold."""
-    classes = [output.name for output in manifest.outputs if output.role in CLASS_ROLES]
+    classes, indices = outputs_of(manifest.outputs, CLASS_ROLES), outputs_of(manifest.outputs, INDEX_ROLES)
     framework = manifest.source.framework
     try:
         check(parse(fold.graph))
         graph = taken(fold.graph, ask.steps)
-        report = compare(graph, rows, fold.answers, ask.tolerance, described=framework, class_outputs=classes)
+        report = compare(
+            graph,
+            rows,
+            fold.answers,
+            ask.tolerance,
+            described=framework,
+            class_outputs=classes,
+            index_outputs=indices,
+        )
     except GraphError as error:
         raise GraphError(f"{name}: {error}") from error
     if not report.passed:

@@ -7,7 +7,7 @@ checked here can be known without running anything: names, the graph's signature
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import yaml
 from google.protobuf import json_format
@@ -36,7 +36,14 @@ _PREPROCESSING_OF_TASK = {
     pb.TASK_TABULAR_CLASSIFICATION: "table",
     pb.TASK_TABULAR_REGRESSION: "table",
 }
+# Of outputs whose last axis is over classes, and of those whose every number is one.
 CLASS_ROLES = {pb.OUTPUT_ROLE_PROBABILITIES, pb.OUTPUT_ROLE_LOGITS, pb.OUTPUT_ROLE_TOKEN_LOGITS}
+INDEX_ROLES = {pb.OUTPUT_ROLE_CLASSES, pb.OUTPUT_ROLE_LABEL}
+
+
+def outputs_of(outputs: Iterable[pb.TensorSpec], roles: Collection[pb.OutputRole.ValueType]) -> list[str]:
+    """The names of the outputs that have one of the roles."""
+    return [output.name for output in outputs if output.role in roles]
 
 
 def to_yaml(manifest: pb.ModelManifest) -> str:

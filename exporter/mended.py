@@ -22,13 +22,18 @@ class Told:
     guards: tuple[str, ...] = ()
 
 
-def told_of(conversion: Conversion, class_outputs: Collection[str], tolerance: Tolerance) -> Told:
+def told_of(
+    conversion: Conversion,
+    class_outputs: Collection[str],
+    tolerance: Tolerance,
+    index_outputs: Collection[str] = (),
+) -> Told:
     """What the mends of a conversion were good for."""
     remedies, guards = [], []
     for mend in conversion.mends:
         if mend.untried:
             guards.append(f"{mend.words} ({mend.untried})")
-        elif wrong := _wrong_without(mend, conversion, class_outputs, tolerance):
+        elif wrong := _wrong_without(mend, conversion, class_outputs, tolerance, index_outputs):
             remedies.append(f"{mend.words} (without it {wrong})")
         elif mend.without is None:
             remedies.append(mend.words)
@@ -47,7 +52,13 @@ def with_graph(mend: Mend, change: Callable[[bytes], bytes]) -> Mend:
         return replace(mend, without=None, wrong=f"there is no graph: {error}")
 
 
-def _wrong_without(mend: Mend, conversion: Conversion, class_outputs: Collection[str], tolerance: Tolerance) -> str:
+def _wrong_without(
+    mend: Mend,
+    conversion: Conversion,
+    class_outputs: Collection[str],
+    tolerance: Tolerance,
+    index_outputs: Collection[str],
+) -> str:
     if mend.without is None:
         return mend.wrong
-    return compare_all(replace(conversion, graph=mend.without), class_outputs, tolerance).brief
+    return compare_all(replace(conversion, graph=mend.without), class_outputs, tolerance, index_outputs).brief

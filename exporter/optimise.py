@@ -21,7 +21,7 @@ from exporter.errors import ManifestError
 from exporter.graph import opset_of, parse
 from exporter.judge import Judged, judged, judged_output
 from exporter.labelled import Labelled
-from exporter.manifest import CLASS_ROLES, GRAPH_FILE
+from exporter.manifest import CLASS_ROLES, GRAPH_FILE, INDEX_ROLES, outputs_of
 from exporter.parity import Tolerance, merge
 from exporter.parity_rows import PARITY_FILE, Comparison
 from exporter.publish import next_version, publish
@@ -134,13 +134,21 @@ def _batch(published: Published) -> int:
 def _parity(
     manifest: pb.ModelManifest, graph: bytes, comparisons: Sequence[tuple[str, Comparison]], tolerance: Tolerance
 ) -> pb.ParityReport:
-    classes = [output.name for output in manifest.outputs if output.role in CLASS_ROLES]
-    return merge(
-        [
-            compare(graph, one.rows, one.reference, tolerance, described=described, class_outputs=classes)
-            for described, one in comparisons
-        ]
-    )
+    classes, indices = outputs_of(manifest.outputs, CLASS_ROLES), outputs_of(manifest.outputs, INDEX_ROLES)
+    allowed = tolerance.fitted([one.reference for _, one in comparisons], classes)
+    reports = [
+        compare(
+            graph,
+            one.rows,
+            one.reference,
+            allowed,
+            described=described,
+            class_outputs=classes,
+            index_outputs=indices,
+        )
+        for described, one in comparisons
+    ]
+    return merge(reports, allowed)
 
 
 def _others(files: Mapping[str, bytes]) -> dict[str, bytes]:

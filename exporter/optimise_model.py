@@ -13,11 +13,15 @@ from exporter.arrays import Array, read_arrays
 from exporter.errors import ExportError, ManifestError
 from exporter.judge import SHOWN
 from exporter.optimise import Optimised, OptimiseOrder, optimise
-from exporter.parity import DEFAULT_TOLERANCE, Tolerance
+from exporter.parity import DEFAULT_TOLERANCE, USUAL_ABSOLUTE, Tolerance
 from exporter.published import model_versions, newest
 from exporter.signing import read_private_key
 from exporter.steps import Steps
 
+ABSOLUTE = (
+    f"allowed ({USUAL_ABSOLUTE:g}, less of an output without classes of which no number is above 0.1: a ten-thousandth"
+    " of its largest)"
+)
 _EPILOG = """
 examples:
   argosy optimise digits --int8 --calibrate some.npz --samples test.npz --target digit \\
@@ -72,7 +76,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     add_steps(parser)
     add("--samples", type=Path, metavar="FILE.npz", help="further rows to compare on, an array an input")
     add("--target", default="", metavar="NAME", help="the array of the samples that has the right answers")
-    add("--absolute-tolerance", type=float, default=DEFAULT_TOLERANCE.absolute, help="allowed (%(default)s)")
+    add("--absolute-tolerance", type=float, help=ABSOLUTE)
     add("--relative-tolerance", type=float, default=DEFAULT_TOLERANCE.relative, help="and of the answer (%(default)s)")
     add("--other-labels", type=int, default=0, metavar="N", help="rows that may have another likeliest class (0)")
     add("--models-dir", type=Path, default=Path("models"), help="the models folder (models)")

@@ -26,7 +26,7 @@ from exporter.judge import judged
 from exporter.k_fold import CANNOT_BE_FITTED, Ask, k_fold
 from exporter.labelled import Labelled
 from exporter.labelled import kept as kept_labelled
-from exporter.manifest import CLASS_ROLES
+from exporter.manifest import CLASS_ROLES, INDEX_ROLES, outputs_of
 from exporter.mended import told_of
 from exporter.normalisation import Normalisation
 from exporter.optimise import optimisation, require_labelled
@@ -110,7 +110,7 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
     check_roles(order.described.outputs, conversion.row_sets)
     check_detections(order.described.outputs, conversion.row_sets)
     check_labels(order.described.labels, conversion.findings.labels)
-    mended = told_of(conversion, _class_outputs(order), order.tolerance)
+    mended = told_of(conversion, _class_outputs(order), order.tolerance, _index_outputs(order))
     manifest = described_manifest(order.described, conversion, proven.outcome.report, mended, order.columns)
     labelled = _labelled(order, conversion)
     _add_figures(manifest, order, proven, labelled)
@@ -177,7 +177,7 @@ def _tried(order: Order, before: Conversion | None, request: Request) -> _Tried:
     own = convert_part(request, before, order.samples, order.apart)
     converted = with_outputs(own, order.added, order.described.labels or own.findings.labels)
     conversion = replace(converted, graph=taken(converted.graph, order.steps))
-    outcome = compare_all(without_padded(conversion), _class_outputs(order), order.tolerance)
+    outcome = compare_all(without_padded(conversion), _class_outputs(order), order.tolerance, _index_outputs(order))
     return _Tried(request, converted.graph, conversion, outcome)
 
 
@@ -239,4 +239,8 @@ def _own_outputs(order: Order) -> tuple[str, ...]:
 
 
 def _class_outputs(order: Order) -> list[str]:
-    return [output.name for output in order.described.outputs if output.role in CLASS_ROLES]
+    return outputs_of(order.described.outputs, CLASS_ROLES)
+
+
+def _index_outputs(order: Order) -> list[str]:
+    return outputs_of(order.described.outputs, INDEX_ROLES)

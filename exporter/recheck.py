@@ -10,7 +10,7 @@ from pathlib import Path
 from argosy.v1 import manifest_pb2 as pb
 from exporter import parity_rows
 from exporter.errors import ExportError, ParityError
-from exporter.manifest import CLASS_ROLES
+from exporter.manifest import CLASS_ROLES, INDEX_ROLES, outputs_of
 from exporter.parity import Tolerance, describe_failure, merge
 from exporter.published import Published, read_published
 from exporter.verify import compare
@@ -51,27 +51,28 @@ def compared_again(published: Published) -> pb.ParityReport | None:
     if parity_rows.PARITY_FILE not in published.files:
         return None
     graph, tolerance = published.graph(), stated_tolerance(published.manifest)
-    classes = [output.name for output in published.manifest.outputs if output.role in CLASS_ROLES]
-    return merge(
-        [
-            compare(
-                graph,
-                kept.rows,
-                kept.reference,
-                tolerance,
-                described=KEPT_ANSWERS,
-                class_outputs=classes,
-            )
-            for kept in parity_rows.read(published.files[parity_rows.PARITY_FILE])
-        ]
-    )
+    outputs = published.manifest.outputs
+    reports = [
+        compare(
+            graph,
+            kept.rows,
+            kept.reference,
+            tolerance,
+            described=KEPT_ANSWERS,
+            class_outputs=outputs_of(outputs, CLASS_ROLES),
+            index_outputs=outputs_of(outputs, INDEX_ROLES),
+        )
+        for kept in parity_rows.read(published.files[parity_rows.PARITY_FILE])
+    ]
+    return merge(reports, tolerance)
 
 
 def stated_tolerance(manifest: pb.ModelManifest) -> Tolerance:
-    """What was allowed at export: the widest of the outputs, and as many other labels as were found then."""
+    """What was allowed of each output at export, and as many other labels as were found then."""
     outputs = manifest.parity.outputs
     return Tolerance(
         absolute=max(output.absolute_tolerance for output in outputs),
+        absolutes={output.output: output.absolute_tolerance for output in outputs},
         relative=max(output.relative_tolerance for output in outputs),
         disagreeing_labels=max(output.disagreeing_labels for output in outputs),
     )

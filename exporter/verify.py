@@ -34,18 +34,24 @@ def compare(
     *,
     described: str,
     class_outputs: Collection[str] = (),
+    index_outputs: Collection[str] = (),
 ) -> ParityReport:
     """Run `graph` on `rows` (input -> [N, ...]) and hold it against `reference` (output -> [N, ...]).
 
-    `described` says what the reference is; `class_outputs` are those whose last axis is over classes. Raises GraphError
-    where the graph does not run, ParityError where an output is missing, has another shape or depends on the batch.
+    `described` says what the reference is; `class_outputs` are those whose last axis is over classes, `index_outputs`
+    those whose every number is a class. Raises GraphError where the graph does not run, ParityError where an output is
+    missing, has another shape or depends on the batch.
     """
     session = open_session(graph)
     row_count = row_count_of(rows)
     missing = [name for name in (output.name for output in session.get_outputs()) if name not in reference]
     if missing:
         raise ParityError(f"output '{missing[0]}' has no reference to be compared with")
-    parities = {name: WorstError(name, tolerance, name in class_outputs) for name in reference}
+    allowed = tolerance.fitted([reference], class_outputs)
+    parities = {
+        name: WorstError(name, allowed, has_classes=name in class_outputs, is_class=name in index_outputs)
+        for name in reference
+    }
     whole_batch: dict[str, Array] = {}
     for asked, answers in _answers(session, rows, row_count):
         for name, worst in parities.items():

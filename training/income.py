@@ -19,7 +19,7 @@ from sklearn.preprocessing import OneHotEncoder
 from argosy.v1 import manifest_pb2 as pb
 from evaluation.figures import classification, confusion, over_folds
 from exporter import sklearn as sklearn_export
-from exporter.parity import Array, merge
+from exporter.parity import DEFAULT_TOLERANCE, Array, merge
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, tensor_specs
 from exporter.source import model_source
@@ -47,7 +47,7 @@ def export(workspace: Workspace) -> Exported:
         f"{len(test.table)} held-out people": _comparison(pipeline, test.table),
         "rows with unseen, missing and extreme values": _comparison(pipeline, hard_rows(train.table)),
     }
-    parity = merge([_compared(graph, rows, described) for described, rows in compared.items()])
+    parity = merge([_compared(graph, rows, described) for described, rows in compared.items()], DEFAULT_TOLERANCE)
     scores = run_graph(graph, graph_inputs(test.table))["probabilities"]
     judged = classification(test.classes, scores.argmax(axis=1), "test", LABELS, probabilities=scores)
     manifest = _manifest(train, graph, parity, [*judged, *metrics])

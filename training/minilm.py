@@ -62,7 +62,7 @@ def export(workspace: Workspace) -> Exported:
     graph = pytorch.convert(network, _inputs(_rows(rows, 2)), [OUTPUT], axes)
     workspace.report("comparing with PyTorch")
     compared = [_comparison(network, case) for case in (rows, _random_rows(5, 3), _random_rows(MAX_TOKENS, 2))]
-    parity = merge([_compare(graph, case) for case in compared])
+    parity = merge([_compare(graph, case) for case in compared], TOLERANCE)
     _refuse_visible_padding(graph, tokenizer, texts[:6])
     manifest = _manifest(graph, pytorch.parameter_count(network))
     manifest.parity.CopyFrom(parity)

@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from argosy.v1 import manifest_pb2 as pb
 from evaluation.figures import classification, over_folds
 from exporter import keras as keras_export
-from exporter.parity import merge
+from exporter.parity import DEFAULT_TOLERANCE, merge
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.signature import Meaning, finish, parse, tensor_specs
 from exporter.source import model_source
@@ -161,7 +161,8 @@ def _parity(graph: bytes, comparisons: Mapping[str, Comparison]) -> pb.ParityRep
                 class_outputs=["probabilities"],
             )
             for texts, compared in comparisons.items()
-        ]
+        ],
+        DEFAULT_TOLERANCE,
     )
 
 

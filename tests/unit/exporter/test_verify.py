@@ -148,7 +148,7 @@ def test_merged_reports_fail_where_one_does(tiny) -> None:
         {"probabilities": tiny.reference() + np.float32(0.1)},
         described="shifted",
     )
-    merged = merge([tiny.parity(), wrong])
+    merged = merge([tiny.parity(), wrong], Tolerance())
     assert not merged.passed
     assert merged.row_count == 80
     assert merged.outputs[0].worst_row >= 40
@@ -156,7 +156,7 @@ def test_merged_reports_fail_where_one_does(tiny) -> None:
 
 
 def test_no_report_at_all_does_not_pass() -> None:
-    assert not merge([]).passed
+    assert not merge([], Tolerance()).passed
 
 
 def test_bytes_that_are_no_graph_are_refused() -> None:
