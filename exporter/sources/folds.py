@@ -20,9 +20,10 @@ from exporter.sources.source import Naming, Source, head, named_answers, output_
 def folds(source: Source, request: Request, samples: Rows, split: Split) -> Iterator[Fold]:
     """In the order of their numbers. Raises SourceError where the source cannot be fitted again."""
     inputs = resolve(source.inputs, request.stated, request.ranges, samples)
-    rows = {entry.name: as_declared(samples[entry.name], entry) for entry in inputs}
+    declared = {entry.name: as_declared(samples[entry.name], entry) for entry in inputs}
+    rows = source.as_asked(declared, samples)
     outputs = output_names(source, request, rows)
-    naming = Naming(tuple(inputs), outputs, head(rows, 3))
+    naming = Naming(tuple(inputs), outputs, head(declared, 3))
     for number in range(split.count()):
         held_out = {name: values[split.fold == number] for name, values in rows.items()}
         fitted = _fitted(source, rows, split, number)

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+import numpy as np
+
 from exporter.arrays import Array, Rows
 from exporter.conversion import Stated
 from exporter.errors import SourceError
@@ -81,10 +83,21 @@ def with_typical(inputs: Sequence[Input], given: Normalisation) -> list[Input]:
 
 
 def as_declared(values: Array, given: Input) -> Array:
-    """Samples in the dtype of the input, where that loses nothing that the model could tell apart."""
+    """Samples in the dtype of the input. Raises SourceError where whole numbers would become others.
+
+    Fractions are rounded to those of the input: what that costs shows where the source is asked them as they are.
+    """
     if given.is_text or values.dtype.kind in "OUS" or str(values.dtype) == given.dtype:
         return values
-    return values.astype(given.dtype)
+    with np.errstate(invalid="ignore"):
+        declared = values.astype(given.dtype)
+    if declared.dtype.kind in "iub" and not np.array_equal(declared, values):
+        other = values[declared != values][0]
+        raise SourceError(
+            f"the samples of '{given.name}' hold {other}, the model reads {given.dtype}, which does not: give samples"
+            " that it holds"
+        )
+    return declared
 
 
 def _names(own: Sequence[Input] | None, stated: Sequence[Stated], samples: Rows) -> list[str]:

@@ -84,11 +84,14 @@ def _of_booster(model: object, labels: tuple[str, ...] = ()) -> Source:
             ),
         ),
         findings=Findings(labels=labels, columns=_columns(booster)),
+        reads_doubles=True,
     )
 
 
 def _answers(booster: lightgbm.Booster, rows: Sequence[Array]) -> Array:
-    answers = np.asarray(booster.predict(rows[0]))
+    # Of an array of whole numbers LightGBM itself makes float32, of a table of them float64, as callers send them.
+    numbers = rows[0] if rows[0].dtype == np.float32 else rows[0].astype(np.float64)
+    answers = np.asarray(booster.predict(numbers))
     if "objective=binary" in booster.model_to_string():
         answers = np.stack([1 - answers, answers], axis=1)
     return answers.reshape(len(rows[0]), -1)

@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+
 from exporter.arrays import Array, Rows
 from exporter.conversion import (
     LEFT_OUT,
@@ -37,6 +39,10 @@ from exporter.sources.padding import padding_kinds
 _DEAR_S = 20.0
 # What a part answers that another one reads; a table's own tensor is called features.
 _READ_ON = "preprocessed"
+_LOST = (
+    "the source reads float64 and the graph float32, which does not hold the samples: train on numbers of fewer digits,"
+    " like seconds since the first one"
+)
 # The answers to rows, an array an output, in the model's order: [N, ...] each.
 Answer: TypeAlias = Callable[[Sequence[Array]], list[Array]]
 
@@ -103,6 +109,12 @@ class Source:
     # The same estimator fitted to other rows, in the order of the inputs, and their right answers: class indices [N] or
     # numbers. None where there is nothing to fit.
     fit_again: Callable[[Sequence[Array], Array], "Source"] | None = None
+    # Whether it computes in float64 what its graph reads as float32: it is asked the samples as they are given.
+    reads_doubles: bool = False
+
+    def as_asked(self, rows: Rows, samples: Rows) -> Rows:
+        """Of the samples in the dtype of the inputs and as they are given those that the source is to be asked."""
+        return {name: samples.get(name, values) if self.reads_doubles else values for name, values in rows.items()}
 
     def provenance(self) -> Provenance:
         converter_version = metadata.version(self.converter) if self.converter else ""
@@ -127,7 +139,8 @@ def convert(source: Source, request: Request, samples: Rows, asked: Sequence[Row
         NotApplicable(kind, LEFT_OUT) if kind in request.without else _answered(source, request, kind, rows, outputs)
         for kind, rows in hard
     ]
-    base = _row_set(source, base_kind, first, outputs)
+    given = source.as_asked(first, {} if asked else samples)
+    base = _row_set(source, base_kind, first, outputs, given)
     way, naming, began = source.ways[request.way], Naming(tuple(inputs), outputs, head(first, 3)), time.monotonic()
     graph = way.to_graph(naming)
     took_s = time.monotonic() - began
@@ -137,6 +150,7 @@ def convert(source: Source, request: Request, samples: Rows, asked: Sequence[Row
         ways=len(source.ways),
         fits_again=source.fit_again is not None,
         normalisation=request.normalisation or source.findings.normalisation,
+        hazards=(*source.findings.hazards, *([] if _holds(first, given) else [_LOST])),
     )
     return Conversion(
         graph=graph,
@@ -235,9 +249,16 @@ def named_answers(source: Source, rows: Rows, outputs: Sequence[str | None]) -> 
     return {name: values for name, values in zip(outputs, answers, strict=True) if name is not None}
 
 
-def _row_set(source: Source, kind: str, rows: Rows, outputs: Sequence[str | None]) -> RowSet:
-    answers = named_answers(source, rows, outputs)
+def _row_set(source: Source, kind: str, rows: Rows, outputs: Sequence[str | None], given: Rows | None = None) -> RowSet:
+    """`given` are the rows as the source is asked them, where these are others than the graph's."""
+    answers = named_answers(source, rows if given is None else given, outputs)
     return RowSet(kind, {graph_name(name): values for name, values in rows.items()}, answers)
+
+
+def _holds(rows: Rows, given: Rows) -> bool:
+    return all(
+        values is given[name] or np.array_equal(values, given[name], equal_nan=True) for name, values in rows.items()
+    )
 
 
 def _column_names(inputs: Sequence[Input]) -> tuple[str, ...]:
