@@ -64,8 +64,9 @@ def _hazards(estimator: BaseEstimator) -> Iterator[str]:
         )
     if any(isinstance(part, CountVectorizer) for part in found):
         yield (
-            "the graph lowers and splits ASCII alone: train with token_pattern='[a-zA-Z0-9_]+' and on ASCII texts,"
-            " or leave the kind out with --without 'unseen texts' if your texts are such"
+            "the graph lowers ASCII alone, and splits by a token_pattern of yours as ASCII: train with the default one"
+            " and lowercase=False, on texts that are lowered before training and before asking, or leave the kind out"
+            " with --without 'unseen texts' if yours are ASCII"
         )
     if any("Neighbors" in type(part).__name__ for part in found):
         yield "distances are float32 in the graph: neighbours at almost the same distance may change places"

@@ -28,8 +28,8 @@ from exporter.sklearn_missing import takes_missing
 from exporter.sources.estimators import parts
 
 SCALERS = (StandardScaler, MaxAbsScaler, RobustScaler)
-# scikit-learn's default, and the same for ASCII in the words of the graph's tokenizer.
-_USUAL_PATTERN, _TWO_LETTERS = r"(?u)\b\w\w+\b", "[a-zA-Z0-9_][a-zA-Z0-9_]+"
+# scikit-learn's default, and the same in the words of the graph's tokenizer, whose \w is of ASCII alone.
+_USUAL_PATTERN, _TWO_LETTERS = r"(?u)\b\w\w+\b", r"[\p{L}\p{N}_][\p{L}\p{N}_]+"
 _HISTOGRAMS = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
 _KEEP_SPARSE = (StandardScaler, MaxAbsScaler, TfidfTransformer)
 
@@ -42,7 +42,7 @@ class Remedy(StrEnum):
     UNFLATTENED = "a vote with flatten_transform=False, which its transform alone would show"
     ZEROS_MISSING = "zeros before XGBoost made missing, as it reads the sparse matrix of the pipeline"
     LOWERED = "lower case by the locale C, which every machine has"
-    SPLIT = "words of one letter left out before pairs of words are made, as the default token_pattern has it"
+    SPLIT = "words of two letters or more, of any language, as the default token_pattern has them"
     INTEGERS = "booleans of histogram boosting written as the integers that ONNX has for them"
     MISSING_SENT = "missing values sent down the trees as scikit-learn sends them"
 
@@ -62,7 +62,7 @@ def _remedies(copy: BaseEstimator) -> Iterator[Remedy]:
         yield Remedy.UNFLATTENED
     if any(isinstance(part, CountVectorizer) and (part.lowercase or part.stop_words) for part in found):
         yield Remedy.LOWERED
-    if any(map(_pairs_words, found)):
+    if any(map(_splits_as_usual, found)):
         yield Remedy.SPLIT
     if any(isinstance(part, _HISTOGRAMS) for part in found):
         yield Remedy.INTEGERS
@@ -91,7 +91,7 @@ def options(estimator: BaseEstimator, chosen: Collection[Remedy]) -> dict[int, M
     for part in parts(estimator):
         if Remedy.LOWERED in chosen and isinstance(part, CountVectorizer):
             found[id(part)]["locale"] = "C"
-        if Remedy.SPLIT in chosen and _pairs_words(part):
+        if Remedy.SPLIT in chosen and _splits_as_usual(part):
             found[id(part)]["tokenexp"] = _TWO_LETTERS
         if Remedy.DIVIDED in chosen and isinstance(part, SCALERS):
             found[id(part)]["div"] = "div"
@@ -102,11 +102,11 @@ def package_of(part: object) -> str:
     return type(part).__module__.split(".", 1)[0]
 
 
-def _pairs_words(part: object) -> bool:
-    """skl2onnx takes one letter for a word: by itself it is in no vocabulary, but it stands between two that are."""
-    if not isinstance(part, CountVectorizer) or part.analyzer != "word":
-        return False
-    return bool(part.token_pattern == _USUAL_PATTERN and part.ngram_range[1] > 1)
+def _splits_as_usual(part: object) -> bool:
+    """skl2onnx ends a word at a letter beyond ASCII: "touch" is in "touché" then. And it takes one letter for a word:
+    by itself it is in no vocabulary, but it stands between two that are.
+    """
+    return isinstance(part, CountVectorizer) and part.analyzer == "word" and part.token_pattern == _USUAL_PATTERN
 
 
 def _round_thresholds(part: object) -> bool:

@@ -20,6 +20,7 @@ _ROWS, _HARD_ROWS = 64, 32
 _MOST_THRESHOLD_ROWS = 512
 _SEQUENCE, _SIDE = 8, 32
 _LONG_TEXT = 3000
+_WORDS_A_TEXT = 100
 _WORDS = (
     *("the", "a", "Good", "BAD", "day", "weather", "not", "price", "2024", "don't", "really", "fine", "water", "house"),
     *(
@@ -139,7 +140,18 @@ def _missing(_: Input, rows: Array) -> Array | None:
 
 
 def _unseen(entry: Input, rows: Array) -> Array | None:
-    return np.resize(np.array(_ODD_TEXTS, object), rows.shape) if entry.is_text else None
+    texts = np.array([*(_around(entry.categories) if entry.has_words else ()), *_ODD_TEXTS], object)
+    return np.resize(texts, rows.shape) if entry.is_text else None
+
+
+def _around(words: Sequence[str]) -> Iterator[str]:
+    """Known words inside others, which a letter beyond ASCII must not end; and in capitals, which are no others."""
+    chosen = words[:: len(words) // _WORDS_A_TEXT + 1]
+    if chosen:
+        yield " ".join(f"{word}é" for word in chosen)
+        yield " ".join(f"é{word}" for word in chosen)
+    if beyond := [word.upper() for word in words if not word.isascii()][:_WORDS_A_TEXT]:
+        yield " ".join(beyond)
 
 
 def _empty(entry: Input, rows: Array) -> Array | None:

@@ -6,7 +6,7 @@ SCALED = Equal(remedy="scaling by division")
 ROUNDED = Equal(remedy="thresholds rounded down")
 SENT = Equal(remedy="missing values sent down the trees")
 FLAGS = Equal(remedy="booleans of histogram boosting")
-SPLIT = Equal(remedy="words of one letter left out")
+SPLIT = Equal(remedy="words of two letters or more")
 LOWERED = Equal(remedy="lower case by the locale C")
 
 GROUP = Group(

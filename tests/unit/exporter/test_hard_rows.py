@@ -1,5 +1,7 @@
 """The rows that every export tries: which kinds an input has, and what lies in them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,11 @@ def test_a_text_is_tried_unseen_empty_and_long() -> None:
     assert not {"red", "green"} & set(found["unseen texts"]["text"].ravel())
     assert set(found["empty texts"]["text"].ravel()) == {""}
     assert {len(text) for text in found["long texts"]["text"].ravel()} == {3000}
+
+
+def test_known_words_are_tried_inside_others_and_in_capitals() -> None:
+    tried = " ".join(kinds(replace(WORDS, categories=("red", "été"), has_words=True))["unseen texts"]["text"].ravel())
+    assert {"redé", "éred", "ÉTÉ"} <= set(tried.split())
 
 
 def test_what_varies_in_length_is_tried_at_half_and_at_twice_its_length() -> None:

@@ -11,6 +11,8 @@ from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier
 
 from exporter.errors import SourceError
+from exporter.run_graph import run_graph
+from exporter.sklearn import convert
 from exporter.sklearn_refusals import hazards, refuse_what_cannot_be_converted
 from exporter.sklearn_remedies import Remedy, options, remedied, remedies
 
@@ -43,15 +45,33 @@ def test_each_part_that_a_converter_gets_wrong_has_its_remedy(estimator, expecte
 
 def test_lower_case_is_a_remedy_of_texts_alone_that_are_lowered() -> None:
     texts = ["Red day", "green day"]
-    assert remedies(CountVectorizer().fit(texts)) == (Remedy.LOWERED,)
-    assert remedies(CountVectorizer(lowercase=False).fit(texts)) == ()
+    assert Remedy.LOWERED in remedies(CountVectorizer().fit(texts))
+    assert Remedy.LOWERED not in remedies(CountVectorizer(lowercase=False).fit(texts))
 
 
-def test_one_letter_is_no_word_between_the_words_of_a_pair() -> None:
-    texts = ["copy of a day", "one x more"]
-    pairs = CountVectorizer(ngram_range=(1, 2), lowercase=False).fit(texts)
-    assert remedies(pairs) == (Remedy.SPLIT,)
-    assert remedies(CountVectorizer(ngram_range=(1, 2), lowercase=False, token_pattern="[a-z]+").fit(texts)) == ()
+def counted(vectoriser: CountVectorizer, text: str) -> tuple[list[float], list[float]]:
+    """What the graph with its remedies and what the vectoriser itself counts in the text."""
+    graph = convert(
+        vectoriser,
+        {"text": np.array([["a"]], object)},
+        ["counts"],
+        options=options(vectoriser, remedies(vectoriser)),
+    )
+    answered = run_graph(graph, {"text": np.array([[text]], object)})["counts"]
+    return answered.ravel().tolist(), vectoriser.transform([text]).toarray().ravel().tolist()
+
+
+@pytest.mark.parametrize("pairs", [1, 2])
+def test_words_end_where_the_default_token_pattern_ends_them(pairs: int) -> None:
+    vectoriser = CountVectorizer(ngram_range=(1, pairs), lowercase=False).fit(["touch one x more", "école of a day"])
+    assert Remedy.SPLIT in remedies(vectoriser)
+    answered, expected = counted(vectoriser, "Touché touché étouch école one y more 日本touch a touch")
+    assert answered == expected
+    assert sum(expected) >= 4
+
+
+def test_a_token_pattern_of_ones_own_is_left_as_it_is() -> None:
+    assert remedies(CountVectorizer(lowercase=False, token_pattern="[a-z]+").fit(["one x more"])) == ()
 
 
 def test_zeros_before_xgboost_are_marked_where_its_matrix_is_sparse_alone(sparse: Pipeline) -> None:
