@@ -1,13 +1,21 @@
 """What XGBoost's and LightGBM's models have in common on their way through onnxmltools."""
 
+import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
 from exporter.errors import SourceError
+from exporter.sources.estimators import package_of
 from exporter.sources.inputs import Input
+
+if TYPE_CHECKING:
+    # Whoever gives one has brought the framework in.
+    from lightgbm import Booster
 
 # The newest that onnxmltools 1.16 writes for trees without a warning.
 MLTOOLS_OPSET = 15
@@ -17,6 +25,11 @@ NO_CATEGORIES = (
     " OneHotEncoder(sparse_output=False) and train anew"
 )
 _MOST_THRESHOLDS = 60
+# Where LightGBM's scikit-learn classes keep their trees.
+LIGHTGBM_BOOSTER = "_Booster"
+# In the text of a LightGBM model.
+_SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
+_THRESHOLDS = re.compile(r"^threshold=(.*)$", re.MULTILINE)
 
 
 def refuse_number_for_missing(model: object) -> None:
@@ -53,6 +66,36 @@ def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     nearest = thresholds.astype(np.float32)
     below = np.where(nearest.astype(np.float64) > thresholds, np.nextafter(nearest, np.float32(-np.inf)), nearest)
     return np.asarray(below, np.float64)
+
+
+def rounded_text(text: str) -> str:
+    """The text of a LightGBM model with its thresholds rounded down."""
+
+    def line(found: re.Match[str]) -> str:
+        values = round_down(np.array(found[1].split(), np.float64))
+        return "threshold=" + " ".join(f"{value:.17g}" for value in values)
+
+    # The sizes of the trees' texts stand before them, and are not needed.
+    return _SIZES.sub("", _THRESHOLDS.sub(line, text))
+
+
+def lightgbm_booster(part: object) -> "Booster | None":
+    """The trees of a fitted model of LightGBM's scikit-learn classes; of anything else None."""
+    found: Booster | None = getattr(part, LIGHTGBM_BOOSTER, None) if package_of(part) == "lightgbm" else None
+    return found
+
+
+def lightgbm_thresholds(booster: "Booster") -> dict[int, tuple[float, ...]]:
+    """Where a LightGBM model splits numbers: column -> thresholds."""
+    found: dict[int, set[float]] = defaultdict(set)
+    names = {name: column for column, name in enumerate(booster.feature_name())}
+    splits = booster.trees_to_dataframe().dropna(subset=["split_feature"])
+    for name, threshold, decision in zip(
+        splits["split_feature"], splits["threshold"], splits["decision_type"], strict=True
+    ):
+        if decision == "<=":
+            found[names[name]].add(float(threshold))
+    return {column: tuple(sorted(values)) for column, values in found.items()}
 
 
 def _middle(values: Sequence[float]) -> tuple[float, float]:

@@ -10,8 +10,8 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from exporter.boosters import NO_CATEGORIES, refuse_number_for_missing
 from exporter.errors import SourceError
-from exporter.sklearn_remedies import SCALERS, package_of
-from exporter.sources.estimators import parts
+from exporter.sklearn_remedies import SCALERS
+from exporter.sources.estimators import package_of, parts
 
 
 def refuse_what_cannot_be_converted(estimator: BaseEstimator) -> None:

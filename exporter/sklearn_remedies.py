@@ -22,10 +22,10 @@ from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, RobustScaler, StandardScaler
 
-from exporter.boosters import round_down
+from exporter.boosters import LIGHTGBM_BOOSTER, lightgbm_booster, round_down, rounded_text
 from exporter.sklearn_converters import ZeroIsMissing
 from exporter.sklearn_missing import takes_missing
-from exporter.sources.estimators import parts
+from exporter.sources.estimators import package_of, parts
 
 SCALERS = (StandardScaler, MaxAbsScaler, RobustScaler)
 # scikit-learn's default, and the same in the words of the graph's tokenizer, whose \w is of ASCII alone.
@@ -98,10 +98,6 @@ def options(estimator: BaseEstimator, chosen: Collection[Remedy]) -> dict[int, M
     return {**found}
 
 
-def package_of(part: object) -> str:
-    return type(part).__module__.split(".", 1)[0]
-
-
 def _splits_as_usual(part: object) -> bool:
     """skl2onnx ends a word at a letter beyond ASCII: "touch" is in "touché" then. And it takes one letter for a word:
     by itself it is in no vocabulary, but it stands between two that are.
@@ -116,7 +112,16 @@ def _round_thresholds(part: object) -> bool:
         changed |= _round_down(part.tree_.threshold)
     for predictor in (p for stage in getattr(part, "_predictors", ()) for p in stage):
         changed |= _round_down(predictor.nodes["num_threshold"])
-    return changed
+    return changed | _round_booster(part)
+
+
+def _round_booster(part: object) -> bool:
+    """Of LightGBM's scikit-learn classes, which keep the trees as a text."""
+    booster = lightgbm_booster(part)
+    if booster is None:
+        return False
+    vars(part)[LIGHTGBM_BOOSTER] = type(booster)(model_str=rounded_text(booster.model_to_string()))
+    return True
 
 
 def _round_down(thresholds: NDArray[np.float64]) -> bool:

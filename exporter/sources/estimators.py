@@ -36,6 +36,9 @@ def fitted_again(estimator: BaseEstimator, table: object, truth: Array) -> BaseE
     return clone(estimator).fit(table, right)
 
 
+def package_of(part: object) -> str:
+    return type(part).__module__.split(".", 1)[0]
+
+
 def _is_model(found: object) -> bool:
-    package = type(found).__module__.split(".", 1)[0]
-    return package in {"sklearn", "xgboost", "lightgbm", "exporter"} and hasattr(found, "__dict__")
+    return package_of(found) in {"sklearn", "xgboost", "lightgbm", "exporter"} and hasattr(found, "__dict__")

@@ -20,6 +20,10 @@ TEXT = "text"
 # A number is fixed, a name varies.
 Shape: TypeAlias = tuple[int | str, ...]
 
+_LOST = (
+    "the source reads float64 and the graph float32, which does not hold the samples: train on numbers of fewer digits,"
+    " like seconds since the first one"
+)
 _MADE_UP = re.compile(r"(keras_tensor|input_layer|input_?\d|args?_\d|serving_default|inputs?$|x$|X$|unk__|tensor)")
 
 
@@ -98,6 +102,15 @@ def as_declared(values: Array, given: Input) -> Array:
             " that it holds"
         )
     return declared
+
+
+def lost_of(given: Rows, declared: Rows) -> tuple[str, ...]:
+    """What may be wrong where the source is asked other numbers than those that its graph can read."""
+    same = all(
+        values is given[name] or np.array_equal(values, given[name], equal_nan=True)
+        for name, values in declared.items()
+    )
+    return () if same else (_LOST,)
 
 
 def _names(own: Sequence[Input] | None, stated: Sequence[Stated], samples: Rows) -> list[str]:

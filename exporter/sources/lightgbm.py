@@ -1,7 +1,6 @@
 """LightGBM alone: its own text file, a Booster, or one of its scikit-learn models. Missing values are NaN."""
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,8 @@ from exporter.arrays import Array, Rows
 from exporter.boosters import (
     MLTOOLS_OPSET,
     class_outputs,
-    round_down,
+    lightgbm_thresholds,
+    rounded_text,
     tree_input,
     with_default_operators,
 )
@@ -32,8 +32,6 @@ from exporter.sources.source import Naming, Remedy, Source, Way
 _ZERO_THRESHOLD = np.float32(1e-35)
 _ROUNDED = "thresholds rounded down to float32, which sends every float32 value the same way"
 _ZEROS = "zeros made missing, as zero_as_missing has it"
-_SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
-_THRESHOLDS = re.compile(r"^threshold=(.*)$", re.MULTILINE)
 
 
 def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module
@@ -62,7 +60,7 @@ def _of_booster(model: object, labels: tuple[str, ...] = ()) -> Source:
     booster, text = model, model.model_to_string(num_iteration=model.best_iteration)
     if "linear_tree: 1" in text or "is_linear=1" in text:
         raise SourceError("LightGBM's linear trees cannot be converted: train with linear_tree=False")
-    rounded, zero_is_missing = _rounded(text), "[zero_as_missing: 1]" in text
+    rounded, zero_is_missing = rounded_text(text), "[zero_as_missing: 1]" in text
 
     def way(text: str, *, zero_is_missing: bool) -> Callable[[Naming], bytes]:
         return lambda naming: _graph(lightgbm.Booster(model_str=text), naming, zero_is_missing=zero_is_missing)
@@ -75,7 +73,7 @@ def _of_booster(model: object, labels: tuple[str, ...] = ()) -> Source:
         framework="lightgbm",
         distribution="lightgbm",
         converter="onnxmltools",
-        inputs=(tree_input(booster.num_feature(), _thresholds(booster)),),
+        inputs=(tree_input(booster.num_feature(), lightgbm_thresholds(booster)),),
         answer=lambda rows: [_answers(booster, rows)],
         ways=(
             Way(
@@ -116,27 +114,6 @@ def _read_zeros(graph: onnx.GraphProto, stands_for: float) -> None:
     graph.node.insert(2, helper.make_node("Where", ["is_zero", "zero", name], ["with_zeros"]))
 
 
-def _rounded(text: str) -> str:
-    def line(found: re.Match[str]) -> str:
-        values = round_down(np.array(found[1].split(), np.float64))
-        return "threshold=" + " ".join(f"{value:.17g}" for value in values)
-
-    # The sizes of the trees' texts stand before them, and are not needed.
-    return _SIZES.sub("", _THRESHOLDS.sub(line, text))
-
-
 def _columns(booster: lightgbm.Booster) -> tuple[str, ...]:
     names = booster.feature_name()
     return () if all(re.fullmatch(r"Column_\d+", name) for name in names) else tuple(names)
-
-
-def _thresholds(booster: lightgbm.Booster) -> dict[int, tuple[float, ...]]:
-    found: dict[int, set[float]] = defaultdict(set)
-    names = {name: column for column, name in enumerate(booster.feature_name())}
-    splits = booster.trees_to_dataframe().dropna(subset=["split_feature"])
-    for name, threshold, decision in zip(
-        splits["split_feature"], splits["threshold"], splits["decision_type"], strict=True
-    ):
-        if decision == "<=":
-            found[names[name]].add(float(threshold))
-    return {column: tuple(sorted(values)) for column, values in found.items()}

@@ -11,8 +11,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypeAlias
 
-import numpy as np
-
 from exporter.arrays import Array, Rows
 from exporter.conversion import (
     LEFT_OUT,
@@ -31,7 +29,7 @@ from exporter.foreign import told
 from exporter.graph import graph_name
 from exporter.sources.chained import Kinds, as_read
 from exporter.sources.hard_rows import row_sets
-from exporter.sources.inputs import Input, as_declared, resolve, with_typical
+from exporter.sources.inputs import Input, as_declared, lost_of, resolve, with_typical
 from exporter.sources.open_texts import open_texts_alone
 from exporter.sources.padding import padding_kinds
 
@@ -39,10 +37,6 @@ from exporter.sources.padding import padding_kinds
 _DEAR_S = 20.0
 # What a part answers that another one reads; a table's own tensor is called features.
 _READ_ON = "preprocessed"
-_LOST = (
-    "the source reads float64 and the graph float32, which does not hold the samples: train on numbers of fewer digits,"
-    " like seconds since the first one"
-)
 # The answers to rows, an array an output, in the model's order: [N, ...] each.
 Answer: TypeAlias = Callable[[Sequence[Array]], list[Array]]
 
@@ -150,7 +144,7 @@ def convert(source: Source, request: Request, samples: Rows, asked: Sequence[Row
         ways=len(source.ways),
         fits_again=source.fit_again is not None,
         normalisation=request.normalisation or source.findings.normalisation,
-        hazards=(*source.findings.hazards, *([] if _holds(first, given) else [_LOST])),
+        hazards=(*source.findings.hazards, *lost_of(given, first)),
     )
     return Conversion(
         graph=graph,
@@ -253,12 +247,6 @@ def _row_set(source: Source, kind: str, rows: Rows, outputs: Sequence[str | None
     """`given` are the rows as the source is asked them, where these are others than the graph's."""
     answers = named_answers(source, rows if given is None else given, outputs)
     return RowSet(kind, {graph_name(name): values for name, values in rows.items()}, answers)
-
-
-def _holds(rows: Rows, given: Rows) -> bool:
-    return all(
-        values is given[name] or np.array_equal(values, given[name], equal_nan=True) for name, values in rows.items()
-    )
 
 
 def _column_names(inputs: Sequence[Input]) -> tuple[str, ...]:

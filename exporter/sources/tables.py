@@ -15,6 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from exporter.arrays import Array, Rows
+from exporter.boosters import lightgbm_booster, lightgbm_thresholds
 from exporter.errors import SourceError
 from exporter.normalisation import Normalisation
 from exporter.sources.estimators import parts
@@ -110,6 +111,9 @@ def _splits(part: object) -> Iterator[tuple[int, float]]:
         for column, threshold in zip(tree.feature, tree.threshold, strict=True):
             if column >= 0:
                 yield int(column), float(threshold)
+    if (booster := lightgbm_booster(part)) is not None:
+        for column, thresholds in lightgbm_thresholds(booster).items():
+            yield from ((column, threshold) for threshold in thresholds)
     for predictor in (p for stage in getattr(part, "_predictors", ()) for p in stage):
         for node in predictor.nodes[predictor.nodes["is_leaf"] == 0]:
             yield int(node["feature_idx"]), float(node["num_threshold"])
