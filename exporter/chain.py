@@ -109,7 +109,7 @@ def _equal_or_told(convert: Callable[[int], Conversion], source: str, tolerance:
 def _finite(conversion: Conversion) -> Conversion:
     """Without the hard rows that are answered with no number."""
     base, *hard = conversion.row_sets
-    found = [base, *(only_finite(rows) for rows in hard)]
+    found = [base, *(kept for rows in hard for kept in only_finite(rows))]
     return replace(
         conversion,
         row_sets=tuple(rows for rows in found if isinstance(rows, RowSet)),

@@ -1,17 +1,23 @@
 """Rows that a source answers with numbers: NaN and infinity are no answers that a graph could be held against."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from exporter.arrays import Array, Rows
 from exporter.conversion import NotApplicable, RowSet
 
 
-def only_finite(rows: RowSet) -> RowSet | NotApplicable:
-    """The rows that the source answers with finite numbers."""
+def only_finite(rows: RowSet) -> Iterator[RowSet | NotApplicable]:
+    """The rows that the source answers with finite numbers, and how many others there are."""
     finite = np.logical_and.reduce([_finite(answers) for answers in rows.answers.values()])
     if not finite.any():
-        return NotApplicable(rows.kind, "the source answers none of them with finite numbers")
-    return RowSet(rows.kind, _chosen(rows.rows, finite), _chosen(rows.answers, finite))
+        yield NotApplicable(rows.kind, "the source answers none of them with finite numbers")
+        return
+    yield RowSet(rows.kind, _chosen(rows.rows, finite), _chosen(rows.answers, finite))
+    if not finite.all():
+        left_out = f"the source answers {int((~finite).sum())} of {len(finite)} rows with no finite numbers"
+        yield NotApplicable(rows.kind, left_out)
 
 
 def _finite(answers: Array) -> Array:

@@ -6,6 +6,8 @@ licences and what an image's pixels are scaled by stand in no file.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from argosy.v1 import manifest_pb2 as pb
 from exporter.conversion import REFUSED, Conversion, Stated
 from exporter.errors import ManifestError
@@ -122,7 +124,6 @@ def _fill_in_preprocessing(manifest: pb.ModelManifest, conversion: Conversion, c
 def _columns(manifest: pb.ModelManifest, conversion: Conversion, stated: Sequence[str]) -> Iterator[pb.TableColumn]:
     """One tensor that holds all columns, or a tensor a column. NaN is imputed where the source was seen to take it."""
     names = stated or conversion.findings.columns
-    takes_missing = any(rows.kind == "missing values" for rows in conversion.row_sets)
     inputs = list(manifest.inputs)
     single = _is_one_tensor(manifest)
     width = inputs[0].shape[1] if single else len(inputs)
@@ -133,13 +134,13 @@ def _columns(manifest: pb.ModelManifest, conversion: Conversion, stated: Sequenc
     for position, name in enumerate(names):
         spec = inputs[0] if single else inputs[position]
         is_text = spec.data_type == pb.DATA_TYPE_BYTES
-        is_float = spec.data_type in {pb.DATA_TYPE_FP32, pb.DATA_TYPE_FP64}
+        takes_missing = _takes_missing(conversion, spec.name, position if single else 0)
         yield pb.TableColumn(
             name=name,
             kind=pb.COLUMN_KIND_TEXT if is_text else pb.COLUMN_KIND_NUMBER,
             input=spec.name,
             index=position if single else 0,
-            missing=pb.MISSING_POLICY_IMPUTE if is_float and takes_missing else pb.MISSING_POLICY_REJECT,
+            missing=pb.MISSING_POLICY_IMPUTE if takes_missing else pb.MISSING_POLICY_REJECT,
         )
 
 
@@ -155,6 +156,12 @@ def _check_columns(manifest: pb.ModelManifest, found: Sequence[str]) -> None:
             f"the columns are stated in the order {','.join(stated)}, the source's are {','.join(found)}: state them in"
             " that order, or leave them out"
         )
+
+
+def _takes_missing(conversion: Conversion, name: str, column: int) -> bool:
+    """Whether a row that lacks the column was compared: those that the source answers with no number are not here."""
+    columns = [rows.rows[name].reshape(len(rows.rows[name]), -1)[:, column] for rows in conversion.row_sets]
+    return any(values.dtype.kind == "f" and bool(np.isnan(values).any()) for values in columns)
 
 
 def _close_columns(manifest: pb.ModelManifest, conversion: Conversion) -> None:

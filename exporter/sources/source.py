@@ -129,10 +129,7 @@ def convert(source: Source, request: Request, samples: Rows, asked: Sequence[Row
     inputs, kinds = _rows_answered(source, request, asked) if asked else _rows_made(source, request, samples)
     (base_kind, first), *hard = kinds
     outputs = output_names(source, request, first)
-    answered = [
-        NotApplicable(kind, LEFT_OUT) if kind in request.without else _answered(source, request, kind, rows, outputs)
-        for kind, rows in hard
-    ]
+    answered = [found for kind, rows in hard for found in _answered(source, request, kind, rows, outputs)]
     given = source.as_asked(first, {} if asked else samples)
     base = _row_set(source, base_kind, first, outputs, given)
     way, naming, began = source.ways[request.way], Naming(tuple(inputs), outputs, head(first, 3)), time.monotonic()
@@ -226,15 +223,19 @@ def _first_answers(source: Source, request: Request, rows: Rows) -> list[Array]:
 
 def _answered(
     source: Source, request: Request, kind: str, rows: Rows, outputs: Sequence[str | None]
-) -> RowSet | NotApplicable:
+) -> Iterator[RowSet | NotApplicable]:
     """A hard kind with the source's answers; of a source by itself, without the rows that it answers with no number."""
+    if kind in request.without:
+        yield NotApplicable(kind, LEFT_OUT)
+        return
     try:
         found = _row_set(source, kind, rows, outputs)
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - the source refuses such rows in whatever way its framework has
-        return NotApplicable(kind, f"{REFUSED}: {type(error).__name__}: {told(error, 150)}")
-    return found if request.is_read_on or request.preceding else only_finite(found)
+        yield NotApplicable(kind, f"{REFUSED}: {type(error).__name__}: {told(error, 150)}")
+        return
+    yield from (found,) if request.is_read_on or request.preceding else only_finite(found)
 
 
 def named_answers(source: Source, rows: Rows, outputs: Sequence[str | None]) -> dict[str, Array]:
