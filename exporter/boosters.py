@@ -45,8 +45,13 @@ def refuse_number_for_missing(model: object) -> None:
 def tree_input(width: int, thresholds: Mapping[int, tuple[float, ...]]) -> Input:
     """A table of numbers, whose columns lie around where the trees split them."""
     typical = tuple(_middle(thresholds.get(column, ())) for column in range(width))
-    tried = {column: values[:: len(values) // _MOST_THRESHOLDS + 1] for column, values in thresholds.items()}
+    tried = {column: spread(values, _MOST_THRESHOLDS) for column, values in thresholds.items()}
     return Input("features", "float32", (width,), thresholds=tried or None, typical=typical, large=1e6)
+
+
+def spread(thresholds: Sequence[float], most: int) -> tuple[float, ...]:
+    """At most so many, from the lowest to near the highest."""
+    return tuple(thresholds[:: (len(thresholds) - 1) // most + 1])
 
 
 def with_default_operators(model: onnx.ModelProto) -> onnx.ModelProto:

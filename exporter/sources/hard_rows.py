@@ -18,6 +18,8 @@ SAMPLES, ORDINARY = "samples", "ordinary"
 _THRESHOLDS, _SHORT, _LONG = "split thresholds", "short", "long"
 _ROWS, _HARD_ROWS = 64, 32
 _MOST_THRESHOLD_ROWS = 512
+# Of a table those that change alone; the rest changes with others.
+_MOST_COLUMNS = 512
 _SEQUENCE, _SIDE = 8, 32
 _LONG_TEXT = 3000
 _WORDS_A_TEXT = 100
@@ -61,10 +63,8 @@ def row_sets(inputs: Sequence[Input], samples: Rows) -> Iterator[tuple[str, dict
     yield SAMPLES if samples else ORDINARY, base
     head = {name: values[:_HARD_ROWS] for name, values in base.items()}
     for kind, change in _CHANGES.items():
-        found = {entry.name: change(entry, head[entry.name]) for entry in inputs}
-        changed = {name: values for name, values in found.items() if values is not None}
-        if changed:
-            yield kind, head | (_in_turn(head, changed) if kind in _IN_TURN else changed)
+        if changed := _changed(inputs, head, change):
+            yield kind, _in_turn(inputs, head, change) if kind in _IN_TURN else head | changed
     if any(entry.thresholds for entry in inputs):
         yield _THRESHOLDS, _at_thresholds(inputs, base, random)
     if any(entry.dynamic_axes for entry in inputs):
@@ -182,15 +182,24 @@ OF_TEXTS = frozenset(("unseen texts", "empty texts", "long texts"))
 _IN_TURN = frozenset(("missing values", *OF_TEXTS))
 
 
-def _in_turn(rows: Rows, changed: Rows) -> dict[str, Array]:
+def _changed(inputs: Sequence[Input], rows: Rows, change: _Change) -> dict[str, Array]:
+    """The inputs that have the kind."""
+    found = {entry.name: change(entry, rows[entry.name]) for entry in inputs}
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def _in_turn(inputs: Sequence[Input], head: Rows, change: _Change) -> dict[str, Array]:
     """One column after the other as it is changed, those of all inputs together, then half of them, then all."""
-    widths = [rows[name][0].size for name in changed]
-    count, total = len(next(iter(changed.values()))), sum(widths)
+    widths = [head[name][0].size for name in _changed(inputs, head, change)]
+    total = sum(widths)
+    count = max(len(next(iter(head.values()))), min(total, _MOST_COLUMNS) + 2)
+    rows = {name: np.resize(values, (count, *values.shape[1:])) for name, values in head.items()}
+    changed = _changed(inputs, rows, change)
     chosen = np.arange(count)[:, None] % total == np.arange(total)
     chosen[-2:, ::2] = True
     chosen[-1:] = True
     parts = np.split(chosen, np.cumsum(widths)[:-1], axis=1)
-    return {
+    return rows | {
         name: np.where(part.reshape(values.shape), values, rows[name])
         for (name, values), part in zip(changed.items(), parts, strict=True)
     }

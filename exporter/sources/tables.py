@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from exporter.arrays import Array, Rows
-from exporter.boosters import lightgbm_booster, lightgbm_thresholds
+from exporter.boosters import lightgbm_booster, lightgbm_thresholds, spread
 from exporter.errors import SourceError
 from exporter.normalisation import Normalisation
 from exporter.sources.estimators import parts
@@ -102,7 +102,7 @@ def _thresholds(estimator: BaseEstimator) -> dict[int, tuple[float, ...]] | None
     for part in parts(estimator):
         for column, threshold in _splits(part):
             found[column].add(threshold)
-    return {column: tuple(sorted(values)[:_MOST_THRESHOLDS]) for column, values in found.items()} or None
+    return {column: spread(sorted(values), _MOST_THRESHOLDS) for column, values in found.items()} or None
 
 
 def _splits(part: object) -> Iterator[tuple[int, float]]:

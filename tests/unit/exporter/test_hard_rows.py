@@ -81,6 +81,26 @@ def test_each_column_is_missing_once_and_all_are_at_last() -> None:
     assert gaps[-1].all()
 
 
+@pytest.mark.parametrize("sample_count", [3, 200])
+def test_each_column_of_a_wide_table_is_missing_alone_too(sample_count: int) -> None:
+    wide = Input("features", "float32", (60,))
+    named = Input("kind", TEXT, (1,), categories=("red",))
+    rows = kinds(wide, named, features=np.ones((sample_count, 60), np.float32), kind=_reds(sample_count))
+    gaps = np.isnan(rows["missing values"]["features"])
+    assert {tuple(row) for row in gaps} >= {tuple(row) for row in np.eye(60, dtype=bool)}
+    assert len(rows["missing values"]["kind"]) == len(gaps)
+
+
+def _reds(count: int) -> np.ndarray:
+    return np.full((count, 1), "red", object)
+
+
+def test_of_very_many_columns_so_many_are_missing_alone_that_the_rows_stay_few() -> None:
+    gaps = np.isnan(kinds(Input("features", "float32", (5000,)))["missing values"]["features"])
+    assert len(gaps) == 514
+    assert gaps.any(axis=0).all()
+
+
 def test_of_a_table_with_a_tensor_a_column_each_column_is_missing_alone() -> None:
     rows = kinds(*(Input(name, "float32", (1,)) for name in "abc"), WORDS)["missing values"]
     gaps = np.isnan(np.concatenate([rows[name] for name in "abc"], axis=1))

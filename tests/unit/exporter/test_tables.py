@@ -53,6 +53,15 @@ def test_trees_that_read_the_table_tell_their_thresholds() -> None:
     assert {threshold for values in given.thresholds.values() for threshold in values} <= {2.5, 25.0}
 
 
+def test_of_many_thresholds_those_that_are_tried_reach_from_end_to_end() -> None:
+    rows = np.arange(1000.0)[:, None]
+    (given,) = table_inputs(DecisionTreeClassifier(random_state=0).fit(rows, np.arange(1000) % 2), {})
+    assert given.thresholds is not None
+    assert len(given.thresholds[0]) <= 100
+    assert given.thresholds[0][0] < 10
+    assert given.thresholds[0][-1] > 980
+
+
 def test_trees_behind_a_scaler_tell_none_because_their_columns_are_others() -> None:
     model = make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0)).fit(ROWS, CLASSES)
     assert table_inputs(model, {})[0].thresholds is None
