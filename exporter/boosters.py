@@ -16,6 +16,7 @@ from exporter.sources.inputs import Input
 if TYPE_CHECKING:
     # Whoever gives one has brought the framework in.
     from lightgbm import Booster
+    from xgboost import Booster as XGBoostBooster
 
 # The newest that onnxmltools 1.16 writes for trees without a warning.
 MLTOOLS_OPSET = 15
@@ -25,8 +26,8 @@ NO_CATEGORIES = (
     " OneHotEncoder(sparse_output=False) and train anew"
 )
 _MOST_THRESHOLDS = 60
-# Where LightGBM's scikit-learn classes keep their trees.
-LIGHTGBM_BOOSTER = "_Booster"
+# Where the scikit-learn classes of LightGBM and XGBoost keep their trees.
+BOOSTER = "_Booster"
 # In the text of a LightGBM model.
 _SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
 _THRESHOLDS = re.compile(r"^threshold=(.*)$", re.MULTILINE)
@@ -73,6 +74,23 @@ def round_down(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(below, np.float64)
 
 
+def xgboost_booster(part: object) -> "XGBoostBooster | None":
+    """The trees of a fitted model of XGBoost's scikit-learn classes; None where it has none."""
+    found: XGBoostBooster | None = getattr(part, BOOSTER, None) if package_of(part) == "xgboost" else None
+    return None if getattr(part, "booster", None) == "gblinear" else found
+
+
+def xgboost_thresholds(booster: "XGBoostBooster") -> dict[int, tuple[float, ...]]:
+    """Where an XGBoost model splits numbers: column -> thresholds."""
+    found: dict[int, set[float]] = defaultdict(set)
+    names = booster.feature_names or [f"f{column}" for column in range(booster.num_features())]
+    trees = booster.trees_to_dataframe()
+    splits = trees[trees["Feature"] != "Leaf"]
+    for name, threshold in zip(splits["Feature"], splits["Split"], strict=True):
+        found[names.index(name)].add(float(threshold))
+    return {column: tuple(sorted(values)) for column, values in found.items()}
+
+
 def rounded_text(text: str) -> str:
     """The text of a LightGBM model with its thresholds rounded down."""
 
@@ -86,7 +104,7 @@ def rounded_text(text: str) -> str:
 
 def lightgbm_booster(part: object) -> "Booster | None":
     """The trees of a fitted model of LightGBM's scikit-learn classes; of anything else None."""
-    found: Booster | None = getattr(part, LIGHTGBM_BOOSTER, None) if package_of(part) == "lightgbm" else None
+    found: Booster | None = getattr(part, BOOSTER, None) if package_of(part) == "lightgbm" else None
     return found
 
 

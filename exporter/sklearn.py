@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from exporter.arrays import Array
 from exporter.errors import SourceError
 from exporter.graph import OPSET, finish, graph_name
-from exporter.sklearn_converters import CONVERTERS, INTEGER_FLAGS, SHAPES, register_boosters
+from exporter.sklearn_converters import CONVERTERS, INTEGER_FLAGS, SCALERS, SHAPES, register_boosters
 
 __all__ = [
     "CONVERTER",
@@ -40,12 +40,14 @@ def convert(
     opset: int = OPSET,
     edit: Callable[[onnx.ModelProto], None] | None = None,
     integer_flags: bool = True,
+    scales_in_steps: bool = True,
 ) -> bytes:
     """The graph of a fitted estimator whose inputs are like the arrays of `inputs`: name -> [N, columns].
 
     Each becomes an input of the graph under `graph_name(name)`. The outputs are named in skl2onnx's order: label and
     probabilities of a classifier, the number of a regressor. None leaves an output out.
-    `edit` mends the graph before it is finished; `integer_flags` writes histogram boosting's booleans as integers.
+    `edit` mends the graph before it is finished; `integer_flags` writes histogram boosting's booleans as integers;
+    `scales_in_steps` scales as `sklearn_scalers.py` has it.
     """
     register_boosters()
     types = [(name, _type_of(name, values)) for name, values in inputs.items()]
@@ -57,7 +59,9 @@ def convert(
         initial_types=types,
         options=known,
         target_opset={"": opset, "ai.onnx.ml": ML_OPSET},
-        custom_conversion_functions=CONVERTERS | (INTEGER_FLAGS if integer_flags else {}),
+        custom_conversion_functions=CONVERTERS
+        | (INTEGER_FLAGS if integer_flags else {})
+        | (SCALERS if scales_in_steps else {}),
         custom_shape_calculators=dict(SHAPES),
     )
     if edit is not None:

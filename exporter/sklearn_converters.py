@@ -24,6 +24,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from exporter.arrays import Array
+from exporter.sklearn_scalers import IN_STEPS, convert_in_steps
 
 Converter: TypeAlias = Callable[[Scope, Operator, ModelComponentContainer], None]
 
@@ -84,6 +85,7 @@ INTEGER_FLAGS: dict[type, Converter] = {
     HistGradientBoostingClassifier: _histogram_trees,
     HistGradientBoostingRegressor: _histogram_trees,
 }
+SCALERS: dict[type, Converter] = dict.fromkeys(IN_STEPS, convert_in_steps)
 SHAPES: dict[type, Callable[[Operator], None]] = {ZeroIsMissing: _same_shape}
 
 

@@ -20,14 +20,15 @@ from sklearn.ensemble import (
 )
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, RobustScaler, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
 
-from exporter.boosters import LIGHTGBM_BOOSTER, lightgbm_booster, round_down, rounded_text
+from exporter.boosters import BOOSTER, lightgbm_booster, round_down, rounded_text
 from exporter.sklearn_converters import ZeroIsMissing
 from exporter.sklearn_missing import takes_missing
+from exporter.sklearn_scalers import IN_STEPS
 from exporter.sources.estimators import package_of, parts
 
-SCALERS = (StandardScaler, MaxAbsScaler, RobustScaler)
+SCALERS = (StandardScaler, *IN_STEPS)
 # scikit-learn's default, and the same in the words of the graph's tokenizer, whose \w is of ASCII alone.
 _USUAL_PATTERN, _TWO_LETTERS = r"(?u)\b\w\w+\b", r"[\p{L}\p{N}_][\p{L}\p{N}_]+"
 _HISTOGRAMS = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
@@ -39,6 +40,7 @@ class Remedy(StrEnum):
 
     ROUNDED = "the trees' float64 thresholds rounded down to float32, which sends every float32 value the same way"
     DIVIDED = "scaling by division, as scikit-learn does: a product with the inverse moves values over thresholds"
+    STEPPED = "scaling in float64, rounded after each step, as scikit-learn does"
     UNFLATTENED = "a vote with flatten_transform=False, which its transform alone would show"
     ZEROS_MISSING = "zeros before XGBoost made missing, as it reads the sparse matrix of the pipeline"
     LOWERED = "lower case by the locale C, which every machine has"
@@ -56,8 +58,10 @@ def _remedies(copy: BaseEstimator) -> Iterator[Remedy]:
     found = list(parts(copy))
     if any(_round_thresholds(part) for part in found):
         yield Remedy.ROUNDED
-    if any(isinstance(part, SCALERS) for part in found):
+    if any(isinstance(part, StandardScaler) for part in found):
         yield Remedy.DIVIDED
+    if any(isinstance(part, IN_STEPS) for part in found):
+        yield Remedy.STEPPED
     if any(_unflatten(part) for part in found):
         yield Remedy.UNFLATTENED
     if any(isinstance(part, CountVectorizer) and (part.lowercase or part.stop_words) for part in found):
@@ -93,7 +97,7 @@ def options(estimator: BaseEstimator, chosen: Collection[Remedy]) -> dict[int, M
             found[id(part)]["locale"] = "C"
         if Remedy.SPLIT in chosen and _splits_as_usual(part):
             found[id(part)]["tokenexp"] = _TWO_LETTERS
-        if Remedy.DIVIDED in chosen and isinstance(part, SCALERS):
+        if Remedy.DIVIDED in chosen and isinstance(part, StandardScaler):
             found[id(part)]["div"] = "div"
     return {**found}
 
@@ -120,7 +124,7 @@ def _round_booster(part: object) -> bool:
     booster = lightgbm_booster(part)
     if booster is None:
         return False
-    vars(part)[LIGHTGBM_BOOSTER] = type(booster)(model_str=rounded_text(booster.model_to_string()))
+    vars(part)[BOOSTER] = type(booster)(model_str=rounded_text(booster.model_to_string()))
     return True
 
 

@@ -75,6 +75,7 @@ def _graph(estimator: BaseEstimator, chosen: Collection[sklearn_remedies.Remedy]
         options=sklearn_remedies.options(changed, chosen),
         edit=partial(send_missing, estimator=changed) if sends else None,
         integer_flags=sklearn_remedies.Remedy.INTEGERS in chosen,
+        scales_in_steps=sklearn_remedies.Remedy.STEPPED in chosen,
     )
 
 

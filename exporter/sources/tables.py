@@ -4,8 +4,7 @@ Columns have names where it was fitted on a table. Which of them are texts is kn
 categories; the thresholds of every tree that reads the table as it is are known as well.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -15,14 +14,13 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from exporter.arrays import Array, Rows
-from exporter.boosters import lightgbm_booster, lightgbm_thresholds, spread
 from exporter.errors import SourceError
 from exporter.normalisation import Normalisation
 from exporter.sources.estimators import parts
 from exporter.sources.inputs import TEXT, Input
+from exporter.sources.splits import thresholds_of
 
 _VECTORISERS = (CountVectorizer, HashingVectorizer)
-_MOST_THRESHOLDS = 100
 
 
 def reads_texts(estimator: BaseEstimator) -> bool:
@@ -49,7 +47,7 @@ def table_inputs(estimator: BaseEstimator, samples: Rows) -> tuple[Input, ...]:
     width = values.shape[1] if values.ndim > 1 else 1
     dtype = TEXT if values.dtype.kind in "OUS" else str(values.dtype)
     found = Input(
-        "features", dtype, (width,), thresholds=_thresholds(estimator), typical=_typical(estimator, width), large=1e2
+        "features", dtype, (width,), thresholds=thresholds_of(estimator), typical=_typical(estimator, width), large=1e2
     )
     return (found,)
 
@@ -94,31 +92,6 @@ def _vocabulary(estimator: BaseEstimator) -> tuple[str, ...]:
     return tuple(getattr(_first(estimator), "vocabulary_", ()))[:2000]
 
 
-def _thresholds(estimator: BaseEstimator) -> dict[int, tuple[float, ...]] | None:
-    """Of trees that read the table as it is: behind a step of a pipeline the columns are others."""
-    if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
-        return None
-    found: dict[int, set[float]] = defaultdict(set)
-    for part in parts(estimator):
-        for column, threshold in _splits(part):
-            found[column].add(threshold)
-    return {column: spread(sorted(values), _MOST_THRESHOLDS) for column, values in found.items()} or None
-
-
-def _splits(part: object) -> Iterator[tuple[int, float]]:
-    if hasattr(part, "tree_"):
-        tree = part.tree_
-        for column, threshold in zip(tree.feature, tree.threshold, strict=True):
-            if column >= 0:
-                yield int(column), float(threshold)
-    if (booster := lightgbm_booster(part)) is not None:
-        for column, thresholds in lightgbm_thresholds(booster).items():
-            yield from ((column, threshold) for threshold in thresholds)
-    for predictor in (p for stage in getattr(part, "_predictors", ()) for p in stage):
-        for node in predictor.nodes[predictor.nodes["is_leaf"] == 0]:
-            yield int(node["feature_idx"]), float(node["num_threshold"])
-
-
 def _typical(estimator: BaseEstimator, width: int) -> tuple[tuple[float, float], ...]:
     """Where a scaler or an imputer found the columns, or where the trees split them."""
     first = _first(estimator)
@@ -126,7 +99,7 @@ def _typical(estimator: BaseEstimator, width: int) -> tuple[tuple[float, float],
     if centre is not None and np.shape(centre) == (width,):
         spreads = np.ones(width) if spread is None or np.shape(spread) != (width,) else spread
         return tuple((float(c), float(s)) for c, s in zip(centre, spreads, strict=True))
-    known = _thresholds(estimator) or {}
+    known = thresholds_of(estimator) or {}
     if not known:
         return ((0.0, 1.0),)
     return tuple(_middle(known.get(column, ())) for column in range(width))

@@ -6,7 +6,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from xgboost import XGBClassifier
 
@@ -131,4 +131,8 @@ def test_known_causes_are_told_of_the_estimators_that_have_them(sparse: Pipeline
     assert "OneHotEncoder(sparse_output=False)" in hazards(sparse)[0]
     scaled = make_pipeline(StandardScaler(), RandomForestClassifier(2)).fit(ROWS, CLASSES)
     assert "leave the scaler out" in hazards(scaled)[0]
+    assert (
+        "leave the scaler out"
+        in hazards(make_pipeline(MinMaxScaler(), RandomForestClassifier(2)).fit(ROWS, CLASSES))[0]
+    )
     assert hazards(LogisticRegression().fit(ROWS, CLASSES)) == ()

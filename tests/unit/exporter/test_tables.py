@@ -62,11 +62,6 @@ def test_of_many_thresholds_those_that_are_tried_reach_from_end_to_end() -> None
     assert given.thresholds[0][-1] > 980
 
 
-def test_trees_behind_a_scaler_tell_none_because_their_columns_are_others() -> None:
-    model = make_pipeline(StandardScaler(), DecisionTreeClassifier(random_state=0)).fit(ROWS, CLASSES)
-    assert table_inputs(model, {})[0].thresholds is None
-
-
 def test_a_vectoriser_reads_texts_made_of_its_vocabulary() -> None:
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["red day", "green day"] * 2, CLASSES)
     (given,) = table_inputs(model, {})
