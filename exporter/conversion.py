@@ -19,6 +19,8 @@ _RESULT, _REFUSAL, _GRAPH = "result.json", "refusal.json", "graph.onnx"
 _REFUSALS: Mapping[str, type[ExportError]] = {kind.__name__: kind for kind in (SourceError, GraphError, ParityError)}
 REFUSED = "the source refuses them"
 LEFT_OUT = "left out by --without"
+# The kind of rows that have as many tokens as a service gives.
+LONGEST = "longest"
 LEFT_NOTHING = "the converter ended as if all were well and left no result that can be read"
 # How Python, C++, PyTorch and TensorFlow say that they asked for more memory than they may have.
 _OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "not enough memory", "OOM when allocating", "Cannot allocate memory")
@@ -53,6 +55,8 @@ class Request:
     stated: tuple[Stated, ...] = ()
     # Input -> smallest and largest whole number that it takes.
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    # Input -> the most tokens that a service gives it.
+    lengths: Mapping[str, int] = field(default_factory=dict)
     trust_code: bool = False
     one_row_at_a_time: bool = False
     # Modules to import first: they register the layers that a file needs.

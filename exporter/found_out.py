@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from argosy.v1 import manifest_pb2 as pb
-from exporter.conversion import REFUSED, Conversion, Stated
+from exporter.conversion import LONGEST, REFUSED, Conversion, Stated
 from exporter.errors import ManifestError
 from exporter.graph import opset_of, parameter_count, parse
 from exporter.manifest import CLASS_ROLES
@@ -40,6 +40,13 @@ def stated_inputs(described: Iterable[pb.TensorSpec]) -> Iterator[Stated]:
         yield Stated(spec.name, words.get(spec.data_type, ""), shape)
 
 
+def token_lengths(described: pb.ModelManifest) -> dict[str, int]:
+    """The inputs that a service gives tokens, and how many at most."""
+    tokens = described.text.tokens
+    named = (tokens.ids_input, tokens.mask_input, tokens.types_input)
+    return {name: tokens.max_tokens for name in named if name and tokens.max_tokens}
+
+
 def described_manifest(
     described: pb.ModelManifest, conversion: Conversion, report: pb.ParityReport, mended: Told, columns: Sequence[str]
 ) -> pb.ModelManifest:
@@ -57,6 +64,7 @@ def described_manifest(
     _fill_in_preprocessing(manifest, conversion, columns)
     _check_columns(manifest, conversion.findings.columns)
     _close_columns(manifest, conversion)
+    _check_length(manifest, conversion)
     if (scaled := conversion.findings.normalisation) is not None:
         manifest.normalizations.add(input=inputs[0].name, scale=scaled.scale, mean=scaled.mean, std=scaled.std)
     return manifest
@@ -183,6 +191,16 @@ def _close_columns(manifest: pb.ModelManifest, conversion: Conversion) -> None:
             " answer them with anything: train with handle_unknown='ignore' or 'use_encoded_value', or with the encoder"
             f" on the columns themselves ({refused[0].reason})"
         )
+
+
+def _check_length(manifest: pb.ModelManifest, conversion: Conversion) -> None:
+    """A service cuts texts at the tokens that are stated: ManifestError where the source does not take so many."""
+    for found in conversion.not_applicable:
+        if found.kind == LONGEST and found.reason.startswith(REFUSED):
+            raise ManifestError(
+                f"text.tokens.max_tokens is {manifest.text.tokens.max_tokens}: {found.reason}; state as many as it"
+                " takes"
+            )
 
 
 def _is_one_tensor(manifest: pb.ModelManifest) -> bool:

@@ -18,10 +18,10 @@ from exporter.apart import Apart
 from exporter.arrays import Array
 from exporter.chain import Part, convert_part, other_ways, preceding
 from exporter.comparison import Outcome, compare_all
-from exporter.conversion import Conversion, Request
+from exporter.conversion import LONGEST, Conversion, Request
 from exporter.detections import check_detections
 from exporter.errors import ManifestError, ParityError, SourceError
-from exporter.found_out import check_labels, described_manifest, stated_inputs
+from exporter.found_out import check_labels, described_manifest, stated_inputs, token_lengths
 from exporter.judge import judged
 from exporter.k_fold import CANNOT_BE_FITTED, Ask, k_fold
 from exporter.labelled import Labelled
@@ -116,7 +116,8 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
     _add_figures(manifest, order, proven, labelled)
     if not manifest.version:
         manifest.version = next_version(models_dir, manifest.name)
-    compared = kept([Comparison(rows.rows, rows.answers) for rows in conversion.row_sets])
+    # The longest rows would make the file a large one.
+    compared = kept([Comparison(rows.rows, rows.answers) for rows in conversion.row_sets if rows.kind != LONGEST])
     files = {**order.files, PARITY_FILE: compared, **({} if labelled is None else kept_labelled(labelled))}
     return Export(publish(manifest, conversion.graph, files, models_dir, order.key), manifest)
 
@@ -198,8 +199,14 @@ def _requests(order: Order) -> list[Request]:
     ]
     stated = tuple(stated_inputs(order.described.inputs))
     masked = how_padded(order.described.text.tokens, one_row=order.one_row_at_a_time)
-    requests[0] = replace(requests[0], stated=stated, ranges=order.ranges, masked=masked)
-    requests[0] = replace(requests[0], normalisation=order.normalisation)
+    requests[0] = replace(
+        requests[0],
+        stated=stated,
+        ranges=order.ranges,
+        lengths=token_lengths(order.described),
+        masked=masked,
+        normalisation=order.normalisation,
+    )
     requests[-1] = replace(requests[-1], output_names=_own_outputs(order))
     return requests
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from exporter.arrays import Array, Rows
+from exporter.conversion import LONGEST
 from exporter.errors import SourceError
 from exporter.sources.inputs import Input
 
@@ -21,6 +22,8 @@ _MOST_THRESHOLD_ROWS = 512
 # Of a table those that change alone; the rest changes with others.
 _MOST_COLUMNS = 512
 _SEQUENCE, _SIDE = 8, 32
+# What is longer takes too long to ask, and these are few because they are long.
+_MOST_TOKENS, _LONGEST_ROWS = 512, 4
 _LONG_TEXT = 3000
 _WORDS_A_TEXT = 100
 _WORDS = (
@@ -56,8 +59,13 @@ _ODD_TEXTS = (
 _Change = Callable[[Input, Array], Array | None]
 
 
-def row_sets(inputs: Sequence[Input], samples: Rows) -> Iterator[tuple[str, dict[str, Array]]]:
-    """(kind, rows): the samples or ordinary rows first, then one set a hard kind that the inputs have."""
+def row_sets(
+    inputs: Sequence[Input], samples: Rows, lengths: Mapping[str, int] | None = None
+) -> Iterator[tuple[str, dict[str, Array]]]:
+    """(kind, rows): the samples or ordinary rows first, then one set a hard kind that the inputs have.
+
+    `lengths` are the most tokens that an input will be given: input -> how many.
+    """
     random = np.random.default_rng(0)
     base = dict(samples) or {entry.name: _ordinary(entry, random) for entry in inputs}
     yield SAMPLES if samples else ORDINARY, base
@@ -73,6 +81,9 @@ def row_sets(inputs: Sequence[Input], samples: Rows) -> Iterator[tuple[str, dict
             {entry.name: _resized(entry, head[entry.name], lambda size: max(size // 2, 1)) for entry in inputs},
         )
         yield _LONG, {entry.name: _resized(entry, head[entry.name], lambda size: size * 2 + 1) for entry in inputs}
+    if lengths and max(lengths.values()) <= _MOST_TOKENS and any(entry.dynamic_axes for entry in inputs):
+        few = {name: values[:_LONGEST_ROWS] for name, values in head.items()}
+        yield LONGEST, {entry.name: _of_length(entry, few[entry.name], lengths.get(entry.name, 0)) for entry in inputs}
 
 
 def _ordinary(entry: Input, random: np.random.Generator) -> Array:
@@ -175,7 +186,7 @@ _CHANGES: Mapping[str, _Change] = {
     "long texts": _long,
 }
 # Every kind of hard rows that there is.
-KINDS = (*_CHANGES, _THRESHOLDS, _SHORT, _LONG)
+KINDS = (*_CHANGES, _THRESHOLDS, _SHORT, _LONG, LONGEST)
 # Of these kinds, those that only columns of texts have.
 OF_TEXTS = frozenset(("unseen texts", "empty texts", "long texts"))
 # A row that changes everywhere hides what one column does to the others: these change one column a row.
@@ -222,6 +233,10 @@ def _at_thresholds(inputs: Sequence[Input], base: Rows, random: np.random.Genera
         below, above = np.nextafter(near, -np.inf, dtype=near.dtype), np.nextafter(near, np.inf, dtype=near.dtype)
         target[3 * position : 3 * position + 3, column] = (below, near, above)
     return rows
+
+
+def _of_length(entry: Input, rows: Array, length: int) -> Array:
+    return _resized(entry, rows, lambda size: length or size)
 
 
 def _resized(entry: Input, rows: Array, size_of: Callable[[int], int]) -> Array:

@@ -179,7 +179,7 @@ def _rows_made(source: Source, request: Request, samples: Rows) -> tuple[list[In
     if request.normalisation is not None:
         inputs = with_typical(inputs, request.normalisation)
     rows = {entry.name: as_declared(samples[entry.name], entry) for entry in inputs} if samples else {}
-    kinds = list(open_texts_alone(inputs, source.findings.categories, row_sets(inputs, rows)))
+    kinds = list(open_texts_alone(inputs, source.findings.categories, row_sets(inputs, rows, request.lengths)))
     return inputs, [*kinds, *(() if request.masked is None else padding_kinds(kinds[0][1], request.masked))]
 
 

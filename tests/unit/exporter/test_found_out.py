@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from argosy.v1 import manifest_pb2 as pb
-from exporter.conversion import REFUSED, Conversion, Findings, NotApplicable, Provenance, RowSet
+from exporter.conversion import LONGEST, REFUSED, Conversion, Findings, NotApplicable, Provenance, RowSet
 from exporter.errors import ManifestError
-from exporter.found_out import described_manifest
+from exporter.found_out import described_manifest, token_lengths
 from exporter.mended import told_of
 from exporter.parity import DEFAULT_TOLERANCE
 from exporter.signature import finish
@@ -48,6 +48,21 @@ def test_a_column_that_takes_any_text_stays_open() -> None:
 def test_a_source_that_refuses_the_unknown_and_does_not_tell_what_it_knows_is_refused() -> None:
     with pytest.raises(ManifestError, match="does not tell which it knew"):
         manifest(REFUSAL)
+
+
+def test_more_tokens_than_the_source_takes_are_refused() -> None:
+    with pytest.raises(ManifestError, match="max_tokens is 0: the source refuses them: IndexError"):
+        manifest(NotApplicable(LONGEST, f"{REFUSED}: IndexError: index out of range"))
+
+
+def test_tokens_that_the_user_leaves_out_refuse_nothing() -> None:
+    assert manifest(NotApplicable(LONGEST, "left out by --without")).name == "kind"
+
+
+def test_the_inputs_that_take_tokens_have_the_stated_length() -> None:
+    tokens = pb.TokenReading(ids_input="ids", mask_input="mask", max_tokens=64)
+    assert token_lengths(pb.ModelManifest(text=pb.TextPreprocessing(tokens=tokens))) == {"ids": 64, "mask": 64}
+    assert token_lengths(pb.ModelManifest()) == {}
 
 
 def test_unseen_texts_that_the_user_leaves_out_refuse_nothing() -> None:

@@ -43,6 +43,16 @@ def test_what_varies_in_length_is_tried_at_half_and_at_twice_its_length() -> Non
     assert lengths == {"ordinary": 8, "zeros": 8, "large": 8, "short": 4, "long": 17}
 
 
+def test_tokens_are_tried_at_the_length_that_a_service_cuts_at() -> None:
+    mask = replace(IDS, name="mask", whole_numbers=(0, 1))
+    found = dict(row_sets([IDS, mask], {}, {"ids": 200, "mask": 200}))
+    assert {name: rows.shape for name, rows in found["longest"].items()} == {"ids": (4, 200), "mask": (4, 200)}
+
+
+def test_tokens_without_end_are_not_tried() -> None:
+    assert "longest" not in dict(row_sets([IDS], {}, {"ids": 100_000}))
+
+
 def test_an_image_of_any_size_is_tried_in_other_sizes_of_both_sides() -> None:
     shapes = {kind: rows["image"].shape[1:] for kind, rows in kinds(IMAGE).items()}
     assert (shapes["ordinary"], shapes["short"], shapes["long"]) == ((3, 32, 32), (3, 16, 16), (3, 65, 65))
