@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from exporter.__main__ import main
+from exporter.manifest import from_yaml
+from exporter.parity_rows import PARITY_FILE, read
 
 DESCRIPTION = """
 description: Which class four numbers are of.
@@ -177,3 +180,31 @@ joblib.dump(LogisticRegression().fit(rows, np.arange(40) % 3), sys.argv[1] + "/m
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stderr
     assert "framework: scikit-learn" in (folder / "models" / "tiny" / "1" / "model.yaml").read_text()
+
+
+TOKENS = """
+outputs: [{name: vector, meaning: the vector of a text, role: OUTPUT_ROLE_EMBEDDING}]
+text: {tokens: {ids_input: ids, max_tokens: 40}}
+"""
+
+
+def test_a_model_of_tokens_is_tried_at_the_length_that_a_service_cuts_at(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["looked_up"]),
+        helper.make_node("ReduceMax", ["looked_up"], ["vector"], axes=[1], keepdims=0),
+    ]
+    table = numpy_helper.from_array(np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32), "table")
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "tokens"])
+    vector = helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["batch", 3])
+    graph = helper.make_graph(nodes, "tokens", [ids], [vector], [table])
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7), tmp_path / "net.onnx"
+    )
+    (tmp_path / "about.yaml").write_text(TOKENS)
+    named = ["--name", "notes", "--task", "text-embedding", "--describe", str(tmp_path / "about.yaml")]
+    where = ["--range", "ids=0:8", "--output", str(tmp_path / "models")]
+    assert main([str(tmp_path / "net.onnx"), *named, *where]) == 0
+    manifest = from_yaml((tmp_path / "models" / "notes" / "1" / "model.yaml").read_text())
+    assert [kind.row_count for kind in manifest.parity.kinds if kind.kind == "longest"] == [4]
+    kept = read((tmp_path / "models" / "notes" / "1" / PARITY_FILE).read_bytes())
+    assert max(compared.rows["ids"].shape[1] for compared in kept) < 40

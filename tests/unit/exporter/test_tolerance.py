@@ -1,18 +1,23 @@
 """What is allowed unless stated: little of outputs that are small, nothing of classes, all kinds together."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
 from argosy.v1 import manifest_pb2 as pb
+from exporter.__main__ import main as export
 from exporter.comparison import Outcome, compare_all
 from exporter.conversion import Conversion, Provenance, RowSet
 from exporter.errors import ParityError
 from exporter.independence import require_independent
+from exporter.optimise_model import main as optimise
 from exporter.parity import DEFAULT_TOLERANCE, Tolerance, merge
-from exporter.recheck import stated_tolerance
+from exporter.parity_rows import PARITY_FILE, Comparison, kept
+from exporter.publish import publish
+from exporter.recheck import recheck, stated_tolerance
 from exporter.signature import finish
 from exporter.verify import compare
 
@@ -118,3 +123,41 @@ def test_merged_reports_allow_their_other_classes_once() -> None:
     ] * 2
     assert not merge(reports, Tolerance(disagreeing_labels=3)).passed
     assert merge(reports, Tolerance(disagreeing_labels=4)).passed
+
+
+def published(tiny, models: Path) -> Path:
+    """A version whose output is called a class, with kept answers that are others within the tolerance."""
+    draft = tiny.draft()
+    draft.ClearField("labels")
+    draft.ClearField("table")
+    draft.tasks[:] = [pb.TASK_IMAGE_EMBEDDING]
+    draft.image.input = "features"
+    draft.outputs[0].role = pb.OUTPUT_ROLE_CLASSES
+    draft.parity.outputs[0].absolute_tolerance = 1
+    kept_rows = kept([Comparison({"features": tiny.rows}, {"probabilities": 1 - tiny.reference()})])
+    return publish(draft, tiny.graph(), {PARITY_FILE: kept_rows}, models)
+
+
+def test_another_class_is_seen_when_a_version_is_verified(tiny, tmp_path: Path) -> None:
+    assert "rows with another class" in recheck(published(tiny, tmp_path)).failure
+
+
+def test_another_class_is_seen_when_a_version_is_optimised(
+    tiny, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published(tiny, tmp_path)
+    stated = ["--unlabelled", "--absolute-tolerance", "1", "--models-dir", str(tmp_path)]
+    assert optimise(["tiny", "--opset", "20", *stated]) == 1
+    assert "rows with another class" in capsys.readouterr().err
+
+
+def test_another_class_is_seen_when_a_model_is_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "net.onnx").write_bytes(scaled(1))
+    np.savez(tmp_path / "rows.npz", x=np.array([[1.0], [2049.0]], np.float32))  # 2049 is 2048 in fp16
+    described = "outputs: [{name: y, meaning: a class, role: OUTPUT_ROLE_CLASSES}]\nimage: {input: x}\n"
+    (tmp_path / "about.yaml").write_text(described)
+    named = ["--name", "m", "--task", "image-embedding", "--describe", str(tmp_path / "about.yaml")]
+    rows = ["--samples", str(tmp_path / "rows.npz"), "--without", "large"]
+    fp16 = ["--fp16", "--unlabelled", "--absolute-tolerance", "1", "--output", str(tmp_path / "models")]
+    assert export([str(tmp_path / "net.onnx"), *named, *rows, *fp16]) == 1
+    assert "1 of 2 rows with another class" in capsys.readouterr().err
