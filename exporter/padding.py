@@ -46,8 +46,9 @@ def require_unread_padding(conversion: Conversion, class_outputs: Collection[str
 
 def _compare(alone: Rows, padded: Rows, class_outputs: Collection[str], tolerance: Tolerance, who: str) -> None:
     """`padded` has the answers to as many whole texts first."""
+    allowed = tolerance.fitted([alone], class_outputs)
     for name, expected in alone.items():
-        worst, count = WorstError(name, tolerance, name in class_outputs), len(expected)
+        worst, count = WorstError(name, allowed, has_classes=name in class_outputs), len(expected)
         own = padded[name][-count:][tuple(slice(size) for size in expected.shape)]
         worst.add(range(count), own, expected)
         if not worst.within or len(padded[name]) != 2 * count:

@@ -59,8 +59,9 @@ def test_an_image_of_any_size_is_tried_in_other_sizes_of_both_sides() -> None:
 
 
 def test_every_kind_of_hard_rows_has_its_name_in_one_list() -> None:
-    tried = [kind for entry in (TABLE, WORDS, IMAGE) for kind in kinds(entry) if kind != ORDINARY]
-    assert set(tried) == set(KINDS)
+    tried = {kind for entry in (TABLE, WORDS, IMAGE) for kind in kinds(entry)}
+    tried |= {kind for kind, _ in row_sets([IDS], {}, {"ids": 16})}
+    assert tried == {ORDINARY, *KINDS}
 
 
 def test_whole_numbers_stay_in_their_range_in_every_kind() -> None:
