@@ -24,7 +24,7 @@ from tests.contract.harness import (
     spec,
     tensor,
 )
-from tests.contract.memory import NEEDS_PEAKS, begin_peak, peak_bytes
+from tests.peaks import NEEDS_PEAKS, begin_peak, peak_bytes
 from tests.raw_http2 import RawConnection, framed
 
 RESOURCE_EXHAUSTED = str(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])

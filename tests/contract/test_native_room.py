@@ -24,8 +24,8 @@ from tests.contract.harness import (
     embed,
     raw_infer,
 )
-from tests.contract.memory import NEEDS_PEAKS, begin_peak, peak_bytes
 from tests.contract.test_stream import working
+from tests.peaks import NEEDS_PEAKS, begin_peak, peak_bytes
 from tests.raw_http2 import RawConnection, framed
 
 LIMIT_BYTES = 4 << 20

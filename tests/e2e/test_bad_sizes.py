@@ -8,7 +8,6 @@ router's code, refuses without ErrorInfo (README, Limits).
 import gzip
 import zlib
 from functools import cache
-from pathlib import Path
 
 import grpc
 import psutil
@@ -18,6 +17,7 @@ from services.runtime.fronts import PORTABLE
 from tests.e2e import traffic as t
 from tests.e2e.calls import Refusal, call, check_form, raw_reason, refusal_of, refused
 from tests.e2e.conftest import Target
+from tests.peaks import begin_peak, peak_bytes
 from tests.raw_http2 import RawConnection, framed
 
 LIMIT_BYTES = 64 << 20
@@ -84,7 +84,7 @@ def test_a_message_as_large_as_the_limit_is_read(target: Target) -> None:
 
 @pytest.mark.parametrize("metadata", [NO_HEADERS, BOTH_HEADERS], ids=["model in body", "model and version in header"])
 def test_a_gzip_bomb_is_refused_and_costs_less_memory_than_twice_the_limit(target: Target, metadata: Metadata) -> None:
-    before = {pid: fresh_peak(pid) for pid in pids(target, "vision")}
+    before = {pid: begin_peak(pid) for pid in pids(target, "vision")}
 
     with RawConnection(target.of_kind("vision").address) as raw:
         stream = raw.begin(t.VISION_CLASSIFY, [("grpc-encoding", "gzip"), *metadata])
@@ -97,7 +97,7 @@ def test_a_gzip_bomb_is_refused_and_costs_less_memory_than_twice_the_limit(targe
     assert raw_reason(answer) == ("" if is_grpcio else "MESSAGE_TOO_LARGE")
     assert is_grpcio or str(LIMIT_BYTES) in answer["grpc-message"]
     for pid, rss_bytes in before.items():
-        assert status_bytes(pid, "VmHWM") - rss_bytes < 2 * LIMIT_BYTES
+        assert peak_bytes(pid) - rss_bytes < 2 * LIMIT_BYTES
 
 
 def test_too_much_metadata_is_refused_and_the_connection_goes_on(target: Target) -> None:
@@ -116,7 +116,7 @@ def test_too_much_metadata_is_refused_and_the_connection_goes_on(target: Target)
 def test_a_huge_picture_in_a_small_file_is_refused_undecoded(target: Target) -> None:
     picture = t.classify(t.huge_png())
     pid = target.services["vision"].process.pid
-    before = fresh_peak(pid)
+    before = begin_peak(pid)
 
     error = refused(target.channel("vision"), t.VISION_CLASSIFY, picture)
 
@@ -124,7 +124,7 @@ def test_a_huge_picture_in_a_small_file_is_refused_undecoded(target: Target) -> 
     assert "400000000 pixels" in error.message
     assert "50000000" in error.message
     assert compute_us(error) < 50_000
-    assert status_bytes(pid, "VmHWM") - before < 8 * MEBIBYTE
+    assert peak_bytes(pid) - before < 8 * MEBIBYTE
 
 
 def of_size(size: int) -> bytes:
@@ -160,15 +160,3 @@ def pids(target: Target, kind: str) -> set[int]:
 def compute_us(error: Refusal) -> int:
     """How long the service had the batch, from the trailers."""
     return int(error.trailers["argosy-compute-us"])
-
-
-def status_bytes(pid: int, name: str) -> int:
-    """A line of /proc/PID/status in bytes: VmRSS is what is resident now, VmHWM the most that was."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
-
-
-def fresh_peak(pid: int) -> int:
-    """What is resident now, from where VmHWM begins anew. Source: the kernel's proc.rst on clear_refs."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-    return status_bytes(pid, "VmRSS")

@@ -10,7 +10,7 @@ import pytest
 
 from inference import grpc_service_pb2 as oip
 from tests.e2e.router.processes import RunningRouter, Start, has_retry_info, infer, reason, start_router
-from tests.e2e.test_bad_input import status_bytes
+from tests.peaks import peak_bytes
 
 HEAP_MB = 256
 HELD_S = 6.0
@@ -58,7 +58,7 @@ def test_more_than_the_heap_holds_is_ended_and_others_go_on(router: RunningRoute
         calls = [callers.submit(stub.ModelInfer, largest, timeout=30) for _ in range(16)]
         assert any(call.exception() is not None for call in calls)
     until_answered(router)
-    assert status_bytes(envoy.pid, "VmHWM") < 2 * HEAP_MB << 20
+    assert peak_bytes(envoy.pid) < 2 * HEAP_MB << 20
 
 
 def until_answered(router: RunningRouter) -> None:
