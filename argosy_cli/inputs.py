@@ -74,8 +74,13 @@ def read_rows(arguments: Sequence[str], columns: Sequence[manifest_pb2.TableColu
     return rows
 
 
+# As many bytes as a service takes.
+_MOST_CHARACTERS = 1 << 20
+
+
 def read_csv(path: str) -> Iterator[tuple[str, dict[str, str | None]]]:
     """`FILE:ROW` and the cells of each row, None where a row ends before the header does. Raises CliError."""
+    csv.field_size_limit(_MOST_CHARACTERS)
     reader = csv.DictReader(io.StringIO(read_utf8(path), newline=""))
     number = 0
     try:

@@ -7,6 +7,7 @@ is the service's to say.
 """
 
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,7 +118,7 @@ def _arrays(data: Path) -> dict[str, Array]:
         with np.load(data, allow_pickle=False) as archive:
             return {name: np.asarray(archive[name]) for name in archive.files}
     # TypeError: it is a single array, whatever its name says.
-    except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile):
+    except (EOFError, OSError, TypeError, ValueError, zipfile.BadZipFile, zlib.error):
         raise misuse(f"{data} cannot be read as .npz of plain arrays") from None
 
 

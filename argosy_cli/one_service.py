@@ -5,6 +5,7 @@ so that it is this one that answers, whatever else there is.
 """
 
 import asyncio
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -85,3 +86,5 @@ async def _served(kind: str, models_dir: Path, model: str, work: Callable[[str],
     finally:
         ending.begin()
         await child.drain()
+        # Whatever `work` still does ends as any other program.
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -40,7 +40,7 @@ def up(plan: FleetPlan, console: Console, *, all_logs: bool) -> None:
     try:
         asyncio.run(_up(plan, console, all_logs=all_logs))
     except asyncio.CancelledError:
-        console.print("drained")
+        say(console, "drained")
 
 
 async def _up(plan: FleetPlan, console: Console, *, all_logs: bool) -> None:
@@ -52,21 +52,23 @@ async def _up(plan: FleetPlan, console: Console, *, all_logs: bool) -> None:
         await asyncio.Event().wait()
 
 
+def say(console: Console, text: str, style: str = "") -> None:
+    """A terminal that has gone shows nothing, and what runs is drained all the same."""
+    # rich ends the program where a pipe has no reader.
+    with suppress(OSError, SystemExit):
+        console.print(text, style=style, soft_wrap=True)
+
+
 def report(console: Console, levels: Collection[str] | None) -> Report:
     """Show on the console what the processes say: lines of these levels, for a person; with None all, as they are."""
 
-    def say(text: str, style: str = "") -> None:
-        # A terminal that has gone shows nothing, and what runs is drained all the same.
-        with suppress(OSError):
-            console.print(text, style=style, soft_wrap=True)
-
     def line(name: str, text: str) -> None:
         if levels is None:
-            say(f"{name}: {text}")
+            say(console, f"{name}: {text}")
         elif log_fields(text).get("level", "") in levels:
-            say(f"{name}: {plain_line(text)}")
+            say(console, f"{name}: {plain_line(text)}")
 
     def restart(name: str, code: int, pause_s: float) -> None:
-        say(f"{name} ended with code {code}: starting it again in {pause_s:g} s", "yellow")
+        say(console, f"{name} ended with code {code}: starting it again in {pause_s:g} s", "yellow")
 
     return Report(line, restart)

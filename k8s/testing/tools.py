@@ -162,7 +162,7 @@ def resource_definitions() -> list[Path]:
 
 def write_whole(path: Path, text: str) -> None:
     """Nothing is at `path` before all of it is."""
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}")
     part.write_text(text)
     part.rename(path)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import structlog
 
 from services.router.admin import EnvoyError
-from services.router.config import ConfigError, FleetConfig, load_config, with_flags
+from services.router.config import LEAST_ENVOY_HEAP_MB, ConfigError, FleetConfig, load_config, with_flags
 from services.router.envoy import EnvoyProgram
 from services.router.router import Router
 from services.runtime.cpus import usable_cpus
@@ -53,7 +53,7 @@ async def _serve(config: FleetConfig, folder: Path, envoy_path: Path, log: Log) 
     program = EnvoyProgram(
         envoy_path,
         worker_threads=config.worker_threads or usable_cpus(),
-        max_heap_bytes=config.envoy_heap_bytes or usable_memory_bytes() // 2,
+        max_heap_bytes=config.envoy_heap_bytes or max(LEAST_ENVOY_HEAP_MB << 20, usable_memory_bytes() // 2),
     )
     await Router(config, folder, program, log).run(stop, _announce)
 

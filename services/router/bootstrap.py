@@ -27,8 +27,8 @@ from services.router.xds_types import ADS_CLUSTER, from_ads, http2_options, pack
 
 _MAX_CONNECTIONS = 10_000
 _HEAP = "envoy.resource_monitors.fixed_heap"
-# Calls that hold less than 2**20 bytes are not worth ending.
-_HEAVY_CALL_EXPONENT = 20
+# Calls that hold less than 2**16 bytes are never ended: as many as there may be hold little.
+_HEAVY_CALL_EXPONENT = 16
 
 
 def bootstrap_json(ads_path: str, admin_path: str, max_heap_bytes: int) -> str:
@@ -53,7 +53,8 @@ def bootstrap_json(ads_path: str, admin_path: str, max_heap_bytes: int) -> str:
 
 def _overload_manager(max_heap_bytes: int) -> OverloadManager:
     """Envoy holds a message while it looks for the model in it, and until it is answered, to send it again: callers can
-    fill the heap. First nothing new is taken; where that is not enough, the calls that hold most are ended.
+    fill the heap. The calls that hold most are ended first, so that the others go on, and nothing new is taken where
+    that is not enough. In this order: refused calls free nothing, and callers who hold much need not ever end.
     """
     return OverloadManager(
         refresh_interval=seconds(0.1),
@@ -61,8 +62,8 @@ def _overload_manager(max_heap_bytes: int) -> OverloadManager:
         buffer_factory_config=BufferFactoryConfig(minimum_account_to_track_power_of_two=_HEAVY_CALL_EXPONENT),
         actions=[
             _at_heap("shrink_heap", threshold=ThresholdTrigger(value=0.75)),
-            _at_heap("reset_high_memory_stream", scaled=ScaledTrigger(scaling_threshold=0.92, saturation_threshold=1)),
-            _at_heap("stop_accepting_requests", threshold=ThresholdTrigger(value=0.75)),
+            _at_heap("reset_high_memory_stream", scaled=ScaledTrigger(scaling_threshold=0.8, saturation_threshold=0.9)),
+            _at_heap("stop_accepting_requests", threshold=ThresholdTrigger(value=0.9)),
         ],
     )
 

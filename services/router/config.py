@@ -23,6 +23,8 @@ from services.runtime.yaml_text import read_yaml
 
 DEFAULT_ADDRESS = "127.0.0.1:8500"
 DEFAULT_METRICS_ADDRESS = "127.0.0.1:8501"
+# Several times what an idle one holds.
+LEAST_ENVOY_HEAP_MB = 128
 
 
 class ConfigError(Exception):
@@ -37,7 +39,7 @@ def _no_name(address: str) -> str:
     except ValueError:
         raise ValueError(f"'{address}' is no IP:port; a service with a name is written {{dns: …}}") from None
     if address != join_address(host, port):
-        raise ValueError(f"'{address}' is no IP:port: an IPv6 address has brackets, [::1]:8500")
+        raise ValueError(f"'{address}' is no IP:port: write it as {join_address(host, port)}")
     return address
 
 
@@ -69,7 +71,7 @@ class FleetConfig(BaseModel):
     # Envoy's worker threads; unset, one a CPU that the process may use.
     worker_threads: int | None = Field(default=None, ge=1)
     # What Envoy may hold; unset, half of the memory that the process may use.
-    envoy_heap_mb: int | None = Field(default=None, ge=128)
+    envoy_heap_mb: int | None = Field(default=None, ge=LEAST_ENVOY_HEAP_MB)
 
     @property
     def envoy_heap_bytes(self) -> int | None:

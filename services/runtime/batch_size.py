@@ -13,19 +13,21 @@ from time import perf_counter
 
 import structlog
 
+from argosy.v1.manifest_pb2 import ModelManifest
 from services.runtime.blank_rows import blank_rows
+from services.runtime.front import TensorSignature
 from services.runtime.version import LoadedVersion
 
 _log = structlog.get_logger()
 
-# Of the cheapest row's cost: what a row may cost in a larger batch, and at what a pass over the sizes ends.
+# Of the cheapest row's cost: what a row may cost in a larger batch, and from where larger ones are not tried.
 _HARDLY_MORE, _FAR_MORE = 1.1, 1.25
-# Whatever else runs on the machine can only add to a size's cost: the least of so many passes counts.
-_PASSES = 3
-# What is timed takes so long at least, or is one run.
+# Whatever else runs on the machine can only add to a size's cost: the least of so many tries counts.
+_TRIES = 5
+# A try takes so long at least, or is one run.
 _LEAST_S = 1e-3
-# And all of it hardly longer than this: whoever waits for the model waits for it, too.
-_LONGEST_S = 1.0
+# No size is begun that would take more than is left of this: whoever waits for the model waits for it, too.
+_LONGEST_S = 2.0
 
 
 def batch_rows(loaded: LoadedVersion) -> int:
@@ -42,19 +44,15 @@ def batch_rows(loaded: LoadedVersion) -> int:
 
 
 def row_costs(run: Callable[[int], object], most: int, clock: Callable[[], float]) -> dict[int, float]:
-    """Seconds a row in batches of 1, 2, 4, … up to `most` rows, as far as it is worth looking."""
+    """Seconds a row in batches of 1, 2, 4, … up to `most` rows, as far as it is worth looking and there is time."""
     costs: dict[int, float] = {}
     end_s = clock() + _LONGEST_S
-    for _ in range(_PASSES):
-        least = float("inf")
-        for rows in _sizes(most):
-            if costs and clock() > end_s:
-                return costs
-            cost_s = _run_s(run, rows, clock) / rows
-            costs[rows] = min(cost_s, costs.get(rows, cost_s))
-            least = min(least, cost_s)
-            if cost_s > _FAR_MORE * least:
-                break
+    for rows in _sizes(most):
+        if costs and clock() + _TRIES * rows * min(costs.values()) > end_s:
+            break
+        costs[rows] = min(_run_s(run, rows, clock) for _ in range(_TRIES)) / rows
+        if costs[rows] > _FAR_MORE * min(costs.values()):
+            break
     return costs
 
 
@@ -71,10 +69,16 @@ def largest_cheap(costs: Mapping[int, float], most: int) -> int:
 def is_measured(loaded: LoadedVersion) -> bool:
     """Whether the operator leaves it open, and a row's cost does not depend on the row."""
     config = loaded.config
-    of_fixed_size = all(dimension > 0 for tensor in loaded.signature.inputs for dimension in tensor.shape[1:])
     is_free = "max_batch_rows" not in config.model_fields_set and not config.preferred_batch_rows
     takes_all = loaded.session.row_limit == config.max_batch_rows
-    return loaded.device == "cpu" and is_free and takes_all and of_fixed_size and loaded.sequences is None
+    alike = all(_are_alike(tensor, loaded.manifest) for tensor in loaded.signature.inputs)
+    return loaded.device == "cpu" and is_free and takes_all and alike and loaded.sequences is None
+
+
+def _are_alike(tensor: TensorSignature, manifest: ModelManifest) -> bool:
+    """Whether all rows of an input are of one size; the texts of a table are short, other texts of any length."""
+    of_table = any(column.input == tensor.name for column in manifest.table.columns)
+    return all(dimension > 0 for dimension in tensor.shape[1:]) and (tensor.datatype != "BYTES" or of_table)
 
 
 def _sizes(most: int) -> list[int]:

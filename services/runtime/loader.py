@@ -44,9 +44,14 @@ class Loader:
         """
         manifest = self._read(model, version)
         resident = self.residency.add(manifest, lambda: self._read_and_load(model, version, config))
-        loaded = self.residency.use(resident)
+        try:
+            loaded = self.residency.use(resident)
+            queue = self.front.open_queue(queue_spec(loaded, batch_rows(loaded)))
+        except BaseException:
+            self.residency.remove(resident)
+            raise
         workers = start_instances(
-            self.front.open_queue(queue_spec(loaded, batch_rows(loaded))),
+            queue,
             f"{model}/{version}",
             loaded.instances,
             partial(self.residency.use, resident),

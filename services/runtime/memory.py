@@ -1,4 +1,4 @@
-"""How much memory this process may use: the machine's, or its cgroup's where that is less."""
+"""How much memory this process may use: the machine's, or what its container may where that is less."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 
 def usable_memory_bytes(limit_file: Path = CGROUP_LIMIT) -> int:
-    """Source: the kernel's cgroup-v2 document."""
+    """Of cgroups it knows version 2, and of those the one that a container sees. Source: the kernel's document."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min(machine, _limit(limit_file) or machine)
 

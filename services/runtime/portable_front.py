@@ -5,8 +5,9 @@ checked and admitted there (`portable_predictions.py`), wait in queues (`portabl
 threads of their own (`portable_batch.py`), and the answers of a batch come back to the loop with one wake. It
 deliberately has no tuning: the native front is the fast one.
 
-Two refusals are grpcio's own, made before any Python runs, and so without ErrorInfo: RESOURCE_EXHAUSTED for a message
-that is more than 64 KiB over the limit, packed or unpacked, and for metadata that is so far over its own.
+Three refusals are grpcio's own, made before any Python runs, and so without ErrorInfo: RESOURCE_EXHAUSTED for a message
+that is more than 64 KiB over the limit, packed or unpacked, and for metadata that is so far over its own, and mostly
+DEADLINE_EXCEEDED for a call whose deadline has passed.
 """
 
 import asyncio

@@ -19,8 +19,11 @@ from services.runtime.front import MEBIBYTE
 
 ENVIRONMENT_PREFIX = "ARGOSY_"
 SECTIONS = ("service", "vision", "text", "tabular")
-# Others' variables: what `argosy` itself reads, and what Kubernetes tells pods of a Service whose name begins so.
-_OTHERS = re.compile(r"ARGOSY_(ROUTER|([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_[A-Z0-9_]+)?))")
+# What `argosy` itself reads.
+_ROUTER = "ARGOSY_ROUTER"
+# What Kubernetes tells pods of a Service whose name begins so, all of it together: the name, then one of these.
+_HOST = "_SERVICE_HOST"
+_OF_SERVICE = re.compile(r"(\w+?)(_SERVICE_HOST|_SERVICE_PORT(_\w+)?|_PORT(_\d+_\w+)?)")
 
 
 class SettingsError(Exception):
@@ -114,7 +117,7 @@ def _parser(kind: str) -> argparse.ArgumentParser:
 def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
     known = {ENVIRONMENT_PREFIX + name.upper() for name in ServiceSettings.model_fields}
     for name in environment:
-        if name.startswith(ENVIRONMENT_PREFIX) and name not in known and not _OTHERS.fullmatch(name):
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in known and not _is_others(name, environment):
             raise SettingsError(f"{name}: there is no such setting")
     found: dict[str, object] = {}
     for name, field in ServiceSettings.model_fields.items():
@@ -122,6 +125,11 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, object]:
         if value is not None:
             found[name] = value.split(",") if get_origin(field.annotation) is tuple else value
     return found
+
+
+def _is_others(name: str, environment: Mapping[str, str]) -> bool:
+    found = _OF_SERVICE.fullmatch(name)
+    return name == _ROUTER or (found is not None and found[1] + _HOST in environment)
 
 
 def _read_file(path: Path, kind: str) -> dict[str, object]:

@@ -7,7 +7,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tests.e2e.harness import ROOT
+_FOLDER = Path(__file__).resolve().parents[2] / ".cache" / "protoc"
 
 
 @cache
@@ -16,10 +16,9 @@ def tools_path() -> str:
     path = os.environ.get("PATH", os.defpath)
     if shutil.which("protoc", path=path) is not None:
         return path
-    folder = ROOT / ".cache" / "protoc"
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "protoc", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m grpc_tools.protoc "$@"\n')
-    return f"{path}{os.pathsep}{folder}"
+    _FOLDER.mkdir(parents=True, exist_ok=True)
+    _write(_FOLDER / "protoc", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m grpc_tools.protoc "$@"\n')
+    return f"{path}{os.pathsep}{_FOLDER}"
 
 
 def _write(program: Path, text: str) -> None:

@@ -8,18 +8,7 @@ import pytest
 from argosy.v1.text_pb2 import TextServiceEmbedRequest
 from services.runtime.errors import refused_load, unavailable
 from services.runtime.front import Queue, TypedRoute
-from tests.contract.harness import (
-    EMBED,
-    INFER,
-    OWN,
-    TAG,
-    Served,
-    answer,
-    embed,
-    raw_infer,
-    refused,
-    spec,
-)
+from tests.contract.harness import EMBED, INFER, OWN, TAG, Served, answer, embed, raw_infer, refused, spec
 
 
 def test_a_request_without_a_version_gets_the_default_one(served: Served) -> None:

@@ -2,7 +2,7 @@
 
 Who reads a message first refuses it: the service's front, the proxy where it looks for the model, or the router's own
 code, for a packed message without the headers of its model. gRPC's core, under the portable front and under the
-router's code, refuses without ErrorInfo (README, Limits).
+router's code, refuses without ErrorInfo (docs/reference.md, Without ErrorInfo).
 """
 
 import gzip
@@ -109,7 +109,7 @@ def test_too_much_metadata_is_refused_and_the_connection_goes_on(target: Target)
     refusal, answer = raw.answers.values()
 
     assert refusal["grpc-status"] == str(EXHAUSTED.value[0])
-    assert raw_reason(refusal) == ("" if target.front == PORTABLE else "METADATA_TOO_LARGE")
+    assert raw_reason(refusal) == "METADATA_TOO_LARGE"
     assert answer["grpc-status"] == "0"
 
 

@@ -25,7 +25,7 @@ STATISTICS = "/inference.GRPCInferenceService/ModelStatistics"
 TIMEOUT_S = 60.0
 # MobileNetV2 takes a core more than half a second for so many, in one run.
 HEAVY_ROWS = 96
-SHARED_ROWS = 16
+SHARED_ROWS = HEAVY_ROWS // 2
 
 
 def test_a_deadline_that_has_passed_on_arrival_is_told_and_the_model_never_runs(target: Target) -> None:
@@ -102,7 +102,7 @@ def test_who_shares_a_batch_with_a_caller_that_goes_is_answered_right(heavy: Hea
     leaving.cancel()
 
     np.testing.assert_allclose(scores(staying.result()), alone, atol=1e-4)
-    assert trailer(staying, "argosy-batch-rows") == str(2 * SHARED_ROWS)
+    assert trailer(staying, "argosy-batch-rows") == str(HEAVY_ROWS)
 
 
 def pictures(seed: int) -> list[bytes]:

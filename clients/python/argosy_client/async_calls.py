@@ -82,10 +82,14 @@ class AsyncCalls:
                 async for message in call:
                     yield message
         except aio.AioRpcError as failure:
-            raise own.error or error_of_aio(failure) from None
+            if own.error is not None:
+                raise own.error  # noqa: B904  as the caller's own code raised it
+            raise error_of_aio(failure) from None
         except CancelledError as error:
             # So gRPC ends a call whose requests cannot be made, too.
-            raise own.error or error from None
+            if own.error is not None:
+                raise own.error  # noqa: B904  as above
+            raise error from None
         finally:
             call.cancel()
 

@@ -72,9 +72,11 @@ class Calls:
         try:
             yield from self.stream(lambda: call(own.kept(requests), timeout_s, self.metadata(model, version)))
         except ArgosyError as error:
-            raise own.error or error from None
+            if own.error is not None:
+                raise own.error  # noqa: B904  as the caller's own code raised it
+            raise error from None
 
-    def metadata(self, model: str, version: str) -> tuple[tuple[str, str], ...]:
+    def metadata(self, model: str, version: str) -> tuple[tuple[str, str | bytes], ...]:
         """The caller's own, the trace's, and the headers that spare the router a look into the message."""
         headers = dict(self._options.metadata)
         self._inject(headers)

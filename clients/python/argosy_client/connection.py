@@ -41,7 +41,7 @@ class Options:
     max_rows_per_call: int = 32
     # Half the limit leaves room for the message around them.
     max_input_bytes_per_call: int = MAX_MESSAGE_BYTES // 2
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str | bytes] = field(default_factory=dict)
     on_reply: Callable[[str, Reply[object]], None] | None = None
 
     def channel_arguments(self, address: str) -> list[tuple[str, int]]:
@@ -55,7 +55,7 @@ class Options:
         return [*arguments, *([("grpc.enable_http_proxy", 0)] if _is_loopback(address) else [])]
 
 
-def routed(headers: Mapping[str, str], model: str, version: str) -> dict[str, str]:
+def routed(headers: Mapping[str, str | bytes], model: str, version: str) -> dict[str, str | bytes]:
     """The caller's own headers, and what spares the router a look into the message: model and version as it names them,
     '' for the default one. Where it names none a version of the caller's own stays. Raises InvalidInputError for what
     no header holds.
@@ -67,18 +67,18 @@ def routed(headers: Mapping[str, str], model: str, version: str) -> dict[str, st
         return own
     for what, name in (("model", model), ("version", version)):
         if not _HEADER_VALUE.fullmatch(name):
-            raise unusable_input(f"{name!r}: no header holds other characters than ASCII", what)
+            raise unusable_input(f"{name!r}: a header holds printable ASCII alone", what)
     return {**own, MODEL_HEADER: model, VERSION_HEADER: version or own.get(VERSION_HEADER, "")}
 
 
-def _check(name: str, value: str) -> None:
+def _check(name: str, value: str | bytes) -> None:
     """Else gRPC would call it INTERNAL. The value is not told: it may be a key."""
     if not _HEADER_NAME.fullmatch(name):
         raise unusable_input(f"{name!r} is no name of a header", "metadata")
     if name.endswith("-bin"):
         if not isinstance(value, bytes):
             raise unusable_input("a header whose name ends in -bin holds bytes", f"metadata.{name}")
-    elif not _HEADER_VALUE.fullmatch(value):
+    elif not _HEADER_VALUE.fullmatch(value.decode("latin-1") if isinstance(value, bytes) else value):
         raise unusable_input("a header holds printable ASCII alone", f"metadata.{name}")
 
 

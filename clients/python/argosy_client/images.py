@@ -6,8 +6,9 @@ numpy) are written as PNG, which loses nothing; Pillow is imported only then.
 
 import io
 import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,15 @@ def image_bytes(image: ImageInput) -> bytes:
         return _file(Path(image))
     if isinstance(image, np.ndarray):
         return _png(_pil(image))
-    if not hasattr(image, "mode"):
+    if not _is_pil(image):
         raise unusable_input(f"expected a path, bytes, a PIL image or pixels, got {type(image).__name__}", "images")
     return _png(_upright(image))
+
+
+def _is_pil(image: object) -> "TypeGuard[PilImage]":
+    # Who has such an image has the package.
+    pillow = sys.modules.get("PIL.Image")
+    return pillow is not None and isinstance(image, pillow.Image)
 
 
 def _file(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from argosy.v1 import tabular_pb2, text_pb2, vision_pb2
 from argosy_client import answers, methods
-from argosy_client.errors import utf8
+from argosy_client.errors import unusable_input, utf8
 from argosy_client.images import ImageInput, image_bytes
 from argosy_client.methods import Method, Request, Response
 from argosy_client.rows import RowInput, struct_of
@@ -157,6 +157,8 @@ def predict_rows(
 
 def _text(text: str) -> str:
     """Raises InvalidInputError where it is no Unicode text."""
+    if not isinstance(text, str):
+        raise unusable_input(f"expected a text, got {type(text).__name__}", "texts")
     utf8(text, "texts")
     return text
 

@@ -6,7 +6,7 @@ does that, and two would say the same thing twice.
 
 from collections.abc import Callable
 
-Inject = Callable[[dict[str, str]], None]
+Inject = Callable[[dict[str, str | bytes]], None]
 
 
 def trace_injector() -> Inject:

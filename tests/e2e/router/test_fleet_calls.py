@@ -119,7 +119,7 @@ def test_an_unloaded_model_goes_and_comes_back_within_a_second(
     stub.RepositoryModelUnload(oip.RepositoryModelUnloadRequest(model_name="small"), timeout=10)
     assert ready_models() == []
     running.wait_until_models(lambda ready: ready.get(("small", "1")) == 0, timeout_s=1)
-    error = _refused_by_the_brain(stub, timeout_s=1)
+    error = _refused_by_the_brain(stub, timeout_s=10)
     assert (error.code(), reason(error)) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_MODEL")
     stub.RepositoryModelLoad(oip.RepositoryModelLoadRequest(model_name="small"), timeout=10)
     assert ready_models() == ["small"]

@@ -145,8 +145,8 @@ def test_answers_that_are_several_numbers_each_are_refused(tmp_path: Path) -> No
         (TABLE, "age,town,rich\n", "holds no rows|which column"),
         (TEXTS, "one,two,three\na,b,c\n", "a column 'text' and one of right answers"),
         (IMAGES, "path\n1.png\n", "a column 'path' and one of right answers"),
-        (TEXTS, f'text,label\n"{200_000 * "x"}', "data.csv:1: .*limit.*: is a quote not closed"),
-        (TABLE, f'age,town,rich\n1,"{200_000 * "x"}', "data.csv:1: .*limit.*: is a quote not closed"),
+        (TEXTS, f'text,label\n"{2_000_000 * "x"}', "data.csv:1: .*limit.*: is a quote not closed"),
+        (TABLE, f'age,town,rich\n1,"{2_000_000 * "x"}', "data.csv:1: .*limit.*: is a quote not closed"),
         (TEXTS, "text,label\nfine,good\nwell, no,bad\n", "data.csv:2: more cells than the header has columns"),
     ],
 )

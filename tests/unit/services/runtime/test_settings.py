@@ -111,10 +111,18 @@ def test_a_variable_of_our_prefix_that_is_no_setting_is_named(name: str) -> None
         "ARGOSY_ROUTER_PORT_8500_TCP",
         "ARGOSY_ROUTER_PORT_8500_TCP_ADDR",
         "ARGOSY_SERVICE_HOST",
+        "ARGOSY_PORT",
     ],
 )
 def test_a_variable_that_others_set_is_left_alone(name: str) -> None:
-    assert settings(**{name: "3"}) == settings()
+    of_kubernetes = {"ARGOSY_SERVICE_HOST": "10.0.0.1", "ARGOSY_ROUTER_SERVICE_HOST": "10.0.0.2"}
+    assert settings(**of_kubernetes | {name: "3"}) == settings()
+
+
+@pytest.mark.parametrize("name", ["ARGOSY_PORT", "ARGOSY_METRICS_PORT", "ARGOSY_SERVICE_PORT_GRPC"])
+def test_a_variable_that_only_looks_like_one_of_kubernetes_is_an_error(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}: there is no such setting"):
+        settings(**{name: "9000"})
 
 
 @pytest.mark.parametrize("text", [None, "[service", "\xff"])
