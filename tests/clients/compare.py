@@ -18,6 +18,7 @@ from tests.clients.bad_input import Case, cases
 from tests.clients.languages import LANGUAGES, ROOT, Language
 from tests.clients.programs import BuildFailedError, build, run
 from tests.e2e.conftest import KINDS, ready_versions, wait_until_ready
+from tests.e2e.disk import copy_models
 from tests.e2e.harness import Processes
 
 MODELS = ROOT / "models"
@@ -48,11 +49,20 @@ class Servers:
     http: str
 
 
+def with_room_for_eight(models: Path) -> Path:
+    """`digits` in a folder of its own, whose queue has room for eight requests that are larger than a batch."""
+    copy_models(models, "digits")
+    # Of a size that is measured it is not known how many find room.
+    (models / "digits" / "serving.yaml").write_text("instances: 2\nmax_batch_rows: 32\n", encoding="utf-8")
+    return models
+
+
 @contextmanager
 def servers(folder: Path) -> Iterator[Servers]:
-    """The fleet with every model of models/ ready."""
+    """The fleet with every model ready that the programs ask."""
     with Processes() as processes:
-        services = {kind: processes.service(kind, MODELS) for kind in KINDS}
+        vision = with_room_for_eight(folder / "models")
+        services = {kind: processes.service(kind, vision if kind == "vision" else MODELS) for kind in KINDS}
         router = processes.router(folder, {kind: [server.address] for kind, server in services.items()})
         ready = set().union(*(ready_versions(service.channel) for service in services.values()))
         wait_until_ready(router.channel, lambda found: ready <= found.keys())

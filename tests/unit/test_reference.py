@@ -36,7 +36,7 @@ OTHER_WORDS = frozenset(
         *("READY", "LOADING", "UNLOADING", "UNAVAILABLE"),  # an index of models
         *("CUBLAS", "CUBLASLT", "CUDNN", "CUFFT", "HEURISTIC", "SC_PAGE_SIZE", "SC_PHYS_PAGES"),
         *("REQUEST_BUFFER_CONVERSION_FAIL", "UMSDR"),  # Envoy's
-        *("INTERFACE", "CARGO_PKG_VERSION"),
+        *("INTERFACE", "CARGO_PKG_VERSION", "ARGOSY_ROUTER"),
     )
 )
 # How a reason is given, as far as it stands beside its cause.

@@ -4,14 +4,17 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.clients.bad_input import Case, cases
+from tests.clients.compare import with_room_for_eight
 from tests.clients.languages import CLIENTS, LANGUAGES, Language
 from tests.clients.programs import run
-from tests.e2e.conftest import MODELS
+from tests.e2e.conftest import MODELS, wait_until_routed
 from tests.e2e.harness import Processes, Server
+from tests.e2e.traffic import newest
 
 BAD = (
     "server away",
@@ -43,7 +46,13 @@ def bad(
         yield {case.name: case for case in found}
 
 
-def test_the_program_prints_what_the_readme_says(python: Language, router: Server) -> None:
+def test_the_program_prints_what_the_readme_says(
+    python: Language, services: dict[str, Server], processes: Processes, tmp_path: Path
+) -> None:
+    vision = processes.service("vision", with_room_for_eight(tmp_path / "models"))
+    addresses = {kind: [server.address] for kind, server in {**services, "vision": vision}.items()}
+    router = processes.router(tmp_path, addresses)
+    wait_until_routed(router, [("digits", "1"), ("minilm", newest("minilm").name), ("income", newest("income").name)])
     said = (CLIENTS / "README.md").read_text(encoding="utf-8").split("So a whole run prints", 1)[1]
     expected = said.split("```")[1].strip().splitlines()
 

@@ -34,7 +34,7 @@ def test_the_defaults_are_the_fleets_ports(tmp_path: Path) -> None:
         ("services: {text: ['h:99999']}", "host:port"),
         ("services: {text: ['10.0.0.4:1']}\nport: 1", "port"),
         ("services: {text: ['text:8520']}", "'text:8520' is no IP:port; a service with a name is written {dns: …}"),
-        ("services: {text: ['fd00::4:8520']}", "'fd00::4:8520' is no IP:port: an IPv6 address has brackets"),
+        ("services: {text: ['fd00::4:8520']}", "'fd00::4:8520' is no IP:port: write it as"),
         ("address: localhost:8500\nservices: {text: []}", "address: Value error, 'localhost:8500' is no IP:port"),
         ("services: {text: {dns: 'text..argosy:8520'}}", "'text..argosy' is no host name"),
         (f"services: {{text: {{dns: '{64 * 't'}:8520'}}}}", f"'{64 * 't'}' is no host name"),
