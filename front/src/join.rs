@@ -4,6 +4,8 @@
 //! dimension is the sum of the parts', and its elements, raw or typed, stand one part behind the other; the whole has the
 //! parameters that any part has.
 
+use std::collections::HashSet;
+
 use crate::proto::{put_bytes, put_varint, Malformed, Reader, Value};
 
 /// ModelInferResponse.parameters, of which each entry is a field of its own.
@@ -44,10 +46,10 @@ pub fn join_infer(parts: &[&[u8]]) -> Result<Vec<u8>, Malformed> {
 
 /// The first part's, and what the others' parameters have beyond it.
 fn head<'a>(parts: &[Response<'a>]) -> Vec<(u32, &'a [u8])> {
-    let mut head = Vec::new();
+    let (mut head, mut known) = (Vec::new(), HashSet::new());
     for (index, part) in parts.iter().enumerate() {
         for field in part.head.iter().filter(|field| index == 0 || field.0 == PARAMETERS) {
-            if !head.contains(field) {
+            if known.insert(*field) {
                 head.push(*field);
             }
         }
