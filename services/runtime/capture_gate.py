@@ -36,9 +36,9 @@ class CaptureGate:
                 self._changed.wait_for(lambda: not self._is_captured)
                 self._runs += 1
             try:
-                yield
+                with self._letting_go():
+                    yield
             finally:
-                self._let_go()
                 with self._changed:
                     self._runs -= 1
                     self._changed.notify_all()
@@ -51,9 +51,9 @@ class CaptureGate:
                 self._changed.wait_for(lambda: not (self._is_captured or self._captures_to_come))
                 self._loads += 1
             try:
-                yield
+                with self._letting_go():
+                    yield
             finally:
-                self._let_go()
                 with self._changed:
                     self._loads -= 1
                     self._changed.notify_all()
@@ -69,9 +69,9 @@ class CaptureGate:
                 self._is_captured = True
                 self._changed.wait_for(lambda: self._runs == 0)
             try:
-                yield
+                with self._letting_go():
+                    yield
             finally:
-                self._let_go()
                 with self._changed:
                     self._is_captured = False
                     self._changed.notify_all()
@@ -91,7 +91,21 @@ class CaptureGate:
             yield
         finally:
             self._of_thread.is_inside = False
+            if self._discarded:  # by garbage collection, say, since the thread let go
+                with self.together():
+                    pass
+
+    @contextmanager
+    def _letting_go(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._let_go()
 
     def _let_go(self) -> None:
-        while self._discarded:
-            self._discarded.popleft().clear()
+        while True:
+            try:
+                held = self._discarded.popleft()
+            except IndexError:  # asked for before, another could take the last one meanwhile
+                return
+            held.clear()
