@@ -1,9 +1,10 @@
 """What is below ONNX Runtime on a card that is acted out: its arena, a thread's buffers and graphs, the CUDA runtime.
 
-Each does what the real one was seen to do, or does by its source (ONNX Runtime 1.28 to 1.31). An arena never merges or
-gives back regions by itself, and its count of what is left is unsigned. A thread's buffer of ones is freed and made
-anew where more rows come, and a graph reads the one that it was captured with. An error stays with its thread until it
-is asked for. A thread's calls are card 0's until it says otherwise. Who frees while a graph is captured spoils it.
+Each does what ONNX Runtime's source (1.28 to 1.31) and its issues say of the real one; none was compared with a card.
+An arena never merges or gives back regions by itself, and its count of what is left is unsigned. A thread's buffer of
+ones is freed and made anew where more rows come, and a graph reads the one that it was captured with. An error stays
+with its thread until it is asked for. A thread's calls are card 0's until it says otherwise. Who frees while a graph is
+captured spoils it.
 """
 
 import ctypes
