@@ -51,6 +51,7 @@ class Card:
     rows: list[int] = field(default_factory=list)
     cuda: CudaRuntime = field(default_factory=CudaRuntime)
     has_arena: bool = True
+    shrinkages: int = 0  # of any session's arena
     in_load: Callable[[], None] = lambda: None
     in_run: Callable[[], None] = lambda: None
 
@@ -154,6 +155,7 @@ def _session(card: Card) -> type[onnxruntime.InferenceSession]:
                 self.arena.free.extend(taken)
                 if _entry(run_options, SHRINKS) == f"gpu:{self.card_id}":
                     self.arena.shrink()
+                    card.shrinkages += 1
                     self.ones.buffer = object()  # for all that a graph knows
             error_number = card.cuda.cudaGetLastError()
             return f"CUDA failure {error_number}: left by another call" if error_number else ""
@@ -167,8 +169,7 @@ def _session(card: Card) -> type[onnxruntime.InferenceSession]:
             text = _failure(first) or self._run_on_card([first.nbytes] * 3, run_options)
             if text:
                 raise Fail(f"[ONNXRuntimeError] : 1 : FAIL : {text}")
-            own = onnxruntime.RunOptions() if _entry(run_options, SHRINKS) else run_options  # the CPU has no such arena
-            return list(super().run(output_names, feeds, own))
+            return list(super().run(output_names, feeds, _on_cpu(run_options)))
 
     return Session
 
@@ -177,6 +178,15 @@ def _failure(values: np.ndarray) -> str:
     if values.dtype != np.float32:
         return ""
     return FULL if (values == np.float32(TOO_MUCH)).any() else LOST if (values == LIGHTNING).any() else ""
+
+
+def _on_cpu(run_options: object) -> object:
+    """There is no such arena there."""
+    if not _entry(run_options, SHRINKS):
+        return run_options
+    own = onnxruntime.RunOptions()
+    own.terminate = run_options.terminate  # type: ignore[attr-defined]
+    return own
 
 
 def _graph(run_options: object) -> str:

@@ -1,7 +1,8 @@
 """Runs of a session on a card, and what is tried before one is refused.
 
 A bound run fails without a word of why. So the rows run once more without bindings, which tells what is wrong with
-them, or that the card is lost; where nothing is, their shape is bound no more.
+them, or that the card is lost; where nothing is, their shape is bound no more. What a capture met may be gone at the
+next, so that a shape is bound no more only once several of its captures have failed.
 
 Where the card is full, the buffers that no graph has are freed first. ONNX Runtime's arena neither merges nor gives
 back what it has taken, so that after small batches a large one may find no room though nothing is in use. The run
@@ -26,18 +27,22 @@ from services.runtime.graph_nodes import BoundNodes
 
 _log = structlog.get_logger()
 
+# Nothing else of this process spoils a capture, so one that fails so often is spoilt by its own graph.
+MAX_FAILED_CAPTURES = 3
+
+_SHRINKS = "memory.enable_memory_arena_shrinkage"
+
 PlainRun: TypeAlias = Callable[[Mapping[str, Array], RunOptions], list[Array]]
 
 
 class CardRuns:
     """Of one session. `bound` is None where its tensors can have no buffers; `plain` runs it without, and raises as
-    `check_device` does; `options` makes those of such a run.
+    `check_device` does.
     """
 
-    def __init__(self, bound: DeviceRuns | None, plain: PlainRun, options: Callable[[], RunOptions], card: int) -> None:
+    def __init__(self, bound: DeviceRuns | None, plain: PlainRun, card: int) -> None:
         self.bound = bound
         self._plain = plain
-        self._new_options = options
         self._card = card
 
     def run(self, feeds: Mapping[str, Array], options: RunOptions) -> list[Array]:
@@ -54,29 +59,45 @@ class CardRuns:
         # From here on no frame of the error holds buffers.
         if is_device_fault(text):
             raise DeviceFaultError(text)
+        if is_capture_failure(text):
+            _count_failed_capture(self.bound, feeds, text)
         if is_device_full(text):
             return self._run_in_more_room(self.bound, feeds, options)
         if results is None:
             results = self._plain(feeds, options)  # it raises what is wrong with the inputs
         if text and not is_capture_failure(text):
-            self.bound.give_up(feeds)
-            shapes = {name: array.shape for name, array in feeds.items()}
-            _log.warning("runs without device buffers", shapes=shapes, detail=text)
+            _give_up(self.bound, feeds, text)
         return results
 
     def _run_in_more_room(self, bound: DeviceRuns, feeds: Mapping[str, Array], options: RunOptions) -> list[Array]:
         bound.drop_loose()
-        again = self._new_options()
-        if not bound.has_graphs:
-            again.add_run_config_entry("memory.enable_memory_arena_shrinkage", f"gpu:{self._card}")
+        if bound.has_graphs:
+            return self._plain(feeds, options)
+        # The caller's own options, by which it may end this run too.
+        options.add_run_config_entry(_SHRINKS, f"gpu:{self._card}")
         try:
-            return self._plain(feeds, again)
-        except DeviceFaultError:
-            raise
-        except Exception:  # TensorRT's memory may be no arena, which an error of another kind says
-            if bound.has_graphs:
+            return self._plain(feeds, options)
+        except Exception as error:  # TensorRT's memory may be no arena, which an error of another kind says
+            if isinstance(error, DeviceFaultError):
                 raise
+        finally:
+            options.add_run_config_entry(_SHRINKS, "")  # which ONNX Runtime takes for none
         return self._plain(feeds, options)
+
+
+def _count_failed_capture(bound: DeviceRuns, feeds: Mapping[str, Array], text: str) -> None:
+    _log.warning("no CUDA graph captured", shapes=_shapes(feeds), detail=text)
+    if bound.count_failed_capture(feeds) >= MAX_FAILED_CAPTURES:
+        _give_up(bound, feeds, text)
+
+
+def _give_up(bound: DeviceRuns, feeds: Mapping[str, Array], text: str) -> None:
+    bound.give_up(feeds)
+    _log.warning("runs without device buffers", shapes=_shapes(feeds), detail=text)
+
+
+def _shapes(feeds: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in feeds.items()}
 
 
 def device_runs(

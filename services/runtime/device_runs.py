@@ -15,6 +15,7 @@ asks again without bindings.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class DeviceRuns:
         self._use_card = use_card
         self._withholds_graphs = False
         self._unbindable: set[Shape] = set()
+        self._failed_captures: Counter[Shape] = Counter()
         self._of_graph: dict[int, Shape] = {}
         self._graph_options: dict[int, RunOptions] = {}
         self._of_thread = threading.local()
@@ -94,6 +96,13 @@ class DeviceRuns:
         with self._lock, self._gate.together():
             self._unbindable.add(shape)
             self._buffers.drop(shape)
+
+    def count_failed_capture(self, inputs: Mapping[str, Array]) -> int:
+        """How many captures of this shape have failed, with the one that just has."""
+        shape = self._buffers.shape_of(inputs)
+        with self._lock:
+            self._failed_captures[shape] += 1
+            return self._failed_captures[shape]
 
     def drop_loose(self) -> None:
         """Free all buffers that no graph has."""

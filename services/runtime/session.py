@@ -180,7 +180,7 @@ class Session:
             graphs = Graphs(execution.graph_rows, ort.RunOptions, self.row_limit) if execution.graph_rows else None
             bound = device_runs(self._session, nodes, execution, graphs, _cuda_library(ort.cuda_version))
         plain = partial(_plain_results, self._session, self.output_names, self._gate)
-        return CardRuns(bound, plain, run_options, execution.place.index)
+        return CardRuns(bound, plain, execution.place.index)
 
 
 def _check_category(text: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 
 from services.runtime.capture_gate import CaptureGate
 from services.runtime.devices import Wanted, executions
@@ -98,6 +99,26 @@ def test_memory_that_is_no_arena_is_not_the_callers_fault(card: Card, tmp_path: 
     card.has_arena = False
     session = session_of(tmp_path, wide_graph(), memory_mb=4)
     assert [wide(session, rows) for rows in (1, 8, 1)] == [True, False, True]
+
+
+def test_a_run_that_shrinks_is_ended_as_any_other(card: Card, tmp_path: Path) -> None:
+    run = session_of(tmp_path, scaling_graph()).start()
+
+    def ended_on_a_full_card() -> None:
+        run.terminate()
+        raise RuntimeError("Error in execution: out of memory")
+
+    card.in_run = ended_on_a_full_card
+    with pytest.raises(Fail, match="terminate"):
+        run.outputs(three(1))
+
+
+def test_the_options_of_a_run_that_shrinks_shrink_no_more(card: Card, tmp_path: Path) -> None:
+    run = session_of(tmp_path, scaling_graph()).start()
+    card.in_run = once(RuntimeError("Error in execution: out of memory"))
+    for _ in range(2):
+        run.outputs(three(1))
+    assert (len(card.runs), card.shrinkages) == (2, 1)
 
 
 def test_with_graphs_a_full_card_spoils_none(card: Card, tmp_path: Path) -> None:

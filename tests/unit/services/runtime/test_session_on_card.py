@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
+from structlog.testing import capture_logs
 
 from services.runtime.capture_gate import CaptureGate
 from services.runtime.device_runs import NO_GRAPH
@@ -127,6 +128,34 @@ def test_each_preferred_number_of_rows_has_a_graph_and_others_have_none(card: Ca
         assert scaling.start().outputs(ones(rows))["y"].tolist() == [[2, 2, 2]] * rows
     assert [graph for _, graph, _ in card.runs] == ["-1", "2", "-1", "4", "2"]  # the largest batch is first
     assert card.runs[1][2] == card.runs[4][2]
+
+
+def uncapturable(card: Card) -> None:
+    """Each capture from now on fails."""
+
+    def fail() -> None:
+        if card.cuda.capturing is not None:
+            raise RuntimeError("Error in execution: CUDA failure 900: operation not permitted when stream is capturing")
+
+    card.in_run = fail
+
+
+def test_a_shape_is_given_up_once_three_of_its_captures_have_failed(card: Card, tmp_path: Path) -> None:
+    scaling = on_card(tmp_path, scaling_graph(), 2, 4, 8)
+    uncapturable(card)
+    for rows in (2, 2, 4, 2, 2, 4, 4, 4):
+        assert scaling.start().outputs(ones(rows))["y"].tolist() == [[2, 2, 2]] * rows
+    captures = [rows for rows, (_, graph, _) in zip(card.rows, card.runs, strict=True) if graph != str(NO_GRAPH)]
+    assert captures == [2, 2, 4, 2, 4, 4]
+
+
+def test_each_capture_that_fails_is_logged(card: Card, tmp_path: Path) -> None:
+    scaling = on_card(tmp_path, scaling_graph(), 2)
+    uncapturable(card)
+    with capture_logs() as logs:
+        for _ in range(4):
+            scaling.start().outputs(ones(2))
+    assert [log["event"] for log in logs] == ["no CUDA graph captured"] * 3 + ["runs without device buffers"]
 
 
 def test_without_graphs_none_is_asked_for(card: Card, tmp_path: Path) -> None:
