@@ -2,7 +2,7 @@
 the same estimator fitted anew.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone, is_classifier
@@ -10,8 +10,12 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from exporter.arrays import Array
 
 
-def parts(estimator: object) -> Iterator[object]:
-    """The estimator itself and whatever fitted objects it holds, each once."""
+def _held(part: object) -> Iterable[object]:
+    return vars(part).values()
+
+
+def parts(estimator: object, held_by: Callable[[object], Iterable[object]] = _held) -> Iterator[object]:
+    """The estimator itself and whatever fitted objects it holds, each once. `held_by`: what is looked at of each."""
     seen: set[int] = set()
     waiting = [estimator]
     while waiting:
@@ -27,7 +31,7 @@ def parts(estimator: object) -> Iterator[object]:
             waiting += found.ravel().tolist()
         elif _is_model(found):
             yield found
-            waiting += vars(found).values()
+            waiting += held_by(found)
 
 
 def fitted_again(estimator: BaseEstimator, table: object, truth: Array) -> BaseEstimator:

@@ -1,10 +1,10 @@
 """What a fitted scikit-learn estimator tells of the table or the texts that it reads.
 
 Columns have names where it was fitted on a table. Which of them are texts is known from the encoders that learnt their
-categories; the thresholds of every tree that reads the table as it is are known as well.
+categories; the thresholds of every tree that reads the table as it is, or scaled, are known as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -46,10 +46,9 @@ def table_inputs(estimator: BaseEstimator, samples: Rows) -> tuple[Input, ...]:
     values = next(iter(samples.values()), np.zeros((1, count), np.float32))
     width = values.shape[1] if values.ndim > 1 else 1
     dtype = TEXT if values.dtype.kind in "OUS" else str(values.dtype)
-    found = Input(
-        "features", dtype, (width,), thresholds=thresholds_of(estimator), typical=_typical(estimator, width), large=1e2
-    )
-    return (found,)
+    known = {column: found for column, found in (thresholds_of(estimator) or {}).items() if column < width}
+    typical = _typical(estimator, width, known)
+    return (Input("features", dtype, (width,), thresholds=known or None, typical=typical, large=1e2),)
 
 
 def _ordered(names: Sequence[str], samples: Rows) -> Sequence[str]:
@@ -92,17 +91,18 @@ def _vocabulary(estimator: BaseEstimator) -> tuple[str, ...]:
     return tuple(getattr(_first(estimator), "vocabulary_", ()))[:2000]
 
 
-def _typical(estimator: BaseEstimator, width: int) -> tuple[tuple[float, float], ...]:
+def _typical(
+    estimator: BaseEstimator, width: int, thresholds: Mapping[int, tuple[float, ...]]
+) -> tuple[tuple[float, float], ...]:
     """Where a scaler or an imputer found the columns, or where the trees split them."""
     first = _first(estimator)
     centre, spread = getattr(first, "mean_", getattr(first, "statistics_", None)), getattr(first, "scale_", None)
     if centre is not None and np.shape(centre) == (width,):
         spreads = np.ones(width) if spread is None or np.shape(spread) != (width,) else spread
         return tuple((float(c), float(s)) for c, s in zip(centre, spreads, strict=True))
-    known = thresholds_of(estimator) or {}
-    if not known:
+    if not thresholds:
         return ((0.0, 1.0),)
-    return tuple(_middle(known.get(column, ())) for column in range(width))
+    return tuple(_middle(thresholds.get(column, ())) for column in range(width))
 
 
 def _middle(values: Sequence[float]) -> tuple[float, float]:
