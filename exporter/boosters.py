@@ -28,6 +28,8 @@ NO_CATEGORIES = (
 _MOST_THRESHOLDS = 60
 # Where the scikit-learn classes of LightGBM and XGBoost keep their trees.
 BOOSTER = "_Booster"
+# kZeroThreshold in LightGBM: what is no larger is not stored, and so is zero.
+ZERO_THRESHOLD = np.float32(1e-35)
 # In the text of a LightGBM model.
 _SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
 _THRESHOLDS = re.compile(r"^threshold=(.*)$", re.MULTILINE)
@@ -92,10 +94,14 @@ def xgboost_thresholds(booster: "XGBoostBooster") -> dict[int, tuple[float, ...]
 
 
 def rounded_text(text: str) -> str:
-    """The text of a LightGBM model with its thresholds rounded down."""
+    """The text of a LightGBM model with its thresholds rounded down.
+
+    The one at the edge of what it reads as zero is one lower: the edge itself is zero, and so above the threshold.
+    """
 
     def line(found: re.Match[str]) -> str:
         values = round_down(np.array(found[1].split(), np.float64))
+        values[values == -ZERO_THRESHOLD] = np.nextafter(-ZERO_THRESHOLD, np.float32(-np.inf))
         return "threshold=" + " ".join(f"{value:.17g}" for value in values)
 
     # The sizes of the trees' texts stand before them, and are not needed.

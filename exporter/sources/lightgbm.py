@@ -15,6 +15,7 @@ from onnxmltools.convert.common.data_types import FloatTensorType
 from exporter.arrays import Array, Rows
 from exporter.boosters import (
     MLTOOLS_OPSET,
+    ZERO_THRESHOLD,
     class_outputs,
     lightgbm_thresholds,
     rounded_text,
@@ -28,8 +29,6 @@ from exporter.graph import finish
 from exporter.sources.estimators import fitted_again
 from exporter.sources.source import Naming, Remedy, Source, Way
 
-# kZeroThreshold in LightGBM: what is no larger is not stored, and so is zero.
-_ZERO_THRESHOLD = np.float32(1e-35)
 _ROUNDED = "thresholds rounded down to float32, which sends every float32 value the same way"
 _ZEROS = "zeros made missing, as zero_as_missing has it"
 
@@ -107,7 +106,7 @@ def _read_zeros(graph: onnx.GraphProto, stands_for: float) -> None:
     name = graph.input[0].name
     for node in graph.node:
         node.input[:] = ["with_zeros" if given == name else given for given in node.input]
-    constants = {"zero_threshold": _ZERO_THRESHOLD, "zero": np.float32(stands_for)}
+    constants = {"zero_threshold": ZERO_THRESHOLD, "zero": np.float32(stands_for)}
     graph.initializer.extend(numpy_helper.from_array(np.array([value]), key) for key, value in constants.items())
     graph.node.insert(0, helper.make_node("Abs", [name], ["magnitude"]))
     graph.node.insert(1, helper.make_node("LessOrEqual", ["magnitude", "zero_threshold"], ["is_zero"]))
