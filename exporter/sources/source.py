@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+
 from exporter.arrays import Array, Rows
 from exporter.conversion import (
     LEFT_OUT,
@@ -107,8 +109,14 @@ class Source:
     reads_doubles: bool = False
 
     def as_asked(self, rows: Rows, samples: Rows) -> Rows:
-        """Of the samples in the dtype of the inputs and as they are given those that the source is to be asked."""
-        return {name: samples.get(name, values) if self.reads_doubles else values for name, values in rows.items()}
+        """Of the samples in the dtype of the inputs and as they are given those that the source is to be asked.
+
+        Of whole numbers it makes float64, before anything scales them.
+        """
+        if not self.reads_doubles:
+            return rows
+        given = {name: samples.get(name, values) for name, values in rows.items()}
+        return {name: own.astype(np.float64) if own.dtype.kind in "iu" else own for name, own in given.items()}
 
     def provenance(self) -> Provenance:
         converter_version = metadata.version(self.converter) if self.converter else ""

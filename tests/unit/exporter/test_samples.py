@@ -7,9 +7,11 @@ import pytest
 from exporter.comparison import compare_all
 from exporter.conversion import Conversion, Request
 from exporter.errors import SourceError
+from exporter.normalisation import Normalisation
 from exporter.parity import DEFAULT_TOLERANCE
 from exporter.sources.inputs import Input, as_declared
 from exporter.sources.lightgbm import from_object
+from exporter.sources.normalised import normalised
 from exporter.sources.source import convert
 
 SECONDS = 1_700_000_000.0 + np.arange(0, 400, 2)[:, None]
@@ -56,3 +58,13 @@ def test_doubles_that_float32_tells_apart_pass() -> None:
     conversion = exported(SECONDS - SECONDS[0], SECONDS - SECONDS[0])
     assert compare_all(conversion, (), DEFAULT_TOLERANCE).passed
     assert conversion.findings.hazards == ()
+
+
+def test_whole_numbers_are_scaled_to_fractions_before_lightgbm_reads_them() -> None:
+    rows, scaling = np.arange(0, 400)[:, None], Normalisation(mean=(200.0,), std=(100.0,))
+    model = lightgbm.LGBMRegressor(n_estimators=2, min_child_samples=2, verbose=-1)
+    model.fit((rows - 200.0) / 100.0, rows[:, 0] / 100.0)
+    request = Request("trees.pkl", "lightgbm", output_names=("value",), normalisation=scaling)
+    samples = {"features": rows}
+    conversion = convert(normalised(from_object(model, request, samples), scaling), request, samples)
+    assert compare_all(conversion, (), DEFAULT_TOLERANCE).failure == ""
