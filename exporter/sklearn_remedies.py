@@ -24,6 +24,7 @@ from sklearn.preprocessing import MaxAbsScaler, OneHotEncoder, StandardScaler
 
 from exporter.boosters import BOOSTER, lightgbm_booster, round_down, rounded_text
 from exporter.sklearn_converters import ZeroIsMissing
+from exporter.sklearn_doubles import rounds_before_trees
 from exporter.sklearn_missing import takes_missing
 from exporter.sklearn_scalers import IN_STEPS
 from exporter.sources.estimators import package_of, parts
@@ -47,11 +48,13 @@ class Remedy(StrEnum):
     SPLIT = "words of two letters or more, of any language, as the default token_pattern has them"
     INTEGERS = "booleans of histogram boosting written as the integers that ONNX has for them"
     MISSING_SENT = "missing values sent down the trees as scikit-learn sends them"
+    SINGLES = "float64 rounded to float32 before the trees, as scikit-learn does"
 
 
-def remedies(estimator: BaseEstimator) -> tuple[Remedy, ...]:
-    """Those for which there is something to mend in the estimator."""
-    return tuple(_remedies(deepcopy(estimator)))
+def remedies(estimator: BaseEstimator, *, of_doubles: bool = False) -> tuple[Remedy, ...]:
+    """Those for which there is something to mend in the estimator. `of_doubles`: it is given float64."""
+    singles = (Remedy.SINGLES,) if of_doubles and rounds_before_trees(estimator) else ()
+    return (*_remedies(deepcopy(estimator)), *singles)
 
 
 def _remedies(copy: BaseEstimator) -> Iterator[Remedy]:

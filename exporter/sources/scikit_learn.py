@@ -5,10 +5,10 @@ transformer its features. What training knew of the columns, such as categories 
 """
 
 from collections.abc import Collection, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pandas as pd
 from scipy import sparse
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
@@ -18,6 +18,7 @@ from exporter import sklearn_remedies
 from exporter.arrays import Array, Rows
 from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
+from exporter.sklearn_doubles import round_before_trees
 from exporter.sklearn_missing import send_missing
 from exporter.sklearn_refusals import hazards, refuse_what_cannot_be_converted
 from exporter.sources.closed_columns import closed_columns
@@ -37,8 +38,8 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
         raise SourceError(f"a {type(model).__name__} is no scikit-learn estimator")
     estimator = model
     refuse_what_cannot_be_converted(estimator)
-    chosen = sklearn_remedies.remedies(estimator)
     inputs = table_inputs(estimator, samples)
+    chosen = sklearn_remedies.remedies(estimator, of_doubles=any(entry.dtype == "float64" for entry in inputs))
 
     def fit_again(rows: Sequence[Array], truth: Array) -> Source:
         return from_object(fitted_again(estimator, _as_trained(estimator, inputs, rows), truth), request, samples)
@@ -67,13 +68,19 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
 
 def _graph(estimator: BaseEstimator, chosen: Collection[sklearn_remedies.Remedy], naming: Naming) -> bytes:
     changed = sklearn_remedies.remedied(estimator, chosen)
-    sends = sklearn_remedies.Remedy.MISSING_SENT in chosen
+
+    def edit(model: onnx.ModelProto) -> None:
+        if sklearn_remedies.Remedy.MISSING_SENT in chosen:
+            send_missing(model, changed)
+        if sklearn_remedies.Remedy.SINGLES in chosen:
+            round_before_trees(model)
+
     return sklearn_export.convert(
         changed,
         {name: as_column(values) for name, values in naming.example.items()},
         sklearn_export.output_names(estimator, naming.output_names),
         options=sklearn_remedies.options(changed, chosen),
-        edit=partial(send_missing, estimator=changed) if sends else None,
+        edit=edit,
         integer_flags=sklearn_remedies.Remedy.INTEGERS in chosen,
         scales_in_steps=sklearn_remedies.Remedy.STEPPED in chosen,
     )
