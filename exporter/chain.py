@@ -20,7 +20,7 @@ from exporter.arrays import Rows
 from exporter.comparison import compare_all
 from exporter.conversion import Conversion, Findings, NotApplicable, Request, RowSet, Stated
 from exporter.errors import GraphError, SourceError
-from exporter.finite import only_finite
+from exporter.finite import finite_or_paired
 from exporter.graph import check, graph_name, parse
 from exporter.join import join
 from exporter.mended import with_graph
@@ -109,7 +109,7 @@ def _equal_or_told(convert: Callable[[int], Conversion], source: str, tolerance:
 def _finite(conversion: Conversion) -> Conversion:
     """Without the hard rows that are answered with no number."""
     base, *hard = conversion.row_sets
-    found = [base, *(kept for rows in hard for kept in only_finite(rows))]
+    found = [base, *(kept for rows in hard for kept in finite_or_paired(rows))]
     return replace(
         conversion,
         row_sets=tuple(rows for rows in found if isinstance(rows, RowSet)),

@@ -3,14 +3,21 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from exporter.arrays import Array, Rows
 from exporter.conversion import NotApplicable, RowSet
+from exporter.sources.padding import PAIRED
+
+
+def finite_or_paired(rows: RowSet) -> Iterator[RowSet | NotApplicable]:
+    """As `only_finite`; of padded texts all stay, for answers at the places of padding may be no numbers."""
+    yield from (rows,) if rows.kind in PAIRED else only_finite(rows)
 
 
 def only_finite(rows: RowSet) -> Iterator[RowSet | NotApplicable]:
     """The rows that the source answers with finite numbers, and how many others there are."""
-    finite = np.logical_and.reduce([_finite(answers) for answers in rows.answers.values()])
+    finite = finite_rows(rows.answers)
     if not finite.any():
         yield NotApplicable(rows.kind, "the source answers none of them with finite numbers")
         return
@@ -18,6 +25,11 @@ def only_finite(rows: RowSet) -> Iterator[RowSet | NotApplicable]:
     if not finite.all():
         left_out = f"the source answers {int((~finite).sum())} of {len(finite)} rows with no finite numbers"
         yield NotApplicable(rows.kind, left_out)
+
+
+def finite_rows(answers: Rows) -> NDArray[np.bool_]:
+    """[N]: which rows are answered with finite numbers in every output."""
+    return np.asarray(np.logical_and.reduce([_finite(values) for values in answers.values()]), np.bool_)
 
 
 def _finite(answers: Array) -> Array:

@@ -105,7 +105,7 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
     """As `export`, and the manifest besides."""
     order = _completed(order)
     proven = _proven(order)
-    require_unread_padding(proven.conversion, _class_outputs(order), order.tolerance)
+    require_unread_padding(proven.conversion, _class_outputs(order), order.tolerance, _index_outputs(order))
     conversion = without_padded(proven.conversion)
     check_roles(order.described.outputs, conversion.row_sets)
     check_detections(order.described.outputs, conversion.row_sets)

@@ -13,6 +13,8 @@ from exporter.conversion import Masked
 from exporter.graph import graph_name
 
 UNPADDED, PADDED = "unpadded", "padded"
+# Rows of these are held against one another, each against its own.
+PAIRED = (UNPADDED, PADDED)
 _ROWS = 16
 
 

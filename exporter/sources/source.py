@@ -26,7 +26,7 @@ from exporter.conversion import (
     RowSet,
 )
 from exporter.errors import SourceError
-from exporter.finite import only_finite
+from exporter.finite import finite_or_paired
 from exporter.foreign import told
 from exporter.graph import graph_name
 from exporter.sources.chained import Kinds, as_read
@@ -243,7 +243,7 @@ def _answered(
     except Exception as error:  # noqa: BLE001 - the source refuses such rows in whatever way its framework has
         yield NotApplicable(kind, f"{REFUSED}: {type(error).__name__}: {told(error, 150)}")
         return
-    yield from (found,) if request.is_read_on or request.preceding else only_finite(found)
+    yield from (found,) if request.is_read_on or request.preceding else finite_or_paired(found)
 
 
 def named_answers(source: Source, rows: Rows, outputs: Sequence[str | None]) -> dict[str, Array]:

@@ -1,5 +1,7 @@
 """A mask that is stated: source and graph must not read what it hides, for services pad what they run together."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +9,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from exporter.__main__ import main
-from exporter.conversion import Conversion, Masked, NotApplicable, Provenance, RowSet
+from exporter.conversion import Conversion, Masked, NotApplicable, Provenance, Request, RowSet
 from exporter.errors import ParityError
-from exporter.padding import require_unread_padding
+from exporter.padding import require_unread_padding, without_padded
 from exporter.parity import DEFAULT_TOLERANCE
+from exporter.sources.inputs import Input
 from exporter.sources.padding import PADDED, UNPADDED, padding_kinds
+from exporter.sources.source import Source, Way, convert
 from tests.unit.services.runtime.tiny import model_of
 
 DESCRIPTION = """
@@ -96,6 +100,62 @@ def test_a_graph_that_reads_padding_where_its_source_does_not_is_refused() -> No
     other = Conversion(sums(reads_padding=True), found.row_sets, found.provenance)
     with pytest.raises(ParityError, match=r"the graph reads padding.*off by 14"):
         require_unread_padding(other, (), DEFAULT_TOLERANCE)
+
+
+class _NoNumbers:
+    """A source of ids and mask that answers each token, padding with NaN; a token 9 makes a text's answers NaN."""
+
+    def __call__(self, rows: Sequence[np.ndarray]) -> list[np.ndarray]:
+        ids, mask = rows
+        answers = np.where(mask == 1, ids, np.nan).astype(np.float32)
+        answers[(ids == 9).any(axis=1)] = np.nan
+        return [answers]
+
+
+def per_token(ids: list[list[int]]) -> Conversion:
+    """What the source above comes to, converted as sources are, with a graph that answers as it does."""
+    names, numbers = ("ids", "mask"), (TensorProto.INT64, TensorProto.FLOAT)
+    sized = [helper.make_tensor_value_info(name, numbers[0], ["N", "tokens"]) for name in names]
+    nodes = [
+        helper.make_node("Equal", ["mask", "zero"], ["hidden"]),
+        helper.make_node("Cast", ["ids"], ["numbers"], to=TensorProto.FLOAT),
+        helper.make_node("Where", ["hidden", "nan", "numbers"], ["each"]),
+    ]
+    constants = {"zero": np.array(0), "nan": np.array(np.nan, np.float32)}
+    answered = helper.make_tensor_value_info("each", numbers[1], ["N", "tokens"])
+    graph = model_of(nodes, sized, [answered], [numpy_helper.from_array(v, name) for name, v in constants.items()])
+    inputs = tuple(Input(name, "int64", ("tokens",), whole_numbers=(0, 9)) for name in names)
+    source = Source("pytorch", "numpy", "", inputs, _NoNumbers(), (Way(lambda _: graph),))
+    samples = {"ids": np.array(ids), "mask": np.ones_like(np.array(ids))}
+    return convert(source, Request("net", "pytorch", output_names=("each",), masked=MASKED), samples)
+
+
+def test_answers_at_the_places_of_padding_may_be_no_numbers() -> None:
+    require_unread_padding(per_token([[1, 2, 3, 4], [5, 6, 7, 8]]), (), DEFAULT_TOLERANCE)
+
+
+def test_a_text_that_is_answered_with_no_number_is_passed_over_padded_and_alone() -> None:
+    found = per_token([[1, 2, 3, 4], [9, 6, 7, 8]])
+    require_unread_padding(found, (), DEFAULT_TOLERANCE)
+    assert [len(rows.answers["each"]) for rows in without_padded(found).row_sets if rows.kind == UNPADDED] == [1]
+
+
+def test_texts_of_which_none_is_answered_with_a_number_cannot_be_tried() -> None:
+    with pytest.raises(ParityError, match=r"cannot be tried: .*'unpadded'.*--without padded"):
+        require_unread_padding(per_token([[9, 2, 3, 4]]), (), DEFAULT_TOLERANCE)
+
+
+def test_an_answer_for_other_texts_than_were_asked_cannot_be_tried() -> None:
+    with pytest.raises(ParityError, match="cannot be tried: the source answers 1 rows of 'sum' to 2"):
+        require_unread_padding(conversion([[3.0]]), (), DEFAULT_TOLERANCE)
+
+
+def test_an_index_that_padding_changes_by_one_is_another_class() -> None:
+    found = conversion([[100000.0], [100001.0]])
+    alone, padded = found.row_sets
+    found = replace(found, row_sets=(replace(alone, answers={"sum": np.float32([[100000.0]])}), padded))
+    with pytest.raises(ParityError, match="1 of 1 texts have another class"):
+        require_unread_padding(found, (), DEFAULT_TOLERANCE, ("sum",))
 
 
 def test_a_source_that_does_not_take_padded_rows_is_refused() -> None:
