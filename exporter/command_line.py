@@ -23,7 +23,6 @@ from exporter.settings import read_environments
 from exporter.signing import read_private_key
 from exporter.sniff import FRAMEWORKS, kind_of
 from exporter.sources.hard_rows import KINDS
-from exporter.sources.padding import PADDED, UNPADDED
 
 _EPILOG = """
 SOURCE is told apart by what it holds: Keras .keras or .h5, a TensorFlow SavedModel folder, a TF.js graph model, TFLite,
@@ -61,8 +60,7 @@ _FOLDS = (
     "fit the model anew without each of K parts of the samples, export it, judge it on that part: mean ± standard"
     " deviation of the figures; scikit-learn and the scikit-learn classes of XGBoost and LightGBM, with --target"
 )
-_KINDS = (*KINDS, UNPADDED, PADDED)
-_WITHOUT = f"leave a kind of hard rows out: {', '.join(_KINDS)}"
+_WITHOUT = f"leave a kind of hard rows out: {', '.join(KINDS)}"
 _SETTINGS = "a virtual environment a framework, by its environments; else exporter.yaml, if it is here"
 _RELATIVE = "and this share of the source's answer (%(default)s)"
 _STATED_INPUT = re.compile(r"([A-Za-z][\w.\-]*)(?:=(\w+)\[(\w+(?:,\w+)*)\])?")
@@ -115,7 +113,7 @@ def _add_what_it_reads(parser: argparse.ArgumentParser) -> None:
 def _add_how_it_is_compared(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--samples", type=Path, metavar="FILE.npz", help=_SAMPLES)
-    add("--without", action="append", default=[], choices=_KINDS, metavar="KIND", help=_WITHOUT)
+    add("--without", action="append", default=[], choices=KINDS, metavar="KIND", help=_WITHOUT)
     add("--absolute-tolerance", type=float, help=ABSOLUTE)
     add("--relative-tolerance", type=float, default=DEFAULT_TOLERANCE.relative, help=_RELATIVE)
     add("--other-labels", type=int, default=0, metavar="N", help="rows that may have another likeliest class (0)")

@@ -14,16 +14,16 @@ from exporter.arrays import Array, Rows
 from exporter.conversion import LONGEST
 from exporter.errors import SourceError
 from exporter.sources.inputs import Input
+from exporter.sources.lengths import LONG, SHORT, in_other_sizes
+from exporter.sources.padding import PAIRED
 
 SAMPLES, ORDINARY = "samples", "ordinary"
-_THRESHOLDS, _SHORT, _LONG = "split thresholds", "short", "long"
+_THRESHOLDS = "split thresholds"
 _ROWS, _HARD_ROWS = 64, 32
 _MOST_THRESHOLD_ROWS = 512
 # Of a table those that change alone; the rest changes with others.
 _MOST_COLUMNS = 512
 _SEQUENCE, _SIDE = 8, 32
-# What is longer takes too long to ask, and these are few because they are long.
-_MOST_TOKENS, _LONGEST_ROWS = 512, 4
 _LONG_TEXT = 3000
 _WORDS_A_TEXT = 100
 _WORDS = (
@@ -64,7 +64,7 @@ def row_sets(
 ) -> Iterator[tuple[str, dict[str, Array]]]:
     """(kind, rows): the samples or ordinary rows first, then one set a hard kind that the inputs have.
 
-    `lengths` are the most tokens that an input will be given: input -> how many.
+    `lengths` are the most tokens that an input will be given: the graph's name of it -> how many.
     """
     random = np.random.default_rng(0)
     base = dict(samples) or {entry.name: _ordinary(entry, random) for entry in inputs}
@@ -75,15 +75,7 @@ def row_sets(
             yield kind, _in_turn(inputs, head, change) if kind in _IN_TURN else head | changed
     if any(entry.thresholds for entry in inputs):
         yield _THRESHOLDS, _at_thresholds(inputs, base, random)
-    if any(entry.dynamic_axes for entry in inputs):
-        yield (
-            _SHORT,
-            {entry.name: _resized(entry, head[entry.name], lambda size: max(size // 2, 1)) for entry in inputs},
-        )
-        yield _LONG, {entry.name: _resized(entry, head[entry.name], lambda size: size * 2 + 1) for entry in inputs}
-    if lengths and max(lengths.values()) <= _MOST_TOKENS and any(entry.dynamic_axes for entry in inputs):
-        few = {name: values[:_LONGEST_ROWS] for name, values in head.items()}
-        yield LONGEST, {entry.name: _of_length(entry, few[entry.name], lengths.get(entry.name, 0)) for entry in inputs}
+    yield from in_other_sizes(inputs, head, lengths or {})
 
 
 def _ordinary(entry: Input, random: np.random.Generator) -> Array:
@@ -185,8 +177,8 @@ _CHANGES: Mapping[str, _Change] = {
     "empty texts": _empty,
     "long texts": _long,
 }
-# Every kind of hard rows that there is.
-KINDS = (*_CHANGES, _THRESHOLDS, _SHORT, _LONG, LONGEST)
+# Every kind of hard rows that there is; those in pairs are made in `padding.py`.
+KINDS = (*_CHANGES, _THRESHOLDS, SHORT, LONG, LONGEST, *PAIRED)
 # Of these kinds, those that only columns of texts have.
 OF_TEXTS = frozenset(("unseen texts", "empty texts", "long texts"))
 # A row that changes everywhere hides what one column does to the others: these change one column a row.
@@ -232,15 +224,4 @@ def _at_thresholds(inputs: Sequence[Input], base: Rows, random: np.random.Genera
         near = np.float32(value) if target.dtype == np.float32 else np.float64(value)
         below, above = np.nextafter(near, -np.inf, dtype=near.dtype), np.nextafter(near, np.inf, dtype=near.dtype)
         target[3 * position : 3 * position + 3, column] = (below, near, above)
-    return rows
-
-
-def _of_length(entry: Input, rows: Array, length: int) -> Array:
-    return _resized(entry, rows, lambda size: length or size)
-
-
-def _resized(entry: Input, rows: Array, size_of: Callable[[int], int]) -> Array:
-    """The rows with each axis that varies at another size, repeated or cut."""
-    for axis in entry.dynamic_axes:
-        rows = np.take(rows, np.arange(size_of(rows.shape[axis])), axis=axis, mode="wrap")
     return rows

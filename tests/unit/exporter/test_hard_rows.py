@@ -5,9 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from exporter.conversion import Masked
 from exporter.errors import SourceError
 from exporter.sources.hard_rows import KINDS, ORDINARY, row_sets
 from exporter.sources.inputs import TEXT, Input
+from exporter.sources.padding import padding_kinds
 
 TABLE = Input("features", "float32", (3,), thresholds={1: (0.1, 7.0)}, typical=((5.0, 1.0),) * 3, large=1e3)
 IDS = Input("ids", "int64", ("tokens",), whole_numbers=(1, 99))
@@ -49,6 +51,17 @@ def test_tokens_are_tried_at_the_length_that_a_service_cuts_at() -> None:
     assert {name: rows.shape for name, rows in found["longest"].items()} == {"ids": (4, 200), "mask": (4, 200)}
 
 
+def test_the_length_of_a_service_is_that_of_the_inputs_by_their_names_in_the_graph() -> None:
+    ids, mask = replace(IDS, name="input-ids"), replace(IDS, name="mask", whole_numbers=(0, 1))
+    found = dict(row_sets([ids, mask], {}, {"input_ids": 64, "mask": 64}))
+    assert {name: rows.shape for name, rows in found["longest"].items()} == {"input-ids": (4, 64), "mask": (4, 64)}
+
+
+def test_tokens_of_one_length_are_not_tried_at_the_length_of_a_service() -> None:
+    fixed, state = replace(IDS, shape=(8,)), Input("state", "float32", ("hidden",))
+    assert "longest" not in dict(row_sets([fixed, state], {}, {"ids": 64}))
+
+
 def test_tokens_without_end_are_not_tried() -> None:
     assert "longest" not in dict(row_sets([IDS], {}, {"ids": 100_000}))
 
@@ -61,6 +74,8 @@ def test_an_image_of_any_size_is_tried_in_other_sizes_of_both_sides() -> None:
 def test_every_kind_of_hard_rows_has_its_name_in_one_list() -> None:
     tried = {kind for entry in (TABLE, WORDS, IMAGE) for kind in kinds(entry)}
     tried |= {kind for kind, _ in row_sets([IDS], {}, {"ids": 16})}
+    ids = np.ones((2, 4), np.int64)
+    tried |= {kind for kind, _ in padding_kinds({"ids": ids, "mask": ids}, Masked("ids", "mask", 0))}
     assert tried == {ORDINARY, *KINDS}
 
 
