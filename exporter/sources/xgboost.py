@@ -1,7 +1,6 @@
 """XGBoost alone: its own files (.json, .ubj), a Booster, or one of its scikit-learn models. Missing values are NaN."""
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from exporter.boosters import (
     refuse_number_for_missing,
     tree_input,
     with_default_operators,
+    xgboost_thresholds,
 )
 from exporter.conversion import Findings, Request
 from exporter.errors import SourceError
@@ -34,7 +34,8 @@ def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: A
         booster = xgboost.Booster(model_file=path)
     except xgboost.core.XGBoostError as error:
         raise SourceError(f"{path.name} cannot be loaded by XGBoost: {told(error)}") from error
-    return _of_booster(booster)
+    # A file that one of the scikit-learn classes saved is asked by that class.
+    return _of_booster(booster, ends_at_best=booster.attr("scikit_learn") is not None)
 
 
 def from_object(model: object, request: Request, samples: Rows) -> Source:
@@ -55,14 +56,13 @@ def from_object(model: object, request: Request, samples: Rows) -> Source:
 def _of_booster(model: object, labels: tuple[str, ...] = (), *, ends_at_best: bool = False) -> Source:
     if not isinstance(model, xgboost.Booster):
         raise SourceError(f"a {type(model).__name__} is no XGBoost model")
-    # A file that one of the scikit-learn classes saved is asked by that class.
-    booster = _plain(model, ends_at_best=ends_at_best or model.attr("scikit_learn") is not None)
+    booster = _plain(model, ends_at_best=ends_at_best)
     columns = tuple(model.feature_names or ())
     return Source(
         framework="xgboost",
         distribution="xgboost-cpu",
         converter="onnxmltools",
-        inputs=(tree_input(model.num_features(), _thresholds(booster)),),
+        inputs=(tree_input(model.num_features(), xgboost_thresholds(booster)),),
         answer=lambda rows: [_answers(booster, rows)],
         ways=(Way(lambda naming: _graph(booster, naming)),),
         findings=Findings(labels=labels, columns=columns),
@@ -113,12 +113,3 @@ def _objective(booster: xgboost.Booster) -> str:
 
 def _is_binary(booster: xgboost.Booster) -> bool:
     return _objective(booster) == "binary:logistic"
-
-
-def _thresholds(booster: xgboost.Booster) -> dict[int, tuple[float, ...]]:
-    found: dict[int, set[float]] = defaultdict(set)
-    trees = booster.trees_to_dataframe()
-    splits = trees[trees["Feature"] != "Leaf"]
-    for name, threshold in zip(splits["Feature"], splits["Split"], strict=True):
-        found[int(name.removeprefix("f"))].add(float(threshold))
-    return {column: tuple(sorted(values)) for column, values in found.items()}

@@ -51,3 +51,12 @@ def test_a_file_that_a_classifier_saved_is_exported_up_to_its_best_tree(
     classifier.save_model(tmp_path / "trees.json")
     answered = classifier.predict_proba(ROWS)[:, 1].tolist()
     assert second_class(from_file(tmp_path / "trees.json", REQUEST, {})) == answered
+
+
+def test_a_booster_read_from_a_classifiers_file_is_exported_with_all_trees(
+    classifier: xgboost.XGBClassifier, tmp_path: Path
+) -> None:
+    classifier.save_model(tmp_path / "trees.json")
+    booster = xgboost.Booster(model_file=tmp_path / "trees.json")
+    answered = booster.predict(xgboost.DMatrix(ROWS)).tolist()
+    assert second_class(from_object(booster, REQUEST, {})) == answered
