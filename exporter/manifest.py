@@ -78,6 +78,11 @@ def check_publishable(manifest: pb.ModelManifest, graph: bytes, files: Mapping[s
     _check_labels(manifest)
 
 
+def is_file_name(path: str) -> bool:
+    """Whether a version may have a file of this name: no path, and no sign that a shell reads otherwise."""
+    return bool(_FILE_NAME.fullmatch(path))
+
+
 def _check_names(manifest: pb.ModelManifest, files: Mapping[str, bytes]) -> None:
     if not _MODEL_NAME.fullmatch(manifest.name):
         raise ManifestError(
@@ -88,7 +93,7 @@ def _check_names(manifest: pb.ModelManifest, files: Mapping[str, bytes]) -> None
     if not manifest.tasks:
         raise ManifestError(f"'{manifest.name}' states no task")
     for path in files:
-        if not _FILE_NAME.fullmatch(path) or path in _OWN_FILES:
+        if not is_file_name(path) or path in _OWN_FILES:
             raise ManifestError(f"file '{path}': a plain file name is needed, none of {', '.join(sorted(_OWN_FILES))}")
 
 

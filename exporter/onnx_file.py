@@ -27,12 +27,19 @@ def load(path: Path) -> onnx.ModelProto:
 
 
 def of_bytes(name: str, files: Mapping[str, bytes]) -> onnx.ModelProto:
-    """The same of the file `name` among files whose bytes are known, by path: none is read a second time."""
+    """The same of the file `name` among files whose bytes are known, by path: none is read a second time.
+
+    Raises SourceError where `name` is not among them or is none, or where a path leads out of their folder.
+    """
+    if name not in files:
+        raise SourceError(f"{name} is not among the files")
     try:
         model = onnx.load_model_from_string(files[name])
         with TemporaryDirectory(prefix="argosy-graph-") as folder:
             for path in files.keys() - {name}:
                 place = Path(folder, path)
+                if not place.resolve().is_relative_to(Path(folder).resolve()):
+                    raise SourceError(f"{path} leads out of the folder of {name}")
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(files[path])
             load_external_data_for_model(model, folder)

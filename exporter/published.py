@@ -11,7 +11,7 @@ from pathlib import Path
 from argosy.v1 import manifest_pb2 as pb
 from exporter import onnx_file
 from exporter.errors import ManifestError
-from exporter.manifest import GRAPH_FILE, MANIFEST_FILE, SIGNATURE_FILE, digests, from_yaml
+from exporter.manifest import GRAPH_FILE, MANIFEST_FILE, SIGNATURE_FILE, digests, from_yaml, is_file_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,8 @@ def read_published(folder: Path) -> Published:
 
 def _contents(folder: Path, manifest: pb.ModelManifest) -> Iterator[tuple[str, bytes]]:
     for listed in manifest.files:
+        if not is_file_name(listed.path):
+            raise ManifestError(f"{listed.path} is no plain file name, and a version has no others")
         path = folder / listed.path
         if not path.resolve().is_relative_to(folder.resolve()) or path.is_symlink():
             raise ManifestError(f"{listed.path} lies outside of the version's folder")

@@ -16,7 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from exporter import sign_models, verify_models
+from exporter.errors import SourceError
 from exporter.manifest import from_yaml, to_yaml
+from exporter.onnx_file import of_bytes
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.publish import publish
 from exporter.published import read_published
@@ -94,9 +96,32 @@ def other_manifest(folder: Path) -> None:
     (folder / "model.yaml").write_text((folder.parent / "2" / "model.yaml").read_text())
 
 
+def path_by_its_parent(folder: Path) -> None:
+    """Within the folder as the path goes, and elsewhere where the files are laid out anew."""
+    listing(folder, "../1/parity.npz")
+
+
+def listing(folder: Path, path: str) -> None:
+    """The manifest lists its rows under another path."""
+    manifest = from_yaml((folder / "model.yaml").read_text())
+    (rows,) = (listed for listed in manifest.files if listed.path == PARITY_FILE)
+    rows.path = path
+    (folder / "model.yaml").write_text(to_yaml(manifest))
+
+
+def no_graph(folder: Path) -> None:
+    manifest = from_yaml((folder / "model.yaml").read_text())
+    (graph,) = (listed for listed in manifest.files if listed.path == "model.onnx")
+    manifest.files.remove(graph)
+    (folder / "model.yaml").write_text(to_yaml(manifest))
+    (folder / "model.onnx").unlink()
+
+
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
+        (path_by_its_parent, "tiny version 1: ../1/parity.npz is no plain file name"),
+        (no_graph, "tiny version 1: model.onnx is not among the files"),
         (changed_graph, "tiny version 1: model.onnx is not what was published"),
         (other_answers, "tiny version 1: output 'probabilities', row"),
         (missing_file, "tiny version 1: parity.npz cannot be read"),
@@ -212,3 +237,8 @@ def test_a_file_of_the_user_cannot_pass_for_the_signature(tiny, tmp_path: Path) 
 
     with pytest.raises(ManifestError, match=r"model\.yaml\.sig"):
         publish(tiny.draft(), tiny.graph(), {"model.yaml.sig": b""}, tmp_path)
+
+
+def test_files_are_not_laid_out_beside_the_folder_of_the_graph(tiny) -> None:
+    with pytest.raises(SourceError, match=r"\.\./1/w\.bin leads out"):
+        of_bytes("model.onnx", {"model.onnx": tiny.graph(), "../1/w.bin": b""})
