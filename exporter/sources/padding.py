@@ -21,6 +21,7 @@ _ROWS = 16
 def padding_kinds(base: Rows, masked: Masked) -> Iterator[tuple[str, dict[str, Array]]]:
     """Half of each text of the base; the whole texts, and behind them these halves, padded to one length.
 
+    What has as many places as the ids is cut and padded with them; a state or a weight stays as it is.
     Nothing where the base has no ids and mask of these names: the manifest is refused for that.
     """
     names = {graph_name(name): name for name in base}
@@ -29,17 +30,23 @@ def padding_kinds(base: Rows, masked: Masked) -> Iterator[tuple[str, dict[str, A
     ids, mask = names[masked.ids], names[masked.mask]
     texts = {name: values[:_ROWS] for name, values in base.items()} | {mask: np.ones_like(base[mask][:_ROWS])}
     width = texts[ids].shape[1]
-    half = {name: values[:, : max(width // 2, 1)] for name, values in texts.items()}
+    by_token = {name for name, values in texts.items() if values.ndim > 1 and values.shape[1] == width}
+    half = {name: values[:, : max(width // 2, 1)] if name in by_token else values for name, values in texts.items()}
     yield UNPADDED, half
-    longer = {name: np.tile(values, 2)[:, : max(width, 2)] for name, values in texts.items()}
+    longer = {
+        name: np.concatenate([values, values], axis=1)[:, : max(width, 2)] if name in by_token else values
+        for name, values in texts.items()
+    }
     yield (
         PADDED,
         {
-            name: np.concatenate([values, _padded(half[name], values.shape[1], masked.pad_id if name == ids else 0)])
+            name: np.concatenate([values, _padded(half[name], values.shape, masked.pad_id if name == ids else 0)])
             for name, values in longer.items()
         },
     )
 
 
-def _padded(values: Array, width: int, filled: int) -> Array:
-    return np.pad(values, [(0, 0), (0, width - values.shape[1])], constant_values=filled)
+def _padded(values: Array, shape: tuple[int, ...], filled: int) -> Array:
+    """Up to the second size of `shape`, where the values have one."""
+    behind = [(0, shape[axis] - size if axis == 1 else 0) for axis, size in enumerate(values.shape)]
+    return np.pad(values, behind, constant_values=filled) if any(map(any, behind)) else values

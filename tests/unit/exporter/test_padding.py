@@ -82,6 +82,15 @@ def test_a_text_of_one_token_is_padded_beside_a_longer_one() -> None:
     assert padded["ids"].tolist() == [[1, 1], [7, 7], [1, 7], [7, 7]]
 
 
+def test_an_input_that_has_no_place_a_token_is_neither_cut_nor_padded() -> None:
+    state, weight = np.arange(8.0).reshape(2, 4), np.array([1.0, 2.0])
+    base = {"ids": IDS, "mask": np.ones_like(IDS), "state": state, "weight": weight}
+    (_, halves), (_, padded) = padding_kinds(base, MASKED)
+    assert (halves["state"].tolist(), halves["weight"].tolist()) == (state.tolist(), weight.tolist())
+    assert padded["state"].tolist() == [*state.tolist(), *state.tolist()]
+    assert padded["weight"].tolist() == [1.0, 2.0, 1.0, 2.0]
+
+
 def conversion(answers: list[list[float]], *refused: NotApplicable) -> Conversion:
     """Of a graph that heeds the mask; the source answers two padded texts of two tokens with `answers`."""
     (_, halves), (_, padded) = padding_kinds({"ids": np.array([[1, 2, 3, 4]]), "mask": np.ones((1, 4), int)}, MASKED)
