@@ -14,14 +14,25 @@ from exporter.errors import ParityError
 from exporter.parity import DEFAULT_TOLERANCE, largest_of, usual_absolute
 
 
-def require_independent(among: Mapping[str, Array], asked: range, answers: Mapping[str, Array]) -> None:
+def usual_of(among: Mapping[str, Array]) -> dict[str, float]:
+    """What is allowed of each output besides a share of its row's largest: small numbers are known by the whole batch.
+
+    Of large outputs it is worth finding once.
+    """
+    return {name: usual_absolute(largest_of(whole)) for name, whole in among.items() if whole.dtype.kind == "f"}
+
+
+def require_independent(
+    among: Mapping[str, Array], usual: Mapping[str, float], asked: range, answers: Mapping[str, Array]
+) -> None:
     """Hold `answers` to the rows that were asked in a batch of their own against those of `among`, the whole batch.
 
-    Rows that the whole batch does not have are passed over. Raises ParityError naming the output and the row.
+    `usual` is that of the whole batch. Rows that it does not have are passed over. Raises ParityError naming the output
+    and the row.
     """
     for name, whole in among.items():
         expected = whole[asked.start : asked.stop]
-        differing = np.flatnonzero(_differs(answers[name][: len(expected)], expected, whole))
+        differing = np.flatnonzero(_differs(answers[name][: len(expected)], expected, usual.get(name, 0.0)))
         if differing.size:
             raise ParityError(
                 f"output '{name}', row {asked.start + int(differing[0])}: the answer depends on the batch's others: in"
@@ -40,16 +51,16 @@ def _another(values: Array) -> Array:
     return values if values.dtype.kind in "OUS" else np.zeros_like(values)
 
 
-def _differs(answer: Array, expected: Array, whole: Array) -> NDArray[np.bool_]:
+def _differs(answer: Array, expected: Array, usual: float) -> NDArray[np.bool_]:
     """[N]: which rows are not the same, NaN being equal to NaN.
 
-    An element is held against its row's largest; what is small by nature tells `whole`, the whole batch.
+    An element is held against its row's largest, and what is usual in the whole batch.
     """
     elements = tuple(range(1, expected.ndim))
     if expected.dtype.kind != "f":
         return np.asarray(np.any(answer != expected, axis=elements), np.bool_)
     one, other = answer.astype(np.float64), expected.astype(np.float64)
     largest = np.abs(np.where(np.isfinite(other), other, 0)).max(axis=elements, initial=0, keepdims=True)
-    allowed = usual_absolute(largest_of(whole)) + DEFAULT_TOLERANCE.relative * largest
+    allowed = usual + DEFAULT_TOLERANCE.relative * largest
     alike = np.isclose(one, other, rtol=0, atol=allowed, equal_nan=True)
     return np.asarray(~alike.all(axis=elements), np.bool_)

@@ -12,7 +12,7 @@ from exporter.__main__ import main as export
 from exporter.comparison import Outcome, compare_all
 from exporter.conversion import Conversion, Provenance, RowSet
 from exporter.errors import ParityError
-from exporter.independence import require_independent
+from exporter.independence import require_independent, usual_of
 from exporter.optimise_model import main as optimise
 from exporter.parity import DEFAULT_TOLERANCE, Tolerance, merge
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
@@ -67,11 +67,19 @@ def test_small_numbers_by_class_are_allowed_what_others_are() -> None:
 def test_a_small_answer_that_depends_on_the_batch_is_refused() -> None:
     whole = {"y": np.full((4, 1), SMALL)}
     with pytest.raises(ParityError, match="depends on the batch's others"):
-        require_independent(whole, range(2), {"y": np.zeros((2, 1))})
+        require_independent(whole, usual_of(whole), range(2), {"y": np.zeros((2, 1))})
 
 
 def test_a_small_row_among_large_ones_may_be_rounded_otherwise() -> None:
-    require_independent({"y": np.array([[SMALL], [1.0]])}, range(1), {"y": np.zeros((1, 1))})
+    whole = {"y": np.array([[SMALL], [1.0]])}
+    require_independent(whole, usual_of(whole), range(1), {"y": np.zeros((1, 1))})
+
+
+def test_what_is_usual_is_found_once_and_handed_in_for_every_batch() -> None:
+    whole, off = {"y": np.array([[SMALL], [1.0]])}, {"y": np.full((1, 1), 1e-3)}
+    require_independent(whole, {"y": 1e-2}, range(1), off)
+    with pytest.raises(ParityError, match="depends on the batch's others"):
+        require_independent(whole, usual_of(whole), range(1), off)
 
 
 def test_what_was_allowed_of_each_output_is_allowed_of_it_again() -> None:
