@@ -928,7 +928,9 @@ Global___ParityReport: _TypeAlias = ParityReport  # noqa: Y015
 
 @_typing.final
 class RowKind(_message.Message):
-    """Rows of one kind that graph and source were asked."""
+    """Rows of one kind that graph and source were asked. A kind of which some rows were compared and others were not stands
+    twice: with the number of the ones, and with why the others were not.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -938,7 +940,7 @@ class RowKind(_message.Message):
     kind: _builtins.str
     row_count: _builtins.int
     not_applicable: _builtins.str
-    """Why the kind was not compared; empty where it was."""
+    """Why these rows were not compared; empty where they were."""
     def __init__(
         self,
         *,
@@ -973,7 +975,7 @@ class OutputParity(_message.Message):
     """An element passes where |graph - reference| <= absolute_tolerance + relative_tolerance * |reference|."""
     relative_tolerance: _builtins.float
     disagreeing_labels: _builtins.int
-    """Rows whose likeliest class differs; 0 for outputs without classes."""
+    """Rows with another class: the likeliest one, or a class or a text that the output itself holds; 0 for other outputs."""
     worst_row: _builtins.int
     """The row of the worst error."""
     def __init__(
