@@ -129,11 +129,11 @@ def _answered(conversion: Conversion) -> Iterator[Stated]:
 
 def _of_both(before: Findings, after: Findings) -> Findings:
     """Columns, their categories and scaling are those of the first, labels and ways those of the last."""
-    hazards = (*before.hazards, *after.hazards)
     return replace(
         after,
         columns=before.columns,
         categories=before.categories,
         normalisation=before.normalisation,
-        hazards=hazards,
+        hazards=(*before.hazards, *after.hazards),
+        hazards_of_samples=(*before.hazards_of_samples, *after.hazards_of_samples),
     )

@@ -4,20 +4,21 @@ One graph, many sets of rows: each is compared by itself, so that a failure name
 with the kinds that were tried and those that the source itself does not take.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from argosy.v1.manifest_pb2 import ParityReport, RowKind
 from exporter.arrays import Array
-from exporter.conversion import Conversion, RowSet
+from exporter.conversion import Conversion, Findings, RowSet
 from exporter.errors import ExportError, GraphError, ParityError
 from exporter.parity import Tolerance, describe_failure, merge, worst_of
+from exporter.sources.hard_rows import SAMPLES
 from exporter.verify import compare
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The report over all kinds, and what the first kind that failed says; empty where all passed.
+    """The report over all kinds, and what the first kind that failed says, and which it is; empty where all passed.
 
     `brief` says it in a few words, for a report in which it is no news.
     """
@@ -25,13 +26,15 @@ class Outcome:
     report: ParityReport
     failure: str = ""
     brief: str = ""
+    kind: str = ""
 
     @property
     def passed(self) -> bool:
         return not self.failure
 
-    def what_is_wrong(self, hazards: Sequence[str]) -> str:
+    def what_is_wrong(self, findings: Findings) -> str:
         """One line: the failure, and the causes that are known for such a source with their remedies."""
+        hazards = (*findings.hazards, *(findings.hazards_of_samples if self.kind == SAMPLES else ()))
         known = f"; known to cause this: {'; '.join(hazards)}" if hazards else ""
         return f"the graph does not answer as its source: {self.failure}{known}"
 
@@ -44,15 +47,16 @@ def compare_all(
 ) -> Outcome:
     """Compare on every set of rows. A graph that does not run on one is a failure of that kind."""
     allowed = tolerance.fitted([rows.answers for rows in conversion.row_sets], class_outputs)
-    reports, failure, brief = [], "", ""
+    reports, failure, brief, failed = [], "", "", ""
     for rows in conversion.row_sets:
         try:
             report = _compare(conversion, rows, class_outputs, allowed, index_outputs)
         except (GraphError, ParityError) as error:
             what = _plain(error)
-            return Outcome(ParityReport(), f"rows of kind '{rows.kind}': {what}", what.split(" (", 1)[0])
+            return Outcome(ParityReport(), f"rows of kind '{rows.kind}': {what}", what.split(" (", 1)[0], rows.kind)
         reports.append(report)
         if not report.passed and not failure:
+            failed = rows.kind
             failure = f"rows of kind '{rows.kind}': {describe_failure(report)}{_row(rows, report)}"
             brief = f"rows of kind '{rows.kind}' are off by {worst_of(report).worst_absolute_error:.2g}"
     merged = merge(reports, allowed)
@@ -62,7 +66,7 @@ def compare_all(
     merged.reference = ", then ".join(f"{part.framework} {part.framework_version}" for part in parts)
     merged.kinds.extend(RowKind(kind=rows.kind, row_count=_count(rows)) for rows in conversion.row_sets)
     merged.kinds.extend(RowKind(kind=kind.kind, not_applicable=kind.reason) for kind in conversion.not_applicable)
-    return Outcome(merged, failure, brief)
+    return Outcome(merged, failure, brief, failed)
 
 
 def _compare(

@@ -104,6 +104,8 @@ class Findings:
     categories: tuple[tuple[str, ...], ...] = ()
     # What is known to make a graph of such a source wrong, and what to do.
     hazards: tuple[str, ...] = ()
+    # The same of the samples alone, where the graph cannot read them as the source does.
+    hazards_of_samples: tuple[str, ...] = ()
     # How many ways to a graph the source has.
     ways: int = 1
     # Whether the source is an estimator that can be fitted to other rows.

@@ -171,7 +171,7 @@ def _proven(order: Order) -> _Tried:
     for other in other_ways(findings, lambda way: _tried(order, parts, replace(last, way=way))):
         if other.outcome.passed:
             return other.in_place_of(first)
-    raise ParityError(first.outcome.what_is_wrong(findings.hazards))
+    raise ParityError(first.outcome.what_is_wrong(findings))
 
 
 def _tried(order: Order, before: Conversion | None, request: Request) -> _Tried:

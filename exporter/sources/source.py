@@ -149,7 +149,7 @@ def convert(source: Source, request: Request, samples: Rows, asked: Sequence[Row
         ways=len(source.ways),
         fits_again=source.fit_again is not None,
         normalisation=request.normalisation or source.findings.normalisation,
-        hazards=(*source.findings.hazards, *lost_of(given, first)),
+        hazards_of_samples=lost_of(given, first),
     )
     return Conversion(
         graph=graph,

@@ -1,5 +1,7 @@
 """Samples in another dtype than the model reads: none becomes another whole number, and what float32 loses is seen."""
 
+from dataclasses import replace
+
 import lightgbm
 import numpy as np
 import pytest
@@ -51,13 +53,23 @@ def test_lightgbm_is_asked_samples_that_float32_does_not_hold_as_they_are(dtype:
     conversion = exported(SECONDS, SECONDS.astype(dtype))
     outcome = compare_all(conversion, (), DEFAULT_TOLERANCE)
     assert "rows of kind 'samples'" in outcome.failure
-    assert "float32, which does not hold the samples" in outcome.what_is_wrong(conversion.findings.hazards)
+    assert "float32, which does not hold the samples" in outcome.what_is_wrong(conversion.findings)
 
 
 def test_doubles_that_float32_tells_apart_pass() -> None:
     conversion = exported(SECONDS - SECONDS[0], SECONDS - SECONDS[0])
     assert compare_all(conversion, (), DEFAULT_TOLERANCE).passed
-    assert conversion.findings.hazards == ()
+    assert conversion.findings.hazards_of_samples == ()
+
+
+def test_rows_of_another_kind_are_not_put_down_to_what_float32_lost_of_the_samples() -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 1))
+    conversion = exported(rows, rows)
+    samples, other, *_ = conversion.row_sets
+    off = replace(other, answers={name: values + 1 for name, values in other.answers.items()})
+    outcome = compare_all(replace(conversion, row_sets=(samples, off)), (), DEFAULT_TOLERANCE)
+    assert "rows of kind 'zeros'" in outcome.what_is_wrong(conversion.findings)
+    assert "float32, which does not hold" not in outcome.what_is_wrong(conversion.findings)
 
 
 def test_whole_numbers_are_scaled_to_fractions_before_lightgbm_reads_them() -> None:
