@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exporter.arrays import Rows
-from exporter.conversion import Conversion, Request, ran_out_of_memory, read_conversion, write_request
+from exporter.conversion import Conversion, Request, read_conversion, write_request
 from exporter.conversion_folds import Fold, Split, read_folds, write_split
 from exporter.errors import SourceError
+from exporter.foreign import ran_out_of_memory
 
 # Puts this very package, and nothing else of this environment, where the other interpreter finds it.
 _BOOTSTRAP = """

@@ -22,8 +22,6 @@ LEFT_OUT = "left out by --without"
 # The kind of rows that have as many tokens as a service gives.
 LONGEST = "longest"
 LEFT_NOTHING = "the converter ended as if all were well and left no result that can be read"
-# How Python, C++, PyTorch and TensorFlow say that they asked for more memory than they may have.
-_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "not enough memory", "OOM when allocating", "Cannot allocate memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +226,6 @@ def _without(position: int) -> str:
 
 def _mend(graph: Path, words: str, wrong: str, untried: str) -> Mend:
     return Mend(words, graph.read_bytes() if graph.is_file() else None, wrong, untried)
-
-
-def ran_out_of_memory(text: str) -> bool:
-    """Whether a line of a log, or the text of an exception, tells of it."""
-    return any(words in text for words in _OUT_OF_MEMORY)
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from pathlib import Path
 from exporter.arrays import Rows
 from exporter.conversion import (
     Request,
-    ran_out_of_memory,
     read_asked,
     read_request,
     write_conversion,
@@ -24,7 +23,7 @@ from exporter.conversion import (
 )
 from exporter.conversion_folds import read_split, write_fold
 from exporter.errors import ExportError, SourceError
-from exporter.foreign import told
+from exporter.foreign import ran_out_of_memory, told
 from exporter.sources.folds import folds
 from exporter.sources.load import load
 from exporter.sources.normalised import normalised

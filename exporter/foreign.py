@@ -12,6 +12,8 @@ _NODE = re.compile(r"Non-zero status code returned while running (\w+) node\. Na
 _CPP = re.compile(r"\S*\.(?:h|hpp|cc|cpp):\d+ \S+\(.*?\)\S* ")
 _ADDRESS = re.compile(r"(?:You may raise an issue at )?https?://\S+")
 _FOLDERS = re.compile(r"(?<![\w.:])/(?:[\w.\-+]+/)+")
+# How Python, C++, PyTorch and TensorFlow say that they asked for more memory than they may have.
+_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "not enough memory", "OOM when allocating", "Cannot allocate memory")
 
 
 def told(error: Exception, most: int = _MOST) -> str:
@@ -22,3 +24,8 @@ def told(error: Exception, most: int = _MOST) -> str:
     text = _FOLDERS.sub("", _ADDRESS.sub("", text))
     text = " ".join(text.split()) or type(error).__name__
     return text if len(text) <= most else text[:most].rsplit(" ", 1)[0] + " …"
+
+
+def ran_out_of_memory(text: str) -> bool:
+    """Whether a line of a log, or the text of an exception, tells of it."""
+    return any(words in text for words in _OUT_OF_MEMORY)

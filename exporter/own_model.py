@@ -13,14 +13,14 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from argosy.v1 import manifest_pb2 as pb
-from exporter.added_outputs import AddedOutput, described_outputs, with_outputs
+from exporter.added_outputs import AddedOutput, with_outputs
 from exporter.apart import Apart
 from exporter.arrays import Array
 from exporter.chain import Part, convert_part, other_ways, preceding
 from exporter.comparison import Outcome, compare_all
 from exporter.conversion import LONGEST, Conversion, Request
 from exporter.detections import check_detections
-from exporter.errors import ManifestError, ParityError, SourceError
+from exporter.errors import ParityError, SourceError
 from exporter.found_out import check_labels, described_manifest, stated_inputs, token_lengths
 from exporter.judge import judged
 from exporter.k_fold import CANNOT_BE_FITTED, Ask, k_fold
@@ -37,15 +37,7 @@ from exporter.probabilities import check_roles
 from exporter.publish import next_version, publish
 from exporter.sniff import OBJECT, PICKLE, Kind, kind_of
 from exporter.steps import Steps, taken
-
-# The output of a model that has one, by what the task ends in.
-_USUAL_OUTPUTS: Mapping[str, pb.TensorSpec] = {
-    "CLASSIFICATION": pb.TensorSpec(
-        name="probabilities", meaning="probability of each class", role=pb.OUTPUT_ROLE_PROBABILITIES
-    ),
-    "REGRESSION": pb.TensorSpec(name="value", meaning="the predicted number", role=pb.OUTPUT_ROLE_VALUE),
-    "EMBEDDING": pb.TensorSpec(name="embedding", meaning="the vector of a row", role=pb.OUTPUT_ROLE_EMBEDDING),
-}
+from exporter.usual_outputs import with_usual_output
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +116,7 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
 
 def _completed(order: Order) -> Order:
     """The usual output where none is described, and the added ones."""
-    described = pb.ModelManifest()
-    described.CopyFrom(order.described)
-    if not described.tasks:
-        raise ManifestError("state the task of the model: --task, or tasks in the description")
-    kind = pb.Task.Name(described.tasks[0]).rsplit("_", 1)[-1]
-    if not described.outputs and kind not in _USUAL_OUTPUTS:
-        raise ManifestError(f"describe the outputs: for {pb.Task.Name(described.tasks[0])} there is no usual one")
-    outputs = described_outputs(list(described.outputs), _USUAL_OUTPUTS.get(kind), order.added)
-    del described.outputs[:]
-    described.outputs.extend(outputs)
+    described = with_usual_output(order.described, order.added)
     if order.steps.names():
         require_labelled(described, is_labelled=order.truth is not None, unlabelled=order.unlabelled)
     return replace(order, described=described)

@@ -14,7 +14,8 @@ from exporter.conversion_folds import Fold, Split
 from exporter.errors import ExportError, SourceError
 from exporter.foreign import told
 from exporter.sources.inputs import as_declared, resolve
-from exporter.sources.source import Naming, Source, head, named_answers, output_names
+from exporter.sources.source import Source, head, named_answers, output_names
+from exporter.sources.ways import Naming
 
 
 def folds(source: Source, request: Request, samples: Rows, split: Split) -> Iterator[Fold]:

@@ -14,7 +14,8 @@ from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.sources.inputs import TEXT, Input, Shape
 from exporter.sources.keras_texts import REMEDY, text_model
-from exporter.sources.source import Naming, Source, Way
+from exporter.sources.source import Source
+from exporter.sources.ways import Naming, Way
 
 # How Keras names a class that it does not know.
 _CLASS = re.compile(r"(?:Could not locate class|Unknown layer:?) '?(\w+)")

@@ -16,7 +16,7 @@ from exporter.errors import SourceError
 from exporter.graph import finish, parse
 from exporter.join import join
 from exporter.sources.inputs import TEXT, Input
-from exporter.sources.source import Remedy
+from exporter.sources.ways import Remedy
 from exporter.words import IDS, WordIds
 
 REMEDY = Remedy("TextVectorization written as operators that split, look up and pad")

@@ -27,7 +27,8 @@ from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.graph import finish
 from exporter.sources.estimators import fitted_again
-from exporter.sources.source import Naming, Remedy, Source, Way
+from exporter.sources.source import Source
+from exporter.sources.ways import Naming, Remedy, Way
 
 _ROUNDED = "thresholds rounded down to float32, which sends every float32 value the same way"
 _ZEROS = "zeros made missing, as zero_as_missing has it"

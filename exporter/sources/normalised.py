@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from exporter.normalisation import Normalisation
-from exporter.sources.source import Naming, Remedy, Source, Way
+from exporter.sources.source import Source
+from exporter.sources.ways import Naming, Remedy, Way
 
 
 def normalised(source: Source, given: Normalisation | None) -> Source:

@@ -12,7 +12,8 @@ from exporter.errors import SourceError
 from exporter.graph import graph_inputs
 from exporter.run_graph import run_graph
 from exporter.sources.inputs import TEXT, Input
-from exporter.sources.source import Naming, Remedy, Source, Way
+from exporter.sources.source import Source
+from exporter.sources.ways import Naming, Remedy, Way
 
 _UNFROZEN = "the batch, which the file has as 1, made to vary"
 _BY_NATURE = "a batch of 1 by nature: say --one-row"

@@ -21,7 +21,8 @@ from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.sniff import is_torch_script
 from exporter.sources.inputs import Input
-from exporter.sources.source import Naming, Remedy, Source, Way
+from exporter.sources.source import Source
+from exporter.sources.ways import Naming, Remedy, Way
 
 _FROZEN_LENGTH = (
     "a recurrent layer froze the length of its example when the source was exported: give the module itself, as"

@@ -24,8 +24,9 @@ from exporter.sklearn_refusals import hazards, refuse_what_cannot_be_converted
 from exporter.sources.closed_columns import closed_columns
 from exporter.sources.estimators import fitted_again
 from exporter.sources.inputs import Input
-from exporter.sources.source import Naming, Remedy, Source, Way
+from exporter.sources.source import Source
 from exporter.sources.tables import columns_of, normalisation_of, reads_texts, table_inputs
+from exporter.sources.ways import Naming, Remedy, Way
 
 
 def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module

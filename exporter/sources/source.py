@@ -5,7 +5,7 @@ rows, let the source answer, let it be converted. The graph is not judged here: 
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +19,6 @@ from exporter.conversion import (
     REFUSED,
     Conversion,
     Findings,
-    Mend,
     NotApplicable,
     Provenance,
     Request,
@@ -34,56 +33,12 @@ from exporter.sources.hard_rows import row_sets
 from exporter.sources.inputs import Input, as_declared, lost_of, resolve, with_typical
 from exporter.sources.open_texts import open_texts_alone
 from exporter.sources.padding import padding_kinds
+from exporter.sources.ways import Naming, Way, mends
 
-# A conversion that takes longer is done once, and not once more for each remedy.
-_DEAR_S = 20.0
 # What a part answers that another one reads; a table's own tensor is called features.
 _READ_ON = "preprocessed"
 # The answers to rows, an array an output, in the model's order: [N, ...] each.
 Answer: TypeAlias = Callable[[Sequence[Array]], list[Array]]
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """How the graph's tensors shall be called, in the model's order, and rows that it may be traced with."""
-
-    inputs: tuple[Input, ...]
-    # None: the output is left out.
-    outputs: tuple[str | None, ...]
-    example: Rows
-
-    @property
-    def input_names(self) -> list[str]:
-        """As the graph may have them."""
-        return [graph_name(entry.name) for entry in self.inputs]
-
-    @property
-    def output_names(self) -> list[str]:
-        """Of a source that leaves none out."""
-        return [name for name in self.outputs if name is not None]
-
-    @property
-    def dynamic_axes(self) -> Mapping[str, Mapping[int, str]]:
-        return {graph_name(entry.name): entry.dynamic_axes for entry in self.inputs}
-
-
-@dataclass(frozen=True, slots=True)
-class Remedy:
-    """What a way does besides the plain conversion, in words, and the way to the graph without it.
-
-    None where a graph without it could not be used, whatever it answers.
-    """
-
-    words: str
-    without: Callable[[Naming], bytes] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """One way to a graph, and what it mends; nothing where it is the plain conversion."""
-
-    to_graph: Callable[[Naming], bytes]
-    remedies: tuple[Remedy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,27 +113,8 @@ def convert(source: Source, request: Request, samples: Rows, asked: Sequence[Row
         not_applicable=tuple(found for found in answered if isinstance(found, NotApplicable)),
         findings=findings,
         # What left no trace in the graph was no remedy.
-        mends=tuple(mend for mend in _mends(way, naming, took_s) if mend.without != graph),
+        mends=tuple(mend for mend in mends(way, naming, took_s) if mend.without != graph),
     )
-
-
-def _mends(way: Way, naming: Naming, took_s: float) -> Iterator[Mend]:
-    for remedy in way.remedies:
-        yield _mend(remedy, naming, took_s)
-
-
-def _mend(remedy: Remedy, naming: Naming, took_s: float) -> Mend:
-    """The remedy and what becomes of the graph without it, as long as finding that out is no trouble."""
-    if remedy.without is None:
-        return Mend(remedy.words)
-    if took_s > _DEAR_S:
-        return Mend(remedy.words, untried=f"not tried without it: a conversion takes {took_s:.0f} s")
-    try:
-        return Mend(remedy.words, remedy.without(naming))
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 - whatever the plain converter raises is what the remedy is for
-        return Mend(remedy.words, wrong=f"there is no graph: {told(error, 80)}")
 
 
 def _rows_made(source: Source, request: Request, samples: Rows) -> tuple[list[Input], Kinds]:

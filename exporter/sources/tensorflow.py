@@ -16,8 +16,9 @@ from exporter.conversion import Request
 from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.sources.inputs import TEXT, Input
-from exporter.sources.source import Naming, Source, Way
+from exporter.sources.source import Source
 from exporter.sources.tensorflow_code import operations, refuse_saved_model
+from exporter.sources.ways import Naming, Way
 
 _SIGNATURE = "serving_default"
 

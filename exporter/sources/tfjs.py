@@ -22,9 +22,10 @@ from exporter.arrays import Array, Rows
 from exporter.conversion import Request
 from exporter.errors import SourceError
 from exporter.sources.inputs import Input
-from exporter.sources.source import Naming, Remedy, Source, Way
+from exporter.sources.source import Source
 from exporter.sources.tensorflow import answers_of, input_of, spec_of
 from exporter.sources.tensorflow_code import refuse_graph
+from exporter.sources.ways import Naming, Remedy, Way
 
 # A model.json is whatever its writer made of it.
 Json: TypeAlias = dict[str, Any]

@@ -22,7 +22,8 @@ from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.graph import OPSET
 from exporter.sources.inputs import TEXT, Input
-from exporter.sources.source import Naming, Remedy, Source, Way
+from exporter.sources.source import Source
+from exporter.sources.ways import Naming, Remedy, Way
 
 _OPENED = "the batch of 1 in the file was declared open"
 _PORT = re.compile(r"(^serving_default_|:0$)")

@@ -19,7 +19,8 @@ from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.graph import finish, parse
 from exporter.sources.inputs import TEXT, Input
-from exporter.sources.source import Naming, Source, Way
+from exporter.sources.source import Source
+from exporter.sources.ways import Naming, Way
 from exporter.words import UNICODE_SPACES, WordIds
 
 # A tokenizer.json is whatever its writer made of it.

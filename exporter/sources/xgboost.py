@@ -26,7 +26,8 @@ from exporter.errors import SourceError
 from exporter.foreign import told
 from exporter.graph import finish
 from exporter.sources.estimators import fitted_again
-from exporter.sources.source import Naming, Source, Way
+from exporter.sources.source import Source
+from exporter.sources.ways import Naming, Way
 
 
 def from_file(path: Path, request: Request, samples: Rows) -> Source:  # noqa: ARG001 - a framework's module

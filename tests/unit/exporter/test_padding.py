@@ -15,7 +15,8 @@ from exporter.padding import require_unread_padding, without_padded
 from exporter.parity import DEFAULT_TOLERANCE
 from exporter.sources.inputs import Input
 from exporter.sources.padding import PADDED, UNPADDED, padding_kinds
-from exporter.sources.source import Source, Way, convert
+from exporter.sources.source import Source, convert
+from exporter.sources.ways import Way
 from tests.unit.services.runtime.tiny import model_of
 
 DESCRIPTION = """
