@@ -30,7 +30,7 @@ from exporter.manifest import CLASS_ROLES, INDEX_ROLES, outputs_of
 from exporter.mended import told_of
 from exporter.normalisation import Normalisation
 from exporter.optimise import optimisation, require_labelled
-from exporter.padding import how_padded, require_unread_padding, without_padded
+from exporter.padding import how_padded, padding_read_by_graph, without_padded
 from exporter.parity import Tolerance
 from exporter.parity_rows import PARITY_FILE, Comparison, kept
 from exporter.probabilities import check_roles
@@ -38,6 +38,9 @@ from exporter.publish import next_version, publish
 from exporter.sniff import OBJECT, PICKLE, Kind, kind_of
 from exporter.steps import Steps, taken
 from exporter.usual_outputs import with_usual_output
+
+# What another way's graph was given up for, in brief.
+_READS_PADDING = "padding is read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,6 @@ def export_and_report(order: Order, models_dir: Path) -> Export:
     """As `export`, and the manifest besides."""
     order = _completed(order)
     proven = _proven(order)
-    require_unread_padding(proven.conversion, _class_outputs(order), order.tolerance, _index_outputs(order))
     conversion = without_padded(proven.conversion)
     check_roles(order.described.outputs, conversion.row_sets)
     check_detections(order.described.outputs, conversion.row_sets)
@@ -124,23 +126,32 @@ def _completed(order: Order) -> Order:
 
 @dataclass(frozen=True, slots=True)
 class _Tried:
-    """What one way comes to: as it was converted, after the steps, and how both compare with the source."""
+    """What one way comes to: as it was converted, after the steps, and how both compare with the source.
+
+    `padding` says that the graph reads padding; empty where it does not, and where the outcome tells enough.
+    """
 
     request: Request
     converted: bytes
     conversion: Conversion
     outcome: Outcome
+    padding: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.outcome.passed and not self.padding
 
     def in_place_of(self, first: "_Tried") -> "_Tried":
         """The same, whose remedies say what the first way came to."""
-        mends = tuple(replace(mend, wrong=first.outcome.brief) for mend in self.conversion.mends)
+        mends = tuple(replace(mend, wrong=first.outcome.brief or _READS_PADDING) for mend in self.conversion.mends)
         return replace(self, conversion=replace(self.conversion, mends=mends))
 
 
 def _proven(order: Order) -> _Tried:
     """The first of the source's ways to a graph whose graph, after the steps, answers as the source.
 
-    Raises ParityError if none does: it tells what the first way got wrong, since the others are ways around that.
+    Raises ParityError if none does: it tells what the first way got wrong, since the others are ways around that. What
+    the source itself gets wrong no other way mends.
     """
     *before, last = _requests(order)
     aparts = [replace(order.apart, interpreter=part.interpreter) for part in order.preprocess]
@@ -149,12 +160,12 @@ def _proven(order: Order) -> _Tried:
     findings = first.conversion.findings
     if order.folds and (order.preprocess or not findings.fits_again):
         raise SourceError(CANNOT_BE_FITTED)
-    if first.outcome.passed:
+    if first.passed:
         return first
     for other in other_ways(findings, lambda way: _tried(order, parts, replace(last, way=way))):
-        if other.outcome.passed:
+        if other.passed:
             return other.in_place_of(first)
-    raise ParityError(first.outcome.what_is_wrong(findings))
+    raise ParityError(first.padding or first.outcome.what_is_wrong(findings))
 
 
 def _tried(order: Order, before: Conversion | None, request: Request) -> _Tried:
@@ -162,7 +173,9 @@ def _tried(order: Order, before: Conversion | None, request: Request) -> _Tried:
     converted = with_outputs(own, order.added, order.described.labels or own.findings.labels)
     conversion = replace(converted, graph=taken(converted.graph, order.steps))
     outcome = compare_all(without_padded(conversion), _class_outputs(order), order.tolerance, _index_outputs(order))
-    return _Tried(request, converted.graph, conversion, outcome)
+    compared = conversion, _class_outputs(order), order.tolerance, _index_outputs(order)
+    padding = padding_read_by_graph(*compared) if outcome.passed else ""
+    return _Tried(request, converted.graph, conversion, outcome, padding)
 
 
 def _requests(order: Order) -> list[Request]:

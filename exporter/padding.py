@@ -40,29 +40,35 @@ def _to_compare(rows: RowSet) -> Iterator[RowSet | NotApplicable]:
     yield from only_finite(rows) if rows.kind == UNPADDED else (rows,)
 
 
-def require_unread_padding(
+def padding_read_by_graph(
     conversion: Conversion,
     class_outputs: Collection[str],
     tolerance: Tolerance,
     index_outputs: Collection[str] = (),
-) -> None:
-    """Hold what source and graph answer to padded texts against what the source answers to the texts alone.
+) -> str:
+    """What is wrong with the graph's answers to padded texts beside the source's to the texts alone; empty: nothing.
 
-    Nothing where there are no such rows. Raises ParityError.
+    Nothing where there are no such rows. Raises ParityError where the source itself reads padding, or it cannot be
+    tried.
     """
     untried = [kind for kind in conversion.not_applicable if kind.kind in PAIRED]
     if any(kind.reason == LEFT_OUT for kind in untried):
-        return
+        return ""
     for kind in untried:
         raise _cannot_be_tried(f"rows of kind '{kind.kind}': {kind.reason}")
     sets = {rows.kind: rows for rows in conversion.row_sets}
     if UNPADDED not in sets or PADDED not in sets:
-        return
+        return ""
     alone, padded = sets[UNPADDED].answers, sets[PADDED]
     if not finite_rows(alone).any():
         raise _cannot_be_tried(f"rows of kind '{UNPADDED}': the source answers none of them with finite numbers")
-    for who, answers in (("source", padded.answers), ("graph", run_graph(conversion.graph, padded.rows))):
-        _Held(who, tolerance.fitted([alone], class_outputs), class_outputs, index_outputs).require(alone, answers)
+    compared = tolerance.fitted([alone], class_outputs), class_outputs, index_outputs
+    _Held("source", *compared).require(alone, padded.answers)
+    try:
+        _Held("graph", *compared).require(alone, run_graph(conversion.graph, padded.rows))
+    except ParityError as error:
+        return str(error)
+    return ""
 
 
 def _cannot_be_tried(why: str) -> ParityError:
