@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from exporter.arrays import Array
 from exporter.errors import SourceError
 from exporter.graph import OPSET, finish, graph_name
-from exporter.sklearn_converters import CONVERTERS, INTEGER_FLAGS, SCALERS, SHAPES, register_boosters
+from exporter.sklearn_converters import CONVERTERS, IN_STEPS_CONVERTERS, INTEGER_FLAGS, SHAPES, register_boosters
 
 __all__ = [
     "CONVERTER",
@@ -61,7 +61,7 @@ def convert(
         target_opset={"": opset, "ai.onnx.ml": ML_OPSET},
         custom_conversion_functions=CONVERTERS
         | (INTEGER_FLAGS if integer_flags else {})
-        | (SCALERS if scales_in_steps else {}),
+        | (IN_STEPS_CONVERTERS if scales_in_steps else {}),
         custom_shape_calculators=dict(SHAPES),
     )
     if edit is not None:

@@ -85,7 +85,7 @@ INTEGER_FLAGS: dict[type, Converter] = {
     HistGradientBoostingClassifier: _histogram_trees,
     HistGradientBoostingRegressor: _histogram_trees,
 }
-SCALERS: dict[type, Converter] = dict.fromkeys(IN_STEPS, convert_in_steps)
+IN_STEPS_CONVERTERS: dict[type, Converter] = dict.fromkeys(IN_STEPS, convert_in_steps)
 SHAPES: dict[type, Callable[[Operator], None]] = {ZeroIsMissing: _same_shape}
 
 

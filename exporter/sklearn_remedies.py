@@ -29,6 +29,7 @@ from exporter.sklearn_missing import takes_missing
 from exporter.sklearn_scalers import IN_STEPS
 from exporter.sources.estimators import package_of, parts
 
+# Steps that answer a column for each column, by that column alone.
 SCALERS = (StandardScaler, *IN_STEPS)
 # scikit-learn's default, and the same in the words of the graph's tokenizer, whose \w is of ASCII alone.
 _USUAL_PATTERN, _TWO_LETTERS = r"(?u)\b\w\w+\b", r"[\p{L}\p{N}_][\p{L}\p{N}_]+"

@@ -7,14 +7,12 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 
 from exporter.boosters import lightgbm_booster, lightgbm_thresholds, spread, xgboost_booster, xgboost_thresholds
+from exporter.sklearn_remedies import SCALERS
 from exporter.sources.estimators import parts
 
 _MOST_THRESHOLDS = 100
-# Steps that answer a column for each column, by that column alone.
-_SCALERS = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler)
 
 
 def thresholds_of(estimator: BaseEstimator) -> dict[int, tuple[float, ...]] | None:
@@ -42,7 +40,7 @@ def _splits_behind(pipeline: Pipeline) -> Iterator[tuple[int, float]]:
     """Of the last step, where all before it are scalers."""
     *before, last = [step for _, step in pipeline.steps]
     scalers = [step for step in before if step not in ("passthrough", None)]
-    if all(isinstance(step, _SCALERS) for step in scalers):
+    if all(isinstance(step, SCALERS) for step in scalers):
         for column, values in _splits_in(last).items():
             yield from ((column, value) for value in _unscaled(scalers, column, sorted(values)))
 

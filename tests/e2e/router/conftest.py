@@ -41,8 +41,8 @@ def router(tmp_path: Path) -> Iterator[Callable[..., RunningRouter]]:
     """Starts routers that end with the test."""
     started: list[RunningRouter] = []
 
-    def start(services: dict[str, object], *arguments: str) -> RunningRouter:
-        started.append(start_router(tmp_path, services, *arguments))
+    def start(services: dict[str, object], *arguments: str, **others: object) -> RunningRouter:
+        started.append(start_router(tmp_path, services, *arguments, **others))
         return started[-1]
 
     yield start

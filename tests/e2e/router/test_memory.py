@@ -1,16 +1,14 @@
 """Callers cannot fill the router's memory: Envoy holds a message until it is answered."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import grpc
 import psutil
-import pytest
 
 from inference import grpc_service_pb2 as oip
-from tests.e2e.router.processes import RunningRouter, Start, infer, start_router
+from tests.e2e.router.processes import RunningRouter, Start, infer
 from tests.peaks import NEEDS_PEAKS, peak_bytes
 
 HEAP_MB = 160
@@ -23,28 +21,21 @@ def of_bytes(count: int, answered_after_s: float) -> oip.ModelInferRequest:
     return infer("small", raw_input_contents=[bytes(count)], parameters=delay)
 
 
-@pytest.fixture
-def router(replica: Start, tmp_path: Path) -> Iterator[RunningRouter]:
-    router = start_router(tmp_path, {"text": [replica("a", "small:1").address]}, envoy_heap_mb=HEAP_MB)
-    router.wait_until_models(lambda ready: ready.get(("small", "1")) == 1)
-    yield router
-    for channel in router.channels:
-        channel.close()
-    router.process.kill()
-    router.process.wait()
-
-
 @NEEDS_PEAKS
-def test_calls_that_fill_envoys_heap_are_ended_and_others_go_on(router: RunningRouter) -> None:
-    [envoy] = psutil.Process(router.process.pid).children()
-    large, stub = of_bytes(LARGE_BYTES, HELD_S), router.inference()
+def test_calls_that_fill_envoys_heap_are_ended_and_others_go_on(
+    replica: Start, router: Callable[..., RunningRouter]
+) -> None:
+    running = router({"text": [replica("a", "small:1").address]}, envoy_heap_mb=HEAP_MB)
+    running.wait_until_models(lambda ready: ready.get(("small", "1")) == 1)
+    [envoy] = psutil.Process(running.process.pid).children()
+    large, stub = of_bytes(LARGE_BYTES, HELD_S), running.inference()
     with ThreadPoolExecutor(CALLERS) as callers:
         calls = [callers.submit(stub.ModelInfer, large, timeout=60) for _ in range(CALLERS)]
         errors = [error for call in calls if (error := call.exception()) is not None]
 
     assert {error.code() for error in errors if isinstance(error, grpc.RpcError)} >= {grpc.StatusCode.INTERNAL}
-    assert is_answered(router)
-    assert psutil.Process(router.process.pid).children() == [envoy]
+    assert is_answered(running)
+    assert psutil.Process(running.process.pid).children() == [envoy]
     assert peak_bytes(envoy.pid) < CALLERS * LARGE_BYTES * 2 / 3
 
 

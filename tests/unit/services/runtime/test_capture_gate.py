@@ -93,18 +93,6 @@ def test_a_capture_that_waits_for_a_load_keeps_no_run_waiting() -> None:
         capture.result(10)
 
 
-def test_a_capture_is_not_kept_out_by_load_after_load() -> None:
-    gate = CaptureGate()
-    with ThreadPoolExecutor(2) as threads:
-        with gate.loading():
-            capture = threads.submit(enter, gate.alone())
-            assert wait([capture], timeout=0.2).not_done
-            late = threads.submit(enter, gate.loading())
-            assert wait([late], timeout=0.2).not_done
-        capture.result(10)
-        late.result(10)
-
-
 def test_what_is_discarded_goes_once_nothing_is_captured() -> None:
     gate, held = CaptureGate(), [object()]
     with ThreadPoolExecutor(1) as thread:
@@ -125,13 +113,14 @@ def test_who_discards_inside_does_not_wait_for_itself_and_lets_go_as_it_leaves(w
     assert not held
 
 
-def test_a_capture_is_not_kept_out_by_those_who_go_on_coming() -> None:
+@pytest.mark.parametrize("way", ["together", "loading"])
+def test_a_capture_is_not_kept_out_by_those_who_go_on_coming(way: str) -> None:
     gate = CaptureGate()
     with ThreadPoolExecutor(2) as threads:
-        with gate.together():
+        with getattr(gate, way)():
             capture = threads.submit(enter, gate.alone())
             assert wait([capture], timeout=0.2).not_done
-            late = threads.submit(enter, gate.together())
+            late = threads.submit(enter, getattr(gate, way)())
             assert wait([late], timeout=0.2).not_done
         capture.result(10)
         late.result(10)
